@@ -1,0 +1,204 @@
+"""The records everything speaks, and the manifest they are kept in.
+
+A manifest is a JSONL file of Examples. Image paths in it are relative to the folder of the manifest and may not
+leave that folder. Pixels are never in a manifest; they are read when a batch is built.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from radrl.errors import UserError
+
+Task = Literal["report", "grounding", "vqa_closed", "vqa_open"]
+TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open")
+Presence = Literal["present", "absent", "uncertain"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Box(_Record):
+    """A labelled box. ``xyxy`` is ``(x1, y1, x2, y2)``, 0-1 of the image, origin top left, x1 < x2 and y1 < y2."""
+
+    xyxy: tuple[float, float, float, float]
+    label: str = ""
+
+    @field_validator("xyxy")
+    @classmethod
+    def _inside(cls, v: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        x1, y1, x2, y2 = v
+        if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
+            raise ValueError(f"box {list(v)} is not [x1, y1, x2, y2] in 0-1 with x1 < x2 and y1 < y2")
+        return v
+
+
+class Finding(_Record):
+    """One finding of a chest film, as drawn by the phantom or read from a report.
+
+    ``side`` is None where the finding has no side or the text gives none; ``severity`` likewise. ``span`` is the
+    character range in the text it was read from; ``boxes`` where it lies in the image, when known.
+    """
+
+    name: str
+    presence: Presence = "present"
+    side: Literal["left", "right", "bilateral"] | None = None
+    region: Literal["upper", "middle", "lower"] | None = None
+    severity: Literal["mild", "moderate", "severe"] | None = None
+    span: tuple[int, int] | None = None
+    boxes: tuple[Box, ...] = ()
+
+
+class Example(_Record):
+    """One question on one or more images, with its reference answer.
+
+    ``reference`` is the answer as text, without thinking and without boxes in any notation; ``boxes`` are the
+    reference boxes of a grounding question (an empty tuple means: there is nothing to find). ``choices`` are the
+    options of a multiple-choice question; its reference is the text of the right one. ``thinking`` is a reference
+    trace for the cold start. ``findings`` are gold findings where the data set has them. ``meta`` holds what a
+    reader wants to keep (view, sex, label quality).
+    """
+
+    id: str
+    task: Task
+    question: str = Field(min_length=1)
+    images: tuple[str, ...] = ()
+    reference: str = ""
+    boxes: tuple[Box, ...] = ()
+    choices: tuple[str, ...] = ()
+    thinking: str | None = None
+    findings: tuple[Finding, ...] = ()
+    patient: str | None = None
+    study: str | None = None
+    source: str = ""
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("images")
+    @classmethod
+    def _stay_inside(cls, v: tuple[str, ...]) -> tuple[str, ...]:
+        for path in v:
+            if not path or os.path.isabs(path) or ".." in Path(path).parts or "\\" in path:
+                raise ValueError(f"image path '{path}' must be relative and stay below the manifest's folder")
+        return v
+
+
+class Answer(NamedTuple):
+    """What a completion says, once parsed.
+
+    ``text`` is what follows the last ``</think>`` (the whole completion in direct mode); ``thinking`` what stood
+    before it; ``boxes`` every box found in ``text``; ``choice`` the index of the option it picks; ``well_formed``
+    is False when the asked-for form was not kept (thinking missing or never closed, no answer, an unreadable box).
+    """
+
+    text: str
+    thinking: str | None = None
+    boxes: tuple[Box, ...] = ()
+    choice: int | None = None
+    well_formed: bool = True
+
+
+class Mark(NamedTuple):
+    """A stretch of text that explains a score: where, of which kind, and why.
+
+    ``kind`` is one of ``match`` (both say it), ``false`` (only the answer says it), ``missed`` (only the reference
+    says it), ``absent`` (said to be absent).
+    """
+
+    side: Literal["reference", "answer"]
+    start: int
+    end: int
+    kind: Literal["match", "false", "missed", "absent"]
+    note: str = ""
+
+
+class Score(NamedTuple):
+    """A scorer's verdict on one Answer: the value, the parts it was made of, and the text that decided it."""
+
+    value: float
+    parts: dict[str, float] = {}
+    marks: tuple[Mark, ...] = ()
+
+
+def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> list[Example]:
+    """Reads a JSONL manifest.
+
+    Raises:
+        UserError: the file is missing or empty, or a line is not an Example (file, line and key are named).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such manifest; make one with 'radrl phantom --out {path.parent}'")
+    examples: list[Example] = []
+    seen: dict[str, int] = {}
+    with path.open(encoding="utf-8", errors="strict") as lines:
+        try:
+            for number, line in enumerate(lines, 1):
+                if limit is not None and len(examples) >= limit:
+                    break
+                if not line.strip():
+                    continue
+                example = _parse_line(path, number, line)
+                if example.id in seen:
+                    raise UserError(
+                        f"{path}:{number}: id '{example.id}' stands already in line {seen[example.id]}; "
+                        "give each Example its own id"
+                    )
+                seen[example.id] = number
+                examples.append(example)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    if not examples:
+        raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
+    return examples
+
+
+def _parse_line(path: Path, number: int, line: str) -> Example:
+    try:
+        return Example.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        at = f" key '{key}'" if key else ""
+        hint = "; remove it or put it under 'meta'" if first["type"] == "extra_forbidden" else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path}:{number}:{at} {message}{hint}") from None
+
+
+def write_manifest(path: str | os.PathLike[str], examples: Iterable[Example]) -> int:
+    """Writes Examples as JSONL, first to a temporary name and then renamed; returns how many."""
+    lines = [example.model_dump_json(exclude_defaults=True) for example in examples]
+    write_text(path, "".join(line + "\n" for line in lines))
+    return len(lines)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file so that a reader sees either the old file or the whole new one, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes JSON as :func:`write_text` writes text; NaN and infinity are errors."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def patients(examples: Sequence[Example]) -> list[str]:
+    """Returns the unit to resample for each Example: its patient, or its image where no patient is known."""
+    return [e.patient or (e.images[0] if e.images else e.id) for e in examples]
