@@ -6,9 +6,7 @@ leave that folder. Pixels are never in a manifest; they are read when a batch is
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from radrl.errors import UserError
+from radrl.files import write_text
 
 Task = Literal["report", "grounding", "vqa_closed", "vqa_open"]
 TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open")
@@ -154,7 +153,9 @@ def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> lis
                 seen[example.id] = number
                 examples.append(example)
         except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+            raise UserError(
+                f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+            ) from None
     if not examples:
         raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
     return examples
@@ -177,26 +178,6 @@ def write_manifest(path: str | os.PathLike[str], examples: Iterable[Example]) ->
     lines = [example.model_dump_json(exclude_defaults=True) for example in examples]
     write_text(path, "".join(line + "\n" for line in lines))
     return len(lines)
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file so that a reader sees either the old file or the whole new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes JSON as :func:`write_text` writes text; NaN and infinity are errors."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def patients(examples: Sequence[Example]) -> list[str]:
