@@ -7,8 +7,9 @@ leave that folder. Pixels are never in a manifest; they are read when a batch is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -122,7 +123,7 @@ class Score(NamedTuple):
     """A scorer's verdict on one Answer: the value, the parts it was made of, and the text that decided it."""
 
     value: float
-    parts: dict[str, float] = {}
+    parts: Mapping[str, float] = MappingProxyType({})
     marks: tuple[Mark, ...] = ()
 
 

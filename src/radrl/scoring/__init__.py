@@ -1,0 +1,1 @@
+"""Scorers, one file a family. Importing this package registers all of them."""
