@@ -1,0 +1,285 @@
+"""One validated YAML recipe a run.
+
+Each command reads its own section of the recipe. The sections ``sft``, ``coldstart.sft`` and ``grpo`` are TRL's own
+configs, passed through. Whatever is wrong in a recipe is a UserError of one line that names the file, the dotted key
+and, for an unknown key, the nearest right one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+
+from radrl import recipe_trl
+from radrl.errors import UserError, nearest
+from radrl.example import Task
+from radrl.recipe_yaml import apply_overrides, one_line, read_mapping
+from radrl.training.teacher import Endpoint
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig, SFTConfig
+
+Number = Annotated[float, BeforeValidator(recipe_trl.as_number), Field(allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Model(_Section):
+    """The model to start from."""
+
+    start: Name
+    """``tiny`` (the embedded default, random weights), a folder, or a hub id."""
+    image_size: int | None = Field(default=None, ge=32)
+    """Side of the tiny model's images in pixels (192 when not given); for ``tiny`` only."""
+    min_pixels: int | None = Field(default=None, ge=1)
+    """Smaller images are enlarged to this many pixels, the ratio of their sides kept; None: the processor's own."""
+    max_pixels: int | None = Field(default=None, ge=1)
+    """Larger images are shrunk to this many pixels; None: the processor's own."""
+    dtype: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Type of the weights; ``auto`` is what the model was saved in."""
+    lora: dict[str, Any] | None = None
+    """Arguments of ``peft.LoraConfig``; None trains all weights."""
+
+
+class Data(_Section):
+    """Manifests, relative to the recipe's folder, and which of their Examples to keep."""
+
+    train: list[Name] = []
+    """Manifests to train on."""
+    dev: list[Name] = []
+    """Manifests to watch while training."""
+    test: list[Name] = []
+    """Manifests to evaluate on."""
+    tasks: list[Task] | None = Field(default=None, min_length=1)
+    """Keep only these tasks; None keeps all."""
+    limit: int | None = Field(default=None, ge=1)
+    """Keep at most so many Examples a split; None keeps all."""
+    quality: Literal["gold"] | None = None
+    """Keep only Examples whose ``meta.quality`` equals it; None keeps all."""
+
+
+class Prompt(_Section):
+    """How a question is put."""
+
+    box_format: Literal["unit", "thousand"] = "unit"
+    """Boxes in text as 0-1 with two decimals (RadVLM) or as 0-1000 (Qwen-VL)."""
+    thinking: bool = False
+    """Ask for thinking with the suffix `` /think``."""
+
+
+class Augment(_Section):
+    """Random changes to training images; all off by default."""
+
+    shift: Share = 0.0
+    """Largest shift, as a share of the image's side."""
+    scale: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Largest change of size: the factor is drawn from 1 - scale to 1 + scale."""
+    flip: Share = 0.0
+    """Probability of a left-right mirror image, which also swaps what is left and right in a film."""
+    contrast: Share = 0.0
+    """Largest change of contrast, as a share."""
+    brightness: Share = 0.0
+    """Largest change of brightness, as a share of the grey range."""
+
+
+class Reward(_Section):
+    """One scorer in a task's reward."""
+
+    scorer: Name
+    """Name of a registered scorer."""
+    weight: Number = 1.0
+    """Its factor in the weighted sum."""
+
+
+class Losses(_Section):
+    """Changes to the SFT loss."""
+
+    coordinate_sigma: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    """Width of Gaussian soft labels on coordinate tokens, in units of the image's side; 0 is off."""
+
+
+class ColdStart(_Section):
+    """SFT that teaches thinking, mixed with direct answers so that these are not forgotten (arXiv 2512.10691)."""
+
+    thinking_share: Share = 0.5
+    """Share of the training Examples asked with thinking."""
+    teacher: Endpoint | None = None
+    """Who writes traces for Examples that have none; None uses the traces in the manifests."""
+    sft: dict[str, Any] = {}
+    """Fields of ``trl.SFTConfig``."""
+
+
+class Recipe(_Section):
+    """A whole recipe. Read one with `load`."""
+
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Every random choice comes from it."""
+    out: Name
+    """Run folder, relative to the recipe's folder."""
+    model: Model
+    """The model to start from."""
+    data: Data = Data()
+    """What to train and evaluate on."""
+    prompt: Prompt = Prompt()
+    """How a question is put."""
+    augment: Augment = Augment()
+    """Random changes to training images."""
+    rewards: dict[Task, Annotated[list[Reward], Field(min_length=1)]] = {}
+    """Scorers and weights for each task that is trained with GRPO."""
+    losses: Losses = Losses()
+    """Changes to the SFT loss."""
+    sft: dict[str, Any] = {}
+    """Fields of ``trl.SFTConfig``."""
+    coldstart: ColdStart = ColdStart()
+    """SFT that teaches thinking."""
+    grpo: dict[str, Any] = {}
+    """Fields of ``trl.GRPOConfig``."""
+
+    _file: Path = PrivateAttr(default=Path("recipe.yaml"))
+
+    @property
+    def file(self) -> Path:
+        """The file this recipe was read from, absolute."""
+        return self._file
+
+    def path(self, p: str) -> Path:
+        """Returns a path of the recipe: absolute as it is, else relative to the recipe's folder."""
+        return Path(os.path.normpath(self._file.parent / Path(p).expanduser()))
+
+    def manifests(self, split: Literal["train", "dev", "test"]) -> list[Path]:
+        """Returns the manifests of a split.
+
+        Raises:
+            UserError: the recipe names none.
+        """
+        names = getattr(self.data, split)
+        if not names:
+            raise UserError(one_line(f"{self._file}: key 'data.{split}' is empty; name at least one manifest there"))
+        return [self.path(name) for name in names]
+
+    def model_start(self) -> str:
+        """Returns ``tiny``, the absolute path of a model folder, or a hub id.
+
+        Raises:
+            UserError: it is written as a path but there is no such folder.
+        """
+        start = self.model.start
+        if start == "tiny":
+            return start
+        folder = self.path(start)
+        if folder.is_dir():
+            return str(folder)
+        if start.startswith((".", "/", "~")) or start.count("/") > 1:
+            raise UserError(one_line(f"{self._file}: key 'model.start': no such folder: {folder}"))
+        return start
+
+    def sft_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
+        """Returns TRL's config of the ``sft`` section; its keys win over ``ours``. Raises UserError."""
+        return self._build("SFTConfig", self.sft, "sft", out_dir, ours)
+
+    def coldstart_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
+        """Returns TRL's config of the ``coldstart.sft`` section; its keys win over ``ours``. Raises UserError."""
+        return self._build("SFTConfig", self.coldstart.sft, "coldstart.sft", out_dir, ours)
+
+    def grpo_config(self, out_dir: str | Path, **ours: Any) -> GRPOConfig:
+        """Returns TRL's config of the ``grpo`` section; its keys win over ``ours``. Raises UserError."""
+        return self._build("GRPOConfig", self.grpo, "grpo", out_dir, ours)
+
+    def _build(self, kind: recipe_trl.Kind, section: dict, name: str, out_dir: str | Path, ours: dict) -> Any:
+        fixed = {"output_dir": str(out_dir), "seed": self.seed}
+        return recipe_trl.build(kind, section, name, self._file, ours, fixed)
+
+    def to_yaml(self) -> str:
+        """Returns the recipe as YAML that `load` reads from any folder: its paths are absolute, defaults left out."""
+        values = self.model_dump(mode="json", exclude_unset=True)
+        values["out"] = str(self.path(self.out))
+        values["model"]["start"] = self.model_start()
+        for split in {"train", "dev", "test"} & values.get("data", {}).keys():
+            values["data"][split] = [str(self.path(name)) for name in values["data"][split]]
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads and checks a recipe; each override is ``a.b=c`` with a YAML value, applied before the check.
+
+    Raises:
+        UserError: anything wrong, in one line with file, line or dotted key, and the mend.
+    """
+    file = Path(os.path.abspath(Path(path)))
+    values = read_mapping(file)
+    apply_overrides(values, overrides)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UserError(one_line(f"{file}: {_explain(error)}")) from None
+    recipe._file = file
+    if recipe.model.image_size is not None and recipe.model.start != "tiny":
+        raise UserError(one_line(f"{file}: key 'model.image_size' is for 'start: tiny' only; use min/max_pixels"))
+    for kind, section, name in (
+        ("SFTConfig", recipe.sft, "sft"),
+        ("SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
+        ("GRPOConfig", recipe.grpo, "grpo"),
+    ):
+        recipe_trl.fitted(kind, section, name, file)
+    _check_scorers(recipe)
+    return recipe
+
+
+def _check_scorers(recipe: Recipe) -> None:
+    if not recipe.rewards:
+        return
+    import radrl.scoring  # late: it imports every scorer, and most commands need none  # noqa: F401
+    from radrl.scoring.registry import get
+
+    for task, rewards in recipe.rewards.items():
+        for index, reward in enumerate(rewards):
+            at = f"{recipe.file}: key 'rewards.{task}.{index}.scorer'"
+            try:
+                scorer = get(reward.scorer)
+            except UserError as error:
+                raise UserError(one_line(f"{at}: {error}")) from None
+            if task not in scorer.tasks:
+                raise UserError(one_line(f"{at}: '{reward.scorer}' scores {', '.join(scorer.tasks)}, not {task}"))
+
+
+def _explain(error: ValidationError) -> str:
+    """Returns the first mistake as one line: the dotted key, what is wrong, and the nearest right name."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    parts = [str(part) for part in first["loc"]]
+    if parts and parts[-1] == "[key]":
+        parts.pop()
+    key = ".".join(parts)
+    message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'{nearest(parts[-1], _known(parts[:-1]))}"
+    if first["type"] == "missing":
+        return f"key '{key}' is missing; add it"
+    if first["type"] in ("model_type", "dict_type"):
+        message = "should be a section with keys of its own"
+    if parts[:-1] == ["rewards"] and first["type"] == "literal_error":
+        message += nearest(parts[-1], get_args(Task))
+    return f"key '{key}': {message}"
+
+
+def _known(parts: Sequence[str]) -> list[str]:
+    """Returns the keys allowed in the section that the dotted key's parts lead to."""
+    model: type[BaseModel] = Recipe
+    for part in parts:
+        if part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_in(hint: Any) -> type[BaseModel] | None:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return hint
+    return next((found for arg in get_args(hint) if (found := _model_in(arg))), None)

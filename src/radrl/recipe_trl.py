@@ -1,0 +1,155 @@
+"""The sections of a recipe that are TRL's own configs: check every key and type, then build the config.
+
+TRL is imported only when such a section is not empty, or its config is asked for: it takes seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+import reprlib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from radrl.errors import UserError, nearest
+from radrl.recipe_yaml import one_line
+
+Kind = Literal["SFTConfig", "GRPOConfig"]
+
+# What a section may not set, because the recipe says it elsewhere.
+NOT_HERE = {
+    "output_dir": "set the run folder with the recipe's 'out'",
+    "seed": "set the recipe's 'seed', one for the whole run",
+    "reward_weights": "set each scorer's 'weight' under 'rewards'",
+    "hub_token": "set HF_TOKEN in the environment; a recipe is stored in the run folder",
+}
+ALSO_BOOL = {"scale_rewards"}  # annotated str, but TRL documents and maps true and false too
+
+
+def _class(kind: Kind) -> type:
+    import trl
+
+    return getattr(trl, kind)
+
+
+def as_number(value: Any) -> Any:
+    """Returns the float that a text such as ``1e-4`` says (YAML reads it as text); anything else unchanged."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return number if math.isfinite(number) else value
+    return value
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    """Returns the value as the annotation wants it, or raises TypeError with what was wanted."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        exact = [h for h in args if type(value) is h or (value is None and h is type(None))]
+        for option in [*exact, *args]:
+            try:
+                return _fit(value, option)
+            except TypeError:
+                continue
+    elif hint is Any:
+        return value
+    elif origin is Literal:
+        if any(value == option and type(value) is type(option) for option in args):
+            return value
+    elif hint is float or hint is int:
+        number = as_number(value)
+        if hint is int and isinstance(number, float) and number.is_integer():
+            return int(number)
+        if isinstance(number, int if hint is int else (int, float)) and not isinstance(number, bool):
+            return number
+    elif isinstance(hint, type) and issubclass(hint, enum.Enum):
+        if value is False and "no" in {member.value for member in hint}:
+            return "no"  # YAML reads a bare no as false
+        if isinstance(value, str) and value in {member.value for member in hint}:
+            return value
+    elif origin in (list, tuple) and isinstance(value, list):
+        return [_fit(item, args[0]) for item in value] if args else value
+    elif (origin or hint) is dict:
+        if isinstance(value, dict):
+            return value
+    elif hint in (bool, str, types.NoneType) and isinstance(value, hint):
+        return value
+    raise TypeError(_in_words(hint))
+
+
+def _in_words(hint: Any) -> str:
+    args = get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_in_words(option) for option in args))
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(repr(option) for option in args)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return "one of " + ", ".join(str(member.value) for member in hint)
+    plain = {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}
+    words = {dict: "a mapping", list: "a list", **plain}
+    return words.get(get_origin(hint) or hint, "something YAML cannot hold")
+
+
+def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dict[str, Any]:
+    """Returns the section with each value in the type TRL's config wants.
+
+    Raises:
+        UserError: an unknown key (the nearest TRL field is named), a wrong type, or a key the recipe sets elsewhere.
+    """
+    if not section:
+        return {}
+    config = _class(kind)
+    fields = [field.name for field in dataclasses.fields(config) if field.init]
+    hints = typing.get_type_hints(config)
+    values = {}
+    for key, value in section.items():
+        at = f"{file}: key '{name}.{key}'"
+        if key in NOT_HERE:
+            raise UserError(one_line(f"{at} does not belong here; {NOT_HERE[key]}"))
+        if key not in fields:
+            hint = nearest(key, [field for field in fields if field not in NOT_HERE])
+            raise UserError(one_line(f"{at} is no field of trl.{kind}{hint}"))
+        if key in ALSO_BOOL and isinstance(value, bool):
+            values[key] = value
+            continue
+        try:
+            values[key] = _fit(value, hints[key])
+        except TypeError as error:
+            raise UserError(one_line(f"{at} must be {error}, not {reprlib.repr(value)}")) from None
+    return values
+
+
+def build(
+    kind: Kind, section: Mapping[str, Any], name: str, file: Path, ours: Mapping[str, Any], fixed: Mapping[str, Any]
+) -> Any:
+    """Returns TRL's config: ``ours`` under the section's keys under ``fixed``.
+
+    Raises:
+        UserError: as `fitted`, or TRL itself refuses the values.
+    """
+    import torch
+
+    values: dict[str, Any] = {
+        "logging_steps": 1,
+        "report_to": "none",
+        "remove_unused_columns": False,  # the trainers' columns are our Examples, which the Trainer does not know
+        "save_strategy": "steps",
+        "save_steps": 50,
+        "save_total_limit": 2,
+        **ours,
+        **fitted(kind, section, name, file),
+        **fixed,
+    }
+    values.setdefault("use_cpu", not torch.cuda.is_available())
+    if values["use_cpu"] and not values.get("fp16"):
+        values.setdefault("bf16", False)  # TRL's default is bf16, which on a CPU is slow and coarse
+    try:
+        return _class(kind)(**values)
+    except Exception as error:  # TRL and transformers check in __post_init__ with errors of many types
+        raise UserError(one_line(f"{file}: section '{name}': trl.{kind} refuses it: {error}")) from error

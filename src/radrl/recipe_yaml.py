@@ -1,0 +1,141 @@
+"""Strict reading of a recipe's YAML: plain values only, no duplicate keys, ``--set`` overrides; errors of one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from radrl.errors import UserError
+
+MOST_VALUES = 20_000  # far above any recipe; stops aliases that unfold into millions of values
+DEEPEST = 30
+
+
+def one_line(text: object) -> str:
+    """Returns the text as one printable line, cut at 600 characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= 600 else line[:599] + "…"
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which here also refuses duplicate keys and says where an unreadable value stands."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+            # PyYAML's own readers fail so on values such as 2020-99-99 or '!!bool x'
+            raise yaml.constructor.ConstructorError(None, None, "not a value YAML can read", node.start_mark) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        if isinstance(node, yaml.MappingNode):
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    if key.value in seen:
+                        message = f"key '{key.value}' stands here a second time"
+                        raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+                    seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        value = yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(one_line(f"{where}{line}: broken YAML: {error.problem or error.context}")) from None
+    except yaml.YAMLError as error:
+        raise UserError(one_line(f"{where}: broken YAML: {error}")) from None
+    except RecursionError:
+        raise UserError(one_line(f"{where}: broken YAML: nested too deeply")) from None
+    _check_plain(value, where, "", 0, [0])
+    return value
+
+
+def _check_plain(value: Any, where: str, key: str, depth: int, count: list[int]) -> None:
+    """Allows mappings with text keys, lists, text, finite numbers, true/false and null, and not too many of them."""
+    count[0] += 1
+    at = f" key '{key}'" if key else ""
+    if count[0] > MOST_VALUES or depth > DEEPEST:
+        raise UserError(one_line(f"{where}:{at} too large or nested too deeply for a recipe"))
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise UserError(one_line(f"{where}:{at} has the key {name!r}, which is not text; put it in quotes"))
+            _check_plain(name, where, key, depth + 1, count)
+            _check_plain(item, where, f"{key}.{name}" if key else name, depth + 1, count)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_plain(item, where, f"{key}.{index}" if key else str(index), depth + 1, count)
+    elif isinstance(value, str):
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise UserError(one_line(f"{where}:{at} holds half a surrogate pair; write the character itself"))
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise UserError(one_line(f"{where}:{at} must be a finite number"))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= 2**63:
+            raise UserError(one_line(f"{where}:{at} is too large a number"))
+    elif value is not None and not isinstance(value, bool):
+        mend = "put it in quotes if it is text"
+        raise UserError(one_line(f"{where}:{at} has a {type(value).__name__}, which a recipe cannot hold; {mend}"))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Reads a YAML file whose top level is a mapping.
+
+    Raises:
+        UserError: missing, unreadable, not UTF-8, broken, or not a mapping of plain values.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(one_line(f"{path}: no such recipe")) from None
+    except UnicodeDecodeError as error:
+        raise UserError(one_line(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8")) from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(one_line(f"{path}: cannot read the recipe: {reason}")) from None
+    value = _parse(text, str(path))
+    if not isinstance(value, dict):
+        raise UserError(one_line(f"{path}: a recipe is a mapping such as 'seed: 0', one key a line"))
+    return value
+
+
+def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Sets ``a.b=c`` in place; ``c`` is read as YAML, a list item is named by its index (``data.train.0=x``)."""
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        where = f"--set {override}"
+        parts = dotted.strip().split(".")
+        if not equals or not all(parts):
+            raise UserError(one_line(f"{where}: write it as --set key=value, for example --set grpo.max_steps=10"))
+        value = _parse(text, where)
+        holder: Any = values
+        for depth, part in enumerate(parts):
+            last = depth == len(parts) - 1
+            if isinstance(holder, list):
+                if not (part.isdecimal() and part.isascii() and len(part) < 6 and int(part) < len(holder)):
+                    name = ".".join(parts[:depth])
+                    raise UserError(
+                        one_line(f"{where}: '{name}' is a list of {len(holder)}; name an item by its index")
+                    )
+                slot: Any = int(part)
+            elif isinstance(holder, dict):
+                slot = part
+            else:
+                raise UserError(one_line(f"{where}: '{'.'.join(parts[:depth])}' is not a section"))
+            if last:
+                holder[slot] = value
+            else:
+                if isinstance(holder, dict) and holder.get(slot) is None:
+                    holder[slot] = {}
+                holder = holder[slot]
