@@ -1,0 +1,45 @@
+"""Image files to 8-bit pictures. Reads PNG and JPEG, 8 and 16 bit; nothing but pixels is carried on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from radrl.errors import UserError
+
+# A radiograph is at most about 60 megapixels; what claims more is broken or hostile.
+MAX_PIXELS = 100_000_000
+
+
+def read_image(root: str | Path, path: str) -> Image.Image:
+    """Returns the image at ``root/path`` as 8-bit RGB without metadata; 16-bit pixels are scaled from their range.
+
+    Raises:
+        UserError: missing file, not an image, broken data, or a path (or link) that leads out of ``root``.
+    """
+    root = Path(root).resolve()
+    file = root / path
+    if not file.resolve().is_relative_to(root):
+        raise UserError(f"{file}: leads out of the manifest's folder; keep images below it")
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UserError(f"{file}: {image.width} x {image.height} pixels is more than {MAX_PIXELS}; resize it")
+            image.load()
+            image = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I") or image.mode == "F":
+                image = _to_8_bit(np.asarray(image, dtype=np.float32))
+            # through an array: drops EXIF, comments and palettes with the container
+            return Image.fromarray(np.asarray(image.convert("RGB")))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such image; mend the path in the manifest or put the file there") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{file}: not a readable PNG or JPEG ({error}); replace the file or drop its line") from None
+
+
+def _to_8_bit(pixels: np.ndarray) -> Image.Image:
+    low, high = float(pixels.min()), float(pixels.max())
+    scaled = np.zeros_like(pixels) if high <= low else (pixels - low) * (255.0 / (high - low))
+    return Image.fromarray(scaled.round().astype(np.uint8))

@@ -1,0 +1,1 @@
+"""Training through TRL: SFT, cold start, GRPO."""

@@ -1,0 +1,115 @@
+"""Loading and saving image-text models: a hub id, a local folder, or the tiny default made by tiny.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+
+from radrl.errors import UserError
+from radrl.training.processor import Qwen3VLProcessor
+
+HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
+
+
+def load(
+    start: str,
+    *,
+    dtype: str = "float32",
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    revision: str | None = None,
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Loads a model and its processor, from a local folder or by hub id (which needs the network or a filled cache).
+
+    ``min_pixels`` and ``max_pixels`` bound the area an image is resized to. Weights are read from safetensors only and
+    no remote code runs.
+
+    Raises:
+        UserError: no such folder, no processor in it, or the files cannot be read.
+    """
+    folder = Path(start)
+    local = folder.is_dir()
+    if not local and (start.startswith((".", "/", "~")) or start.count("/") != 1):
+        raise UserError(
+            f"{start}: no such model folder; give a folder, a hub id like Qwen/Qwen3-VL-8B-Instruct, or tiny"
+        )
+    if local:
+        for name, what in (("config.json", "model"), ("tokenizer_config.json", "tokenizer")):
+            if not (folder / name).is_file():
+                raise UserError(f"{folder}: no {what} here ({name} is missing); save it with save_pretrained")
+        if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+            raise UserError(
+                f"{folder}: no processor here (preprocessor_config.json is missing); copy it from the base model"
+            )
+    try:
+        processor = _load_processor(start, revision=revision or "main")
+        model = AutoModelForImageTextToText.from_pretrained(
+            start, dtype=dtype, use_safetensors=True, revision=revision or "main"
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{start}: cannot be loaded ({reason}); check the folder or the hub id") from None
+    size = processor.image_processor.size
+    if min_pixels is not None:
+        size["shortest_edge"] = min_pixels
+    if max_pixels is not None:
+        size["longest_edge"] = max_pixels
+    if not torch.cuda.is_available():
+        patch_embedding_as_matmul(model)
+    return model, processor
+
+
+def _load_processor(start: str, **kwargs: Any) -> ProcessorMixin:
+    # Ours wherever it fits, so that a run with torchvision and one without ask the same class; the image processor
+    # behind it is the torchvision or the PIL one, and image_backend() tells which.
+    from transformers import AutoConfig
+
+    if AutoConfig.from_pretrained(start, **kwargs).model_type.startswith("qwen3_vl"):
+        return Qwen3VLProcessor.from_folder(start, **kwargs)
+    return AutoProcessor.from_pretrained(start, padding_side="left", **kwargs)
+
+
+def image_backend(processor: ProcessorMixin) -> str:
+    """Returns the class that resizes images: it must be the same in training and evaluation."""
+    return type(processor.image_processor).__name__
+
+
+def patch_embedding_as_matmul(model: nn.Module) -> None:
+    """Computes Qwen-VL's patch embedding as the matrix product it is.
+
+    Its convolution has a kernel as large as its input, which torch's CPU convolution does many times slower (a quarter
+    of a tiny model's step). Same weights, same result up to rounding.
+    """
+    embed = getattr(getattr(getattr(model, "model", None), "visual", None), "patch_embed", None)
+    if not isinstance(getattr(embed, "proj", None), nn.Conv3d):
+        return
+
+    def forward(pixels: torch.Tensor) -> torch.Tensor:  # (patches, channels * time * height * width)
+        weight = embed.proj.weight.flatten(1)  # (hidden, channels * time * height * width)
+        return nn.functional.linear(pixels.to(weight.dtype), weight, embed.proj.bias)
+
+    embed.forward = forward
+
+
+def save(model: PreTrainedModel, processor: ProcessorMixin, folder: str | os.PathLike[str]) -> None:
+    """Saves model and processor as one folder; a folder that exists is replaced only when the new one is whole."""
+    folder = Path(folder)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        model.save_pretrained(temporary)
+        processor.save_pretrained(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(
+            f"{folder}: cannot be saved ({error.strerror}); free some space and run again with --resume"
+        ) from None

@@ -1,0 +1,53 @@
+"""Qwen3-VL's processor for images and text, with or without torchvision.
+
+transformers' own processor also wants a video processor, which needs torchvision; the CPU build of torch has none.
+X-rays are not videos, so this one is put together from the image processor and the tokenizer only. Saved folders keep
+the standard files, so transformers and vLLM load them elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, ProcessorMixin
+
+# the top-level name is a stub that asks for torchvision; the class itself falls back to PIL
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+from transformers.models.qwen3_vl import processing_qwen3_vl
+
+
+class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
+    """transformers' Qwen3-VL processor without its video half. The name is kept: it is written into saved folders."""
+
+    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+        self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
+        self.vision_start_token, self.vision_end_token = "<|vision_start|>", "<|vision_end|>"
+        for name in ("image_token", "video_token", "vision_start_token", "vision_end_token"):
+            setattr(self, f"{name}_id", tokenizer.convert_tokens_to_ids(getattr(self, name)))
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """Saves as transformers does, plus the settings of the video processor that others will look for."""
+        saved = super().save_pretrained(save_directory, **kwargs)
+        image = self.image_processor
+        video = {
+            "video_processor_type": "Qwen3VLVideoProcessor",
+            "processor_class": "Qwen3VLProcessor",
+            "patch_size": image.patch_size,
+            "merge_size": image.merge_size,
+            "temporal_patch_size": image.temporal_patch_size,
+            "image_mean": list(image.image_mean),
+            "image_std": list(image.image_std),
+        }
+        Path(save_directory, "video_preprocessor_config.json").write_text(json.dumps(video, indent=1) + "\n")
+        return saved
+
+    @classmethod
+    def from_folder(cls, folder: str, **kwargs: Any) -> Qwen3VLProcessor:
+        """Puts the processor together from a folder's (or hub id's) image processor and tokenizer."""
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **kwargs)
+        image_processor = AutoImageProcessor.from_pretrained(folder, **kwargs)
+        return cls(image_processor, tokenizer, chat_template=tokenizer.chat_template)
