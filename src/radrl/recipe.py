@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from radrl import recipe_trl
+from radrl.endpoint import Endpoint
 from radrl.errors import UserError, nearest
 from radrl.example import Task
-from radrl.recipe_yaml import apply_overrides, one_line, read_mapping
-from radrl.training.teacher import Endpoint
+from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig
 
-Number = Annotated[float, BeforeValidator(recipe_trl.as_number), Field(allow_inf_nan=False)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 

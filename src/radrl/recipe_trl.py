@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
 import reprlib
 import types
 import typing
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from radrl.errors import UserError, nearest
-from radrl.recipe_yaml import one_line
+from radrl.recipe_yaml import as_number, one_line
 
 Kind = Literal["SFTConfig", "GRPOConfig"]
 
@@ -36,21 +35,12 @@ def _class(kind: Kind) -> type:
     return getattr(trl, kind)
 
 
-def as_number(value: Any) -> Any:
-    """Returns the float that a text such as ``1e-4`` says (YAML reads it as text); anything else unchanged."""
-    if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return value
-        return number if math.isfinite(number) else value
-    return value
-
-
 def _fit(value: Any, hint: Any) -> Any:
     """Returns the value as the annotation wants it, or raises TypeError with what was wanted."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
+        if _options(hint):  # transformers writes 'SchedulerType | str' and means the names of SchedulerType
+            args = tuple(option for option in args if option is not str)
         exact = [h for h in args if type(value) is h or (value is None and h is type(None))]
         for option in [*exact, *args]:
             try:
@@ -69,9 +59,9 @@ def _fit(value: Any, hint: Any) -> Any:
         if isinstance(number, int if hint is int else (int, float)) and not isinstance(number, bool):
             return number
     elif isinstance(hint, type) and issubclass(hint, enum.Enum):
-        if value is False and "no" in {member.value for member in hint}:
+        if value is False and "no" in _options(hint):
             return "no"  # YAML reads a bare no as false
-        if isinstance(value, str) and value in {member.value for member in hint}:
+        if isinstance(value, str) and value in _options(hint):
             return value
     elif origin in (list, tuple) and isinstance(value, list):
         return [_fit(item, args[0]) for item in value] if args else value
@@ -83,14 +73,24 @@ def _fit(value: Any, hint: Any) -> Any:
     raise TypeError(_in_words(hint))
 
 
+def _options(hint: Any) -> list[str]:
+    """Returns the names an annotation's enum allows; none where it has no enum."""
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return [str(member.value) for member in hint]
+    if get_origin(hint) in (Union, types.UnionType):
+        return [name for option in get_args(hint) for name in _options(option)]
+    return []
+
+
 def _in_words(hint: Any) -> str:
     args = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_in_words(option) for option in args))
+        named = bool(_options(hint))
+        return " or ".join(dict.fromkeys(_in_words(o) for o in args if not (named and o is str)))
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(repr(option) for option in args)
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return "one of " + ", ".join(str(member.value) for member in hint)
+    if _options(hint):
+        return "one of " + ", ".join(_options(hint))
     plain = {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}
     words = {dict: "a mapping", list: "a list", **plain}
     return words.get(get_origin(hint) or hint, "something YAML cannot hold")
@@ -121,7 +121,8 @@ def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dic
         try:
             values[key] = _fit(value, hints[key])
         except TypeError as error:
-            raise UserError(one_line(f"{at} must be {error}, not {reprlib.repr(value)}")) from None
+            hint = nearest(value, _options(hints[key])) if isinstance(value, str) else ""
+            raise UserError(one_line(f"{at} cannot be {reprlib.repr(value)}{hint}; it must be {error}")) from None
     return values
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BeforeValidator, Field
 
 from radrl.errors import UserError
 
@@ -19,6 +20,21 @@ def one_line(text: object) -> str:
     """Returns the text as one printable line, cut at 600 characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return line if len(line) <= 600 else line[:599] + "…"
+
+
+def as_number(value: Any) -> Any:
+    """Returns the float that a text such as ``1e-4`` says (YAML reads it as text); anything else unchanged."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return number if math.isfinite(number) else value
+    return value
+
+
+Number = Annotated[float, BeforeValidator(as_number), Field(allow_inf_nan=False)]
+"""A finite float of a pydantic model that is read from YAML."""
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,44 +1,260 @@
-"""Thinking traces for real data, written by a teacher model behind an OpenAI-compatible endpoint."""
+"""Thinking traces for real data, written by a teacher model behind an OpenAI-compatible endpoint.
+
+The teacher sees the image, the question and the reference answer and writes the reasoning that leads there, as for
+the cold start of arXiv 2512.10691. A trace is kept only when the reply ends in the reference answer. What leaves this
+machine is the pixels (encoded anew, without metadata), the question and the reference answer; never an id.
+"""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import asyncio
+import base64
+import io
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from PIL import Image
+
+from radrl.endpoint import Chat, Endpoint, Refused, Reply
+from radrl.errors import UserError
+from radrl.example import Example
+
+TEACHER_PROMPT = """\
+You are an experienced radiologist who teaches a trainee to read images. Below is a question about the image and its \
+reference answer, which is correct.
+
+Question: {question}
+
+Reference answer: {reference}
+
+Write the reasoning that leads from what is visible in the image to this answer, as if you did not know the answer \
+beforehand: look systematically, name what you see and where, weigh what speaks for and against, then conclude. Do \
+not mention that an answer was given to you, and describe nothing that cannot be seen. Reply in exactly this form, \
+the answer copied character by character and nothing after it:
+
+<think>your reasoning</think> {reference}"""
+"""What the teacher is asked, after the images; ``question`` and ``reference`` are filled in."""
+
+# A trace with these words reasons from the answer it was given, not from the image.
+TELLS = re.compile(r"\b(reference|given|provided|supplied) answer\b", re.IGNORECASE)
+PNG_PIXELS = 1_000_000  # larger images travel as JPEG: a film as PNG is several megabytes
 
 
-class Endpoint(BaseModel):
-    """A teacher VLM behind an OpenAI-compatible endpoint, and how hard to press it."""
+@dataclass
+class TraceReport:
+    """What `write_traces` did: ids with a trace from before, new traces, replies rejected, and ids given up and why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    already: int = 0
+    written: int = 0
+    rejected: int = 0
+    given_up: dict[str, str] = field(default_factory=dict)
 
-    url: str
-    """Base address, such as ``http://localhost:8000/v1``; ``/chat/completions`` is added."""
-    model: str = Field(min_length=1)
-    """The model's name at that endpoint."""
-    api_key_env: str | None = None
-    """Environment variable that holds the API key; the key itself is never in a recipe."""
-    concurrency: int = Field(default=4, ge=1, le=1024)
-    """Most requests under way at a time."""
-    timeout: float = Field(default=120.0, gt=0)
-    """Seconds to wait for one reply."""
-    retries: int = Field(default=6, ge=0)
-    """How often a request is repeated after a 429, a 5xx, a timeout or a lost connection."""
-    backoff: float = Field(default=1.0, ge=0)
-    """Seconds before the first repeat; doubled each time, with jitter, at most 60 unless the server asks for more."""
-    attempts: int = Field(default=3, ge=1)
-    """How many traces to ask for before an Example whose trace does not end in its reference is given up."""
-    max_tokens: int = Field(default=2048, ge=1)
-    """Longest reply, in tokens."""
-    temperature: float = Field(default=0.7, ge=0)
-    """Sampling temperature; above 0, so that a second attempt can differ from the first."""
 
-    @field_validator("url")
-    @classmethod
-    def _plain_url(cls, v: str) -> str:
-        parts = urlsplit(v)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("must not hold a user, password or query; name the key's variable in api_key_env")
-        return v.rstrip("/")
+def write_traces(
+    examples: Sequence[Example],
+    images_root: Path,
+    out: Path,
+    endpoint: Endpoint,
+    reference: Callable[[Example], str],
+    *,
+    question: Callable[[Example], str] = lambda example: example.question,
+    open_image: Callable[[Path], Image.Image] = Image.open,
+    progress: Callable[[int, int], None] | None = None,
+) -> TraceReport:
+    """Asks the teacher for a trace of each Example and appends the good ones to ``out``, one JSON object a line.
+
+    Ids that ``out`` already holds are not asked again, so a stopped run goes on where it was. The lines stand in
+    order of arrival.
+
+    Args:
+        examples: what to ask; ids must differ.
+        images_root: folder the Examples' image paths are relative to.
+        out: JSONL of ``{"id", "thinking", "model", "attempts"}``.
+        endpoint: the teacher.
+        reference: the answer a trace must end in, in the exact form the student will be asked for.
+        question: what the teacher is asked about the image.
+        open_image: reads one image file; give another reader for DICOM or 16-bit files.
+        progress: called with (Examples done, Examples to do) after each.
+
+    Raises:
+        UserError: the API key is missing, an image cannot be read, ``out`` cannot be written or is broken, or the
+            endpoint fails for good. What was written before stays.
+    """
+    if len({example.id for example in examples}) < len(examples):
+        raise UserError(f"{out}: two Examples to write traces for share an id; give each its own")
+    report = TraceReport()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        done = _mend(out)
+        todo = [example for example in examples if example.id not in done]
+        report.already = len(examples) - len(todo)
+        if todo:
+            with out.open("ab", buffering=0) as file:
+                _run(_Job(endpoint, images_root, file, report, reference, question, open_image, progress), todo)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(f"{out}: cannot write traces: {reason}; mend it and run again to go on from here") from None
+    return report
+
+
+def load_traces(path: Path) -> dict[str, str]:
+    """Returns the thinking of each Example id that a file of `write_traces` holds.
+
+    Raises:
+        UserError: the file is missing or a line is not a trace. A last line without its end is left out.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of traces; name a teacher under 'coldstart.teacher' to write one")
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, str], int]:
+    """Returns the traces and how many bytes are whole lines; a last line without its end was torn by a kill."""
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    traces = {}
+    for number, line in enumerate(content[:whole].splitlines(), 1):
+        try:
+            record = json.loads(line)
+            name, thinking = record["id"], record["thinking"]
+            if not (isinstance(name, str) and isinstance(thinking, str)):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UserError(f'{path}:{number}: not a trace {{"id": …, "thinking": …}}; remove the line') from None
+        traces[name] = thinking
+    return traces, whole
+
+
+def _mend(out: Path) -> dict[str, str]:
+    """Returns the traces of an earlier run and cuts off a torn last line."""
+    if not out.exists():
+        return {}
+    traces, whole = _read(out)
+    os.truncate(out, whole)
+    return traces
+
+
+def _run(job: _Job, todo: list[Example]) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(job.all(todo))
+        return
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            asyncio.run(job.all(todo))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work)  # a notebook runs a loop of its own in this thread
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+
+
+@dataclass
+class _Job:
+    """One call of `write_traces`."""
+
+    endpoint: Endpoint
+    images_root: Path
+    file: FileIO
+    report: TraceReport
+    reference: Callable[[Example], str]
+    question: Callable[[Example], str]
+    open_image: Callable[[Path], Image.Image]
+    progress: Callable[[int, int], None] | None
+    done: int = 0
+
+    async def all(self, todo: list[Example]) -> None:
+        """Asks for all Examples with ``concurrency`` workers; the first failure for good stops them."""
+        waiting = iter(todo)
+        async with Chat(self.endpoint) as chat:
+            workers = [
+                asyncio.create_task(self._work(chat, waiting, len(todo)))
+                for _ in range(min(self.endpoint.concurrency, len(todo)))
+            ]
+            try:
+                await asyncio.gather(*workers)
+            finally:
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, chat: Chat, waiting: Iterator[Example], total: int) -> None:
+        for example in waiting:
+            try:
+                await self._one(chat, example)
+            except Refused as refusal:
+                self.report.given_up[example.id] = str(refusal)
+            self.done += 1
+            if self.progress:
+                self.progress(self.done, total)
+
+    async def _one(self, chat: Chat, example: Example) -> None:
+        reference = self.reference(example)
+        content = []
+        for image in example.images:
+            url = await asyncio.to_thread(_data_url, self.images_root / image, self.open_image, example.id)
+            content.append({"type": "image_url", "image_url": {"url": url}})
+        text = TEACHER_PROMPT.format(question=self.question(example), reference=reference)
+        content.append({"type": "text", "text": text})
+        for attempt in range(1, self.endpoint.attempts + 1):
+            thinking, reason = _judge(await chat.complete(content), reference)
+            if thinking is not None:
+                self._append(
+                    {"id": example.id, "thinking": thinking, "model": chat.endpoint.model, "attempts": attempt}
+                )
+                return
+            self.report.rejected += 1
+        self.report.given_up[example.id] = reason
+
+    def _append(self, record: dict[str, object]) -> None:
+        line = json.dumps(record).encode() + b"\n"
+        if self.file.write(line) != len(line):  # unbuffered: a disk that fills up takes a part without an error
+            raise OSError(None, "no space left on the device")
+        os.fsync(self.file.fileno())
+        self.report.written += 1
+
+
+def _judge(reply: Reply, reference: str) -> tuple[str | None, str]:
+    """Returns the thinking of a good reply, else None and why it is rejected."""
+    if reply.cut:
+        return None, "cut at max_tokens"
+    # the opening tag may be missing: some chat templates write it themselves
+    thinking, closed, answer = reply.text.strip().removeprefix("<think>").partition("</think>")
+    thinking = thinking.strip()
+    if not closed or not thinking:
+        return None, "no thinking (a server's reasoning parser may have taken it out; switch that off)"
+    if "<think>" in thinking:
+        return None, "text before the thinking"
+    if " ".join(answer.split()).casefold() != " ".join(reference.split()).casefold():
+        return None, "does not end in the reference answer"
+    if TELLS.search(thinking):
+        return None, "tells that it was given the answer"
+    return thinking, ""
+
+
+def _data_url(path: Path, open_image: Callable[[Path], Image.Image], name: str) -> str:
+    """Returns the image's pixels, and nothing else of it, as a data URL."""
+    try:
+        with open_image(path) as image:
+            plain = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"Example '{name}': cannot read an image of it ({type(error).__name__}); mend the file"
+        ) from None
+    bare = Image.frombytes(plain.mode, plain.size, plain.tobytes())  # leaves EXIF, text chunks and profiles behind
+    kind = "png" if bare.width * bare.height <= PNG_PIXELS else "jpeg"
+    buffer = io.BytesIO()
+    bare.save(buffer, kind, **({"quality": 95} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,183 @@
+"""A model behind an OpenAI-compatible endpoint: how a recipe names it, and one chat completion from it.
+
+Errors name the address and a status, never a part of a request or reply: these hold patient data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from radrl.errors import UserError
+from radrl.recipe_yaml import Number
+
+LONGEST_PAUSE = 60.0  # seconds; the doubling stops here
+LONGEST_RETRY_AFTER = 600.0  # seconds; a server that asks for more than this is not waited for longer
+REFUSALS_IN_A_ROW = 20  # so many requests refused, and none answered: the fault is not in a single request
+ONE_REQUEST = (400, 413, 422)  # statuses that may be the fault of one request (too large, a content filter)
+
+
+class Endpoint(BaseModel):
+    """A model behind an OpenAI-compatible endpoint, and how hard to press it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    url: str
+    """Base address, such as ``http://localhost:8000/v1``; ``/chat/completions`` is added."""
+    model: str = Field(min_length=1)
+    """The model's name at that endpoint."""
+    api_key_env: str | None = None
+    """Environment variable that holds the API key; the key itself is never in a recipe."""
+    concurrency: int = Field(default=4, ge=1, le=1024)
+    """Most requests under way at a time."""
+    timeout: Number = Field(default=120.0, gt=0)
+    """Seconds to wait for one reply."""
+    retries: int = Field(default=6, ge=0)
+    """How often a request is repeated after a 429, a 5xx, a timeout or a lost connection."""
+    backoff: Number = Field(default=1.0, ge=0)
+    """Seconds before the first repeat; doubled each time, with jitter, at most 60 unless the server asks for more."""
+    attempts: int = Field(default=3, ge=1)
+    """How many replies to ask for before a question whose replies are all unusable is given up."""
+    max_tokens: int = Field(default=2048, ge=1)
+    """Longest reply, in tokens."""
+    temperature: Number = Field(default=0.7, ge=0)
+    """Sampling temperature; above 0, so that a second attempt can differ from the first."""
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, v: str) -> str:
+        try:
+            parts = urlsplit(v)
+            named = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+            httpx.URL(v)
+        except (ValueError, httpx.InvalidURL):
+            named = False
+        if not named:
+            raise ValueError("should be an http:// or https:// address")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("should hold no user, password or query; name the key's variable in api_key_env")
+        return v.rstrip("/")
+
+
+class Reply(NamedTuple):
+    """A completion's text, and whether it was cut at ``max_tokens``."""
+
+    text: str
+    cut: bool
+
+
+class Refused(Exception):
+    """The endpoint refused this one request (a 400, 413 or 422); the message is the status."""
+
+
+class Chat:
+    """A connection to an endpoint; use it as an async context manager, from any number of tasks.
+
+    Raises:
+        UserError: when made, if the API key's variable is not set.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        key = _api_key(endpoint)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client = httpx.AsyncClient(headers=headers, timeout=endpoint.timeout)
+        self._answered = False
+        self._refusals = 0
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        await self._client.__aexit__(*exception)
+
+    async def complete(self, content: list[dict[str, Any]]) -> Reply:
+        """Returns the reply to one user message; repeats, more and more slowly, what may pass.
+
+        Raises:
+            Refused: this request was refused; others may not be.
+            UserError: the endpoint fails for good.
+        """
+        body = {
+            "model": self.endpoint.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": self.endpoint.max_tokens,
+            "temperature": self.endpoint.temperature,
+        }
+        for repeat in range(self.endpoint.retries + 1):
+            wanted = 0.0
+            try:
+                response = await self._client.post(f"{self.endpoint.url}/chat/completions", json=body)
+            except httpx.TransportError as error:  # named by its type only: its text may hold parts of the request
+                trouble = f"{type(error).__name__} (is the server up, and the address right?)"
+            else:
+                status = response.status_code
+                if status == 200:
+                    reply = _read(response)
+                    if reply:
+                        self._answered = True
+                        return reply
+                    trouble = "a reply that is not a chat completion (does the address end in /v1?)"
+                elif status in (408, 429) or status >= 500:
+                    trouble = f"HTTP {status} (lower 'concurrency', or wait)"
+                    wanted = _retry_after(response.headers.get("retry-after"))
+                else:
+                    self._refuse(status)
+            if repeat < self.endpoint.retries:
+                pause = min(LONGEST_PAUSE, self.endpoint.backoff * 2 ** min(repeat, 30))
+                # jitter, so that tasks turned away together do not come back together; it decides no result
+                await asyncio.sleep(max(wanted, pause * random.uniform(0.5, 1.0)))
+        raise self._stop(f"{trouble}, {self.endpoint.retries + 1} times")
+
+    def _refuse(self, status: int) -> None:
+        self._refusals += 1
+        if status in ONE_REQUEST and (self._answered or self._refusals < REFUSALS_IN_A_ROW):
+            raise Refused(f"the endpoint refused the request (HTTP {status})")
+        mend = f"check the address and the model name '{self.endpoint.model}'"
+        if status in (401, 403):
+            name = self.endpoint.api_key_env
+            mend = f"check the key in {name}" if name else "name the key's variable in 'api_key_env'"
+        raise self._stop(f"HTTP {status} ({mend})")
+
+    def _stop(self, trouble: str) -> UserError:
+        return UserError(f"{self.endpoint.url}: the endpoint gave {trouble}; mend it and run again to go on from here")
+
+
+def _api_key(endpoint: Endpoint) -> str | None:
+    if endpoint.api_key_env is None:
+        return None
+    key = os.environ.get(endpoint.api_key_env, "").strip()
+    if not key or not key.isascii() or not key.isprintable():
+        state = "holds characters that no key has" if key else "is not set"
+        raise UserError(f"environment variable {endpoint.api_key_env} {state}; put the key for {endpoint.url} there")
+    return key
+
+
+def _read(response: httpx.Response) -> Reply | None:
+    try:
+        choice = response.json()["choices"][0]
+        text = choice["message"]["content"]
+        return Reply(text if isinstance(text, str) else "", choice.get("finish_reason") == "length")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _retry_after(value: str | None) -> float:
+    """Returns the seconds a Retry-After header asks for, in either of its two forms; 0 where there is none."""
+    try:
+        seconds = float(value or 0)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else 0.0
