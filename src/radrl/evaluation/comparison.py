@@ -1,0 +1,230 @@
+"""Models side by side: every metric with its interval, and paired differences to one or two base models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from radrl.errors import UserError, nearest
+from radrl.evaluation import baselines as trivial
+from radrl.evaluation.metrics import BY_NAME, METRICS, FindingCounts, ModelScores
+from radrl.evaluation.statistics import bootstrap_mean, paired_difference
+from radrl.example import TASKS, Example, patients
+from radrl.files import write_json
+
+SIGNIFICANT = 0.05
+
+
+class Difference(NamedTuple):
+    """The mean paired difference to another model, over the cases both have a value for."""
+
+    to: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def significant(self) -> bool:
+        """True where p is below 0.05 (not corrected for the number of comparisons)."""
+        return self.p < SIGNIFICANT
+
+
+class Cell(NamedTuple):
+    """One model on one metric. ``differences`` are to the base models other than itself; ``below`` holds the
+    difference to each baseline whose mean it does not reach."""
+
+    n: int
+    patients: int
+    mean: float
+    low: float
+    high: float
+    differences: tuple[Difference, ...]
+    below: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result of ``compare``. ``cells[model][metric]`` is None where the metric applies to no case."""
+
+    base: str
+    others_base: str | None
+    models: tuple[str, ...]
+    baselines: tuple[str, ...]
+    metrics: tuple[str, ...]
+    cells: dict[str, dict[str, Cell | None]]
+    findings: dict[str, dict[str, FindingCounts]]
+    cases: dict[str, int]
+    patients: int
+    samples: int
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the comparison as JSON types; ``null`` only where a metric does not apply."""
+        found = asdict(self)
+        found["cells"] = {
+            model: {metric: _cell(cell) if cell else None for metric, cell in row.items()}
+            for model, row in self.cells.items()
+        }
+        found["findings"] = {
+            model: {
+                name: {**counts._asdict(), "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
+                for name, counts in row.items()
+            }
+            for model, row in self.findings.items()
+        }
+        return found
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes ``to_dict`` as JSON."""
+        write_json(path, self.to_dict())
+
+    def to_markdown(self) -> str:
+        """Returns the table of means and intervals, with the differences to the base under it."""
+        titles = [BY_NAME[metric].title for metric in self.metrics]
+        lines = [_row(["", *titles]), _row(["---"] + ["---:"] * len(titles))]
+        for model in self.models:
+            lines.append(_row([f"**{_plain(model)}**", *(_mean(self.cells[model][m], m) for m in self.metrics)]))
+        for base in filter(None, (self.base, self.others_base)):
+            lines += ["", f"Difference to {_plain(base)}:", "", _row(["", *titles])]
+            lines.append(_row(["---"] + ["---:"] * len(titles)))
+            for model in self.models:
+                if model != base:
+                    row = (_difference(self.cells[model][m], m, base) for m in self.metrics)
+                    lines.append(_row([_plain(model), *row]))
+        below = [
+            f"- {_plain(model)} is below {_plain(d.to)} on {BY_NAME[metric].title} ({d.mean:+.3f}, p = {d.p:.2g})"
+            for model in self.models
+            for metric in self.metrics
+            if (cell := self.cells[model][metric])
+            for d in cell.below
+        ]
+        if below:
+            lines += ["", "Below a trivial baseline:", "", *below]
+        total = sum(self.cases.values())
+        lines += [
+            "",
+            f"{total} cases of {self.patients} patients. Brackets: 95% bootstrap interval over patients "
+            f"({self.samples} resamples). p: two-sided, signs flipped by patient, not corrected for the number of "
+            "comparisons.",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def compare(
+    examples: Sequence[Example],
+    models: Mapping[str, ModelScores],
+    base: str,
+    others_base: str | None = None,
+    *,
+    baselines: Collection[str] = (trivial.NAME,),
+    samples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compares models on the same Examples.
+
+    ``base`` is the model all others are compared with, ``others_base`` a second one. ``baselines`` are the names
+    in ``models`` that are trivial; a model whose mean is below one of them is flagged. The same seed gives the same
+    resamples for every model and metric.
+
+    Raises:
+        UserError: a base is not among the models, or a metric has cases of one patient only.
+        ValueError: a model was scored on another number of Examples.
+    """
+    for name in filter(None, (base, others_base)):
+        if name not in models:
+            raise UserError(f"no model '{name}'{nearest(name, models)} to compare with; there are: {', '.join(models)}")
+    for name, scores in models.items():
+        for metric, values in scores.values.items():
+            if len(values) != len(examples):
+                raise ValueError(f"{name}, {metric}: {len(values)} values for {len(examples)} examples")
+    units = patients(examples)
+    bases = [name for name in dict.fromkeys((base, others_base)) if name]
+    trivials = tuple(name for name in models if name in baselines)
+    metrics = tuple(m.name for m in METRICS if any(np.isfinite(s.values[m.name]).any() for s in models.values()))
+    cells: dict[str, dict[str, Cell | None]] = {name: {} for name in models}
+    for metric in metrics:
+        rows = {name: scores.values[metric] for name, scores in models.items()}
+        for name, own in rows.items():
+
+            def against(other: str, own: np.ndarray = own, rows: dict[str, np.ndarray] = rows) -> Difference | None:
+                return _paired(other, own, rows[other], units, samples, seed)
+
+            known = ~np.isnan(own)
+            if not known.any():
+                cells[name][metric] = None
+                continue
+            try:
+                interval = bootstrap_mean(own[:, None], units, samples, seed)
+            except UserError as error:
+                raise UserError(f"{metric}: {error}") from None
+            differences = [against(other) for other in bases if other != name]
+            reached = [against(other) for other in trivials if other != name and metric != "length"]
+            cells[name][metric] = Cell(
+                n=int(known.sum()),
+                patients=len({unit for unit, there in zip(units, known, strict=True) if there}),
+                mean=float(interval.mean[0]),
+                low=float(interval.low[0]),
+                high=float(interval.high[0]),
+                differences=tuple(d for d in differences if d),
+                below=tuple(d for d in reached if d and d.mean < 0),
+            )
+    return Comparison(
+        base=base,
+        others_base=others_base,
+        models=tuple(models),
+        baselines=trivials,
+        metrics=metrics,
+        cells=cells,
+        findings={name: scores.findings for name, scores in models.items()},
+        cases={task: count for task in TASKS if (count := sum(e.task == task for e in examples))},
+        patients=len(set(units)),
+        samples=samples,
+        seed=seed,
+    )
+
+
+def _paired(
+    to: str, own: np.ndarray, other: np.ndarray, units: Sequence[str], samples: int, seed: int
+) -> Difference | None:
+    """Returns the paired difference; None where no case has both values."""
+    n = int((~np.isnan(own - other)).sum())
+    if not n:
+        return None
+    found = paired_difference(own[:, None], other[:, None], units, samples, seed)
+    return Difference(to, n, *(float(column[0]) for column in found))
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    differences = [{**d._asdict(), "significant": d.significant} for d in cell.differences]
+    return {**cell._asdict(), "differences": differences, "below": [d._asdict() for d in cell.below]}
+
+
+def digits(metric: str) -> int:
+    """Returns how many decimals a value of the metric is worth: one for words, three for shares."""
+    return 1 if metric == "length" else 3
+
+
+def _mean(cell: Cell | None, metric: str) -> str:
+    d = digits(metric)
+    return f"{cell.mean:.{d}f} [{cell.low:.{d}f}, {cell.high:.{d}f}]" if cell else "n/a"
+
+
+def _difference(cell: Cell | None, metric: str, base: str) -> str:
+    found = next((x for x in cell.differences if x.to == base), None) if cell else None
+    d = digits(metric)
+    return f"{found.mean:+.{d}f} [{found.low:+.{d}f}, {found.high:+.{d}f}], p = {found.p:.2g}" if found else "n/a"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(name: str) -> str:
+    """Returns a model's name so that it cannot break a table row."""
+    return " ".join(name.replace("|", "\\|").split())

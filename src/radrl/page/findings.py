@@ -1,0 +1,46 @@
+"""The table of findings: how well each is reported, by model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from radrl.evaluation.comparison import Comparison
+from radrl.evaluation.metrics import FindingCounts
+
+
+class Row(NamedTuple):
+    """One finding, or a mean over them: reports that have it, and per model precision, recall and F1."""
+
+    name: str
+    there: int | None
+    cells: list[tuple[float | None, float | None, float | None]]
+    mean: bool = False
+
+
+def table(comparison: Comparison) -> list[Row]:
+    """Returns a row a finding, most frequent first, then the micro and the macro mean; empty without reports."""
+    by_model = [comparison.findings[model] for model in comparison.models]
+    names = {name for counts in by_model for name in counts}
+    if not names:
+        return []
+    none = FindingCounts(0, 0, 0)
+    there = {name: max(counts.get(name, none).match + counts.get(name, none).missed for counts in by_model)
+             for name in names}
+    rows = []
+    for name in sorted(names, key=lambda name: (-there[name], name)):
+        rows.append(Row(name.replace("_", " "), there[name], [_cell(counts.get(name, none)) for counts in by_model]))
+    micro = [_cell(FindingCounts(*map(sum, zip(*counts.values(), strict=True)))) for counts in by_model]
+    macro = [_means([_cell(one) for one in counts.values()]) for counts in by_model]
+    total = sum(there.values())
+    return [*rows, Row("all findings pooled (micro)", total, micro, True), Row("mean of findings (macro)", None, macro, True)]
+
+
+def _cell(counts: FindingCounts) -> tuple[float | None, float | None, float | None]:
+    return counts.precision, counts.recall, counts.f1
+
+
+def _means(cells: Sequence[tuple[float | None, float | None, float | None]]):
+    """Returns the means over the findings for which a share is defined."""
+    columns = ([value for value in column if value is not None] for column in zip(*cells, strict=True))
+    return tuple(sum(column) / len(column) if column else None for column in columns)

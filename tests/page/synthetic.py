@@ -1,0 +1,138 @@
+"""A made-up comparison for the page: noise images, invented answers, invented scores."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from radrl.evaluation.comparison import compare
+from radrl.evaluation.metrics import METRICS, FindingCounts, ModelScores
+from radrl.example import Answer, Box, Example, Mark, Score
+
+MODELS = {
+    "trivial baseline": 0.35,
+    "SFT": 0.55,
+    "SFT, thinking": 0.56,
+    "GRPO": 0.72,
+    "GRPO, thinking": 0.68,
+}
+REPORT = "The heart is enlarged. There is a small right pleural effusion. No pneumothorax. Clear left lung."
+OTHER = "The heart is enlarged. There is a left upper lobe consolidation. No pneumothorax."
+TASKS = ("report", "report", "grounding", "grounding", "vqa_closed", "vqa_open")
+
+
+def make(root: Path, patients: int = 40, hostile: str = "") -> dict:
+    """Returns the arguments of ``page.write`` but for the path; ``hostile`` is put wherever text goes."""
+    draw = random.Random(7)
+    noise = np.random.default_rng(7)
+    for k in range(4):
+        pixels = np.clip(noise.normal(90, 30, (96, 80)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).resize((160, 192)).save(root / f"{k}.png")
+    examples = [_example(p, k, task, hostile) for p in range(patients) for k, task in enumerate(TASKS)]
+    names = {name + hostile: skill for name, skill in MODELS.items()}
+    answers = {name: [_answer(e, skill, draw, hostile) for e in examples] for name, skill in names.items()}
+    scores = {name: _scores(examples, skill, draw, hostile) for name, skill in names.items()}
+    base = "SFT" + hostile
+    return {
+        "comparison": compare(examples, scores, base, baselines=("trivial baseline" + hostile,), samples=400),
+        "examples": examples,
+        "answers_by_model": answers,
+        "scores_by_model": scores,
+        "logs_by_stage": {"SFT" + hostile: _sft(draw), "GRPO, direct": _grpo(draw), "GRPO, thinking": _grpo(draw)},
+        "images_root": root,
+        "facts": {
+            "title": "A made-up run" + hostile,
+            "Versions": {"radrl": "0.1.0", "torch": "2.11.0", "trl": "1.16.0" + hostile},
+            "Seeds": {"data": 0, "training": 17, "evaluation": 3},
+            "Seconds": {"phantom": 4.21, "SFT": 312.5, "GRPO, direct": 1204.0, "evaluation": 88.12},
+        },
+    }
+
+
+def _example(patient: int, k: int, task: str, hostile: str) -> Example:
+    box = Box(xyxy=(0.12, 0.5, 0.45, 0.85), label="right pleural effusion" + hostile)
+    return Example(
+        id=f"p{patient}-{k}{hostile}",
+        task=task,
+        question={"report": "Write the findings.", "grounding": "Where is the effusion?"}.get(task, "Is it big?")
+        + hostile,
+        images=(f"{patient % 4}.png",),
+        reference=hostile + REPORT if task == "report" else "yes" + hostile,
+        boxes=(box,) if task == "grounding" else (),
+        choices=("yes" + hostile, "no") if task == "vqa_closed" else (),
+        patient=f"p{patient}",
+        source="phantom",
+    )
+
+
+def _answer(example: Example, skill: float, draw: random.Random, hostile: str) -> Answer:
+    thinking = "The costophrenic angle is blunted on the right." + hostile if draw.random() < 0.5 else None
+    if example.task == "report":
+        return Answer(OTHER + hostile, thinking)
+    if example.task == "grounding":
+        slip = (1 - skill) * draw.uniform(0, 0.3)
+        box = Box(xyxy=(0.12 + slip, 0.5 + slip / 2, 0.45 + slip, 0.85 + slip / 2), label="effusion" + hostile)
+        return Answer("effusion [0.1, 0.2, 0.3, 0.4]" + hostile, thinking, boxes=(box,))
+    return Answer("no" + hostile, thinking, well_formed=draw.random() < 0.7)
+
+
+def _scores(examples: list[Example], skill: float, draw: random.Random, hostile: str) -> ModelScores:
+    values, scores = {}, {}
+    for metric in METRICS:
+        found: list[Score | None] = []
+        for example in examples:
+            if example.task not in metric.tasks:
+                found.append(None)
+                continue
+            value = min(1.0, max(0.0, draw.gauss(skill, 0.25))) if metric.headline else 20.0 + draw.randint(0, 9)
+            marks = _marks(hostile) if metric.name == "finding_f1" else ()
+            found.append(Score(value, {"matched": 1.0, "false" + hostile: 1.0, "missed": 1.0}, marks))
+        scores[metric.name] = found
+        values[metric.name] = np.array([math.nan if s is None else s.value for s in found])
+    counts = {
+        name + hostile: FindingCounts(int(n * skill), int(n * (1 - skill)), n - int(n * skill))
+        for name, n in (("pleural_effusion", 40), ("consolidation", 21), ("cardiomegaly", 33), ("pneumothorax", 0))
+    }
+    return ModelScores(values, scores, counts)
+
+
+def _marks(hostile: str) -> tuple[Mark, ...]:
+    at = len(hostile)
+    return (
+        Mark("reference", at, at + 22, "match", "cardiomegaly, present" + hostile),
+        Mark("reference", at + 23, at + 63, "missed", "pleural effusion, right, mild"),
+        Mark("reference", at + 64, at + 80, "absent", "pneumothorax"),
+        Mark("answer", 0, 22, "match", "cardiomegaly, present"),
+        Mark("answer", 23, 64, "false", "consolidation, left" + hostile),
+        Mark("answer", 65, 81, "absent", "pneumothorax"),
+        Mark("answer", 70, 9999, "absent", "reaches beyond the text"),
+    )
+
+
+def _sft(draw: random.Random) -> list[dict]:
+    logs = [{"step": s, "loss": 3 * math.exp(-s / 40) + 0.4 + draw.gauss(0, 0.05), "epoch": s / 50} for s in range(1, 150)]
+    return [*logs, {"step": 149, "train_runtime": 312.5, "train_loss": 0.9}]
+
+
+def _grpo(draw: random.Random) -> list[dict]:
+    def rising(s: int, top: float) -> float:
+        return top - 0.3 * math.exp(-s / 30) + draw.gauss(0, 0.05)
+
+    return [
+        {
+            "step": s,
+            "loss": draw.gauss(0, 0.01),
+            "reward": rising(s, 0.8) + rising(s, 0.9),
+            "rewards/finding_f1/mean": rising(s, 0.75),
+            "rewards/format/mean": rising(s, 1.0),
+            "rewards/soft_f1/mean": rising(s, 0.6) if s % 3 else math.nan,
+            "rewards/format/std": 0.1,
+            "completions/mean_length": 60 + 10 * rising(s, 1.0),
+            "frac_reward_zero_std": abs(draw.gauss(0.2, 0.1)),
+        }
+        for s in range(1, 101)
+    ]
