@@ -85,8 +85,8 @@ class Example(_Record):
     @classmethod
     def _stay_inside(cls, v: tuple[str, ...]) -> tuple[str, ...]:
         for path in v:
-            if not path or os.path.isabs(path) or ".." in Path(path).parts or "\\" in path:
-                raise ValueError(f"image path '{path}' must be relative and stay below the manifest's folder")
+            if not path or os.path.isabs(path) or ".." in Path(path).parts or "\\" in path or "\0" in path:
+                raise ValueError(f"image path {path!r} must be relative and stay below the manifest's folder")
         return v
 
 
@@ -138,45 +138,60 @@ def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> lis
         raise UserError(f"{path}: no such manifest; make one with 'radrl phantom --out {path.parent}'")
     examples: list[Example] = []
     seen: dict[str, int] = {}
-    with path.open(encoding="utf-8", errors="strict") as lines:
-        try:
-            for number, line in enumerate(lines, 1):
+    try:
+        with path.open("rb") as lines:
+            for number, raw in enumerate(lines, 1):
                 if limit is not None and len(examples) >= limit:
                     break
-                if not line.strip():
+                if not raw.strip():
                     continue
-                example = _parse_line(path, number, line)
+                example = _parse_line(path, number, raw)
                 if example.id in seen:
                     raise UserError(
-                        f"{path}:{number}: id '{example.id}' stands already in line {seen[example.id]}; "
+                        f"{path}:{number}: id {example.id!r} stands already in line {seen[example.id]}; "
                         "give each Example its own id"
                     )
                 seen[example.id] = number
                 examples.append(example)
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
-            ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the manifest: {error.strerror}") from None
     if not examples:
         raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
     return examples
 
 
-def _parse_line(path: Path, number: int, line: str) -> Example:
+def _parse_line(path: Path, number: int, raw: bytes) -> Example:
     try:
-        return Example.model_validate_json(line)
+        # editors on Windows begin a file with a byte order mark
+        return Example.model_validate_json(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}:{number}: not UTF-8 text ({error.reason} at byte {error.start} of the line); save it as UTF-8"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        at = f" key '{key}'" if key else ""
+        at = f" key {key!r}" if key else ""
         hint = "; remove it or put it under 'meta'" if first["type"] == "extra_forbidden" else ""
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path}:{number}:{at} {message}{hint}") from None
 
 
 def write_manifest(path: str | os.PathLike[str], examples: Iterable[Example]) -> int:
-    """Writes Examples as JSONL, first to a temporary name and then renamed; returns how many."""
-    lines = [example.model_dump_json(exclude_defaults=True) for example in examples]
+    """Writes Examples as JSONL, first to a temporary name and then renamed; returns how many.
+
+    Raises:
+        UserError: an Example holds what JSON cannot, or the file cannot be written.
+    """
+    lines = []
+    for number, example in enumerate(examples, 1):
+        try:
+            lines.append(example.model_dump_json(exclude_defaults=True))
+        except ValueError:  # pydantic's serialization error; its text may quote the Example
+            raise UserError(
+                f"{path}: Example {number}, id {example.id!r}, holds text or meta that JSON cannot (half a surrogate "
+                "pair, an object); remove it"
+            ) from None
     write_text(path, "".join(line + "\n" for line in lines))
     return len(lines)
 

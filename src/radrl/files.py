@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from radrl.errors import UserError
+
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file so that a reader sees either the old file or the whole new one, never a part."""
+    """Writes a text file so that a reader sees either the old file or the whole new one, never a part.
+
+    Raises:
+        UserError: the disk is full or the file cannot be written; the old file is left as it was.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(handle)  # else a crash after the rename can leave an empty file under the new name
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: the text holds half a surrogate pair (character {error.start}); remove it") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"{path}: no space left on device; free some and run again with --resume") from None
+        raise UserError(f"{path}: cannot write: {error.strerror}; check the folder and its rights") from None
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
