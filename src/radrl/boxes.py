@@ -1,0 +1,113 @@
+"""Box conventions and geometry. Everywhere inside, a box is ``[x1, y1, x2, y2]``, 0-1, origin top left.
+
+Arrays of boxes have shape (N, 4). A box with no or negative area overlaps nothing: its IoU is 0, never NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
+
+from radrl.example import Box
+
+Convention = Literal["unit", "thousand", "pixel"]
+"""``unit``: 0-1. ``thousand``: 0-1000 (native to Qwen2-VL and Qwen3-VL). ``pixel``: absolute pixels of the resized
+image (native to Qwen2.5-VL)."""
+
+
+def array(boxes: Iterable[Box]) -> NDArray[np.float64]:
+    """Returns the coordinates of Boxes, shape (N, 4), also for N = 0."""
+    return np.array([box.xyxy for box in boxes], dtype=np.float64).reshape(-1, 4)
+
+
+def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Returns the intersection over union of each pair, shape (N, M), in 0-1.
+
+    Args:
+        a, b: boxes of shape (N, 4) and (M, 4), in the same unit. Not finite or degenerate boxes give 0.
+    """
+    return _overlap(_boxes(a), _boxes(b))[0]
+
+
+def giou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Returns the generalised IoU of each pair, shape (N, M), in [-1, 1] (arXiv 1902.09630).
+
+    IoU minus the share of the smallest enclosing box that neither box covers. Pairs with a degenerate box give -1.
+    """
+    a, b = _boxes(a), _boxes(b)
+    overlap, union, proper = _overlap(a, b)
+    low = np.minimum(a[:, None, :2], b[None, :, :2])
+    high = np.maximum(a[:, None, 2:], b[None, :, 2:])
+    hull = np.prod(high - low, axis=-1, where=proper[..., None], initial=1.0)
+    return np.where(proper, overlap - np.maximum(hull - union, 0.0) / hull, -1.0)
+
+
+def assign(weights: ArrayLike) -> list[tuple[int, int]]:
+    """Returns the one-to-one pairs (row, column) that maximise the sum of weights, in order of rows.
+
+    Args:
+        weights: shape (N, M), not negative, usually an IoU. Pairs of weight zero are left out.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.size == 0:
+        return []
+    rows, columns = linear_sum_assignment(weights, maximize=True)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if weights[i, j] > 0]
+
+
+def to_unit(
+    xyxy: Sequence[float], convention: Convention, width: int | None = None, height: int | None = None
+) -> tuple[float, float, float, float]:
+    """Returns a box of the given convention in 0-1; nothing is clipped.
+
+    Raises:
+        ValueError: ``pixel`` without the positive width and height of the resized image, or an unknown convention.
+    """
+    x, y = _scale(convention, width, height)
+    x1, y1, x2, y2 = xyxy
+    return x1 / x, y1 / y, x2 / x, y2 / y
+
+
+def from_unit(
+    xyxy: Sequence[float], convention: Convention, width: int | None = None, height: int | None = None
+) -> tuple[float, float, float, float]:
+    """Returns a 0-1 box in the given convention, not rounded. Raises as to_unit does."""
+    x, y = _scale(convention, width, height)
+    x1, y1, x2, y2 = xyxy
+    return x1 * x, y1 * y, x2 * x, y2 * y
+
+
+def _scale(convention: Convention, width: int | None, height: int | None) -> tuple[float, float]:
+    if convention == "unit":
+        return 1.0, 1.0
+    if convention == "thousand":
+        return 1000.0, 1000.0
+    if convention != "pixel":
+        raise ValueError(f"unknown box convention '{convention}'; known: unit, thousand, pixel")
+    if not width or not height or width < 0 or height < 0:
+        raise ValueError("boxes in pixels need the width and height of the resized image")
+    return float(width), float(height)
+
+
+def _boxes(boxes: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+
+
+def _overlap(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Returns IoU, area of the union, and whether both boxes are finite with area, each of shape (N, M)."""
+    a_fine, b_fine = (np.isfinite(x).all(1) & (x[:, 2] > x[:, 0]) & (x[:, 3] > x[:, 1]) for x in (a, b))
+    proper = a_fine[:, None] & b_fine[None, :]
+    # A unit box stands in for an improper one, so that nothing below divides by zero or meets infinity.
+    a, b = (np.where(fine[:, None], x, (0.0, 0.0, 1.0, 1.0)) for x, fine in ((a, a_fine), (b, b_fine)))
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = np.prod(np.clip(high - low, 0.0, None), axis=-1)
+    area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], axis=-1) for x in (a, b))
+    union = area_a[:, None] + area_b[None, :] - common
+    return np.where(proper & (union > 0), common / np.where(union > 0, union, 1.0), 0.0), union, proper

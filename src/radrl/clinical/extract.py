@@ -1,0 +1,145 @@
+"""Findings from the text of a chest X-ray report, by rules over the vocabulary.
+
+The method follows NegEx and NegBio (arXiv 1712.05898): phrases name findings, cues deny or doubt them within a
+scope. All passes are linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from radrl.clinical.scope import Mention, Reader, Unit, units
+from radrl.clinical.sections import lower, ranges, sentences
+from radrl.clinical.vocabulary import Vocabulary, load
+from radrl.example import Finding
+
+SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "link", "seen", "uncertainty"})
+INHERITED = frozenset({"link", "uncertainty", "or", "versus", "doubt"})
+NEVER_TRAILING = frozenset({"with", "exception", "new", "link", "uncertainty"})
+
+
+class _Place(NamedTuple):
+    side: str | None = None
+    region: str | None = None
+    severity: str | None = None
+
+
+def findings(text: str) -> tuple[Finding, ...]:
+    """Returns what a report says of each finding it speaks of, in order of the text.
+
+    ``span`` is the character range in ``text`` of the phrase that says it. A finding named twice is returned twice;
+    compare.merge makes one of them. Sections such as INDICATION are not read. What "lungs are clear" or "normal
+    heart" rules out is returned as absent, unless the report names the finding itself anywhere.
+    """
+    vocabulary = load()
+    lowered = lower(text)
+    said: list[tuple[Mention, _Place]] = []
+    for start, end in ranges(text, vocabulary):
+        for tokens in sentences(lowered, start, end, vocabulary):
+            sentence = units(tokens, vocabulary.tree)
+            mentions = Reader(sentence).read()
+            if mentions:
+                said += zip(mentions, _places(sentence, mentions, vocabulary), strict=True)
+    named = {mention.name for mention, _ in said if not mention.implied}
+    return tuple(
+        Finding(
+            name=mention.name,
+            presence=mention.presence,
+            side=place.side if mention.name not in vocabulary.unsided else None,
+            region=place.region if mention.name not in vocabulary.unsided else None,
+            severity=place.severity if mention.name not in vocabulary.ungraded else None,
+            span=(mention.start, mention.end),
+        )
+        for mention, place in said
+        if not (mention.implied and mention.name in named)
+    )
+
+
+def _places(sentence: Sequence[Unit], mentions: Sequence[Mention], vocabulary: Vocabulary) -> list[_Place]:
+    """Returns side, region and severity of each mention of a sentence."""
+    positions = sorted({mention.unit for mention in mentions})
+    gaps = [sentence[a + 1 : b] for a, b in zip([-1, *positions], [*positions, len(sentence)], strict=True)]
+    shares = [_share_out(gap, number > 0, number < len(positions)) for number, gap in enumerate(gaps)]
+    presence = {mention.unit: mention.presence for mention in mentions}
+    places: dict[int, _Place] = {}
+    for number, position in enumerate(positions):
+        before, after = shares[number][1], shares[number + 1][0]
+        own = [*before, sentence[position], *after]
+        place = _Place(_side(own), _region(own), _severity(own))
+        if number and place.side is None and place.region is None:
+            source = positions[number - 1]
+            sided = not vocabulary.unsided.issuperset(sentence[source].meaning.findings)
+            if sided and _inherits(gaps[number], shares[number - 1][1], presence[source] == presence[position]):
+                place = place._replace(side=places[source].side, region=places[source].region)
+        places[position] = place
+    return [places[mention.unit] for mention in mentions]
+
+
+def _share_out(gap: Sequence[Unit], has_previous: bool, has_next: bool) -> tuple[list[Unit], list[Unit]]:
+    """Shares the words between two findings out among them: (to the one before, to the one after).
+
+    What stands before the first separator belongs to the finding before, what stands after the last to the one
+    after, and lists of places and sizes in between to the one before ("effusion, small, on the left").
+    """
+    parts: list[tuple[str, list[Unit]]] = [("", [])]
+    for unit in gap:
+        if unit.meaning.cue in SEPARATORS:
+            parts.append((unit.meaning.cue, []))
+        else:
+            parts[-1][1].append(unit)
+    previous: list[Unit] = []
+    following: list[Unit] = []
+    if has_next:
+        joins = ("and",) if has_previous else ("and", "comma")
+        if len(parts) > 1 or not has_previous or not any(u.meaning.cue == "preposition" for u in gap):
+            separator, following = parts.pop()
+            while parts and (len(parts) > 1 or not has_previous) and separator in joins and _only_places(parts[-1][1]):
+                separator, part = parts.pop()
+                following = part + following
+        if not has_previous and parts and parts[0][1] and parts[0][1][0].meaning.cue == "preposition":
+            following = following if _side(following) or _region(following) else parts[0][1] + following
+    if has_previous:
+        for number, (separator, part) in enumerate(parts):
+            if separator in NEVER_TRAILING:
+                break
+            if number == 0 or _only_places(part):
+                previous += part
+    return previous, following
+
+
+def _only_places(part: Sequence[Unit]) -> bool:
+    """Whether a stretch names places and sizes and nothing else."""
+    meanings = [unit.meaning for unit in part]
+    return any(m.side or m.region or m.severity for m in meanings) and all(
+        m.side or m.region or m.severity or m.glue for m in meanings
+    )
+
+
+def _inherits(gap: Sequence[Unit], leading: Sequence[Unit], same_presence: bool) -> bool:
+    """Whether a finding without a place lies where the one before it does.
+
+    "Left basilar opacity, likely atelectasis" does; of "left effusion and atelectasis" both are left, but of
+    "effusion on the left and atelectasis" only the first.
+    """
+    cues = {unit.meaning.cue for unit in gap}
+    if cues & {"exception", "new", "with", "negation"}:
+        return False
+    if cues & INHERITED:
+        return True
+    joined = "and" in cues and all(u.meaning.cue == "and" or u.meaning.severity or u.meaning.glue for u in gap)
+    return joined and same_presence and (_side(leading) is not None or _region(leading) is not None)
+
+
+def _side(own: Sequence[Unit]) -> str | None:
+    sides = {unit.meaning.side for unit in own} - {None}
+    return "bilateral" if len(sides) > 1 else sides.pop() if sides else None
+
+
+def _region(own: Sequence[Unit]) -> str | None:
+    regions = {unit.meaning.region for unit in own} - {None}
+    return regions.pop() if len(regions) == 1 else None  # of two regions, none is the one
+
+
+def _severity(own: Sequence[Unit]) -> str | None:
+    return next((unit.meaning.severity for unit in own if unit.meaning.severity), None)

@@ -1,0 +1,244 @@
+"""One sentence as units (phrases of the vocabulary), and which findings it says are present, absent or uncertain.
+
+Cues open a scope that runs to the next exception ("but"), to "with", or to a new statement. Every pass over the
+units is linear: a phrase looks at a fixed number of neighbours only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from radrl.clinical.sections import Token
+from radrl.clinical.vocabulary import END, Meaning, Tree
+
+UNKNOWN = Meaning()
+COMMA = Meaning(cue="comma")
+LOOK_AHEAD = 4  # units between a state and the structure it is said of: "enlargement of the cardiac silhouette"
+
+
+@dataclass(slots=True)
+class Unit:
+    """A phrase of the vocabulary, a comma, or an unknown word, with its character range."""
+
+    meaning: Meaning
+    start: int
+    end: int
+    word: str  # the first word, for the number of a verb
+
+
+@dataclass(slots=True)
+class Mention:
+    """A finding as a sentence speaks of it. ``implied``: read from a state ("lungs are clear"), not named."""
+
+    name: str
+    presence: str
+    unit: int
+    start: int
+    end: int
+    implied: bool = False
+    gap: frozenset[str] = field(default_factory=frozenset)  # cues between the finding before and this one
+
+
+def units(tokens: Sequence[Token], tree: Tree) -> list[Unit]:
+    """Returns the tokens grouped into the longest phrases of the vocabulary, from left to right."""
+    found: list[Unit] = []
+    i, n = 0, len(tokens)
+    while i < n:
+        node, j, meaning, end = tree, i, UNKNOWN, i + 1
+        while j < n and (node := node.get(tokens[j].word)) is not None:
+            j += 1
+            if END in node:
+                meaning, end = node[END], j
+        if tokens[i].word == ",":
+            meaning = COMMA
+        found.append(Unit(meaning, tokens[i].start, tokens[end - 1].end, tokens[i].word))
+        i = end
+    return found
+
+
+class Reader:
+    """Reads one sentence from left to right; ``mentions`` holds what it says, in order."""
+
+    def __init__(self, sentence: Sequence[Unit]) -> None:
+        self.units = sentence
+        self.mentions: list[Mention] = []
+        self.denied = self.doubted = self.hypothetical = False
+        self.named = False  # a finding was named inside the open scope
+        self.closing = False  # "... is seen": the denial ends at the next comma or "and"
+        self.gap: set[str] = set()
+        self.pending: list[int] = []  # structures waiting for their state
+        self.stated = False
+        self.bound: set[int] = set()  # structures already read together with a state before them
+        self.later_or, self.predicate = self._look_back()
+
+    def read(self) -> list[Mention]:
+        for k, unit in enumerate(self.units):
+            meaning = unit.meaning
+            if meaning.findings:
+                self._finding(k, unit)
+            elif meaning.structure:
+                self._structure(k)
+            if meaning.states is not None and not meaning.findings:
+                self._state(k, unit)
+            if meaning.cue:
+                self._cue(k, unit)
+        return self.mentions
+
+    def _look_back(self) -> tuple[list[bool], list[bool]]:
+        """Returns for each unit whether "or" follows in its scope, and whether a verb or state comes before any
+        finding does ("the heart is ...")."""
+        n = len(self.units)
+        later_or, predicate = [False] * n, [False] * n
+        alternative = said = False
+        for k in range(n - 1, -1, -1):
+            meaning = self.units[k].meaning
+            later_or[k], predicate[k] = alternative, said
+            if meaning.cue in ("exception", "new"):
+                alternative = said = False
+            elif meaning.cue == "or" or self.units[k].word == "nor":
+                alternative = True
+            elif meaning.findings or meaning.cue == "negation":
+                said = False
+            elif meaning.cue == "verb" or meaning.states is not None:
+                said = True
+        return later_or, predicate
+
+    def _end_scope(self) -> None:
+        self.denied = self.doubted = self.named = self.closing = False
+
+    def _mention(self, name: str, presence: str, k: int, start: int, end: int, implied: bool = False) -> None:
+        self.mentions.append(Mention(name, presence, k, start, end, implied, frozenset(self.gap)))
+
+    def _finding(self, k: int, unit: Unit) -> None:
+        self.named = True
+        if self.hypothetical:
+            return
+        presence = "absent" if self.denied else "uncertain" if self.doubted else "present"
+        either = "versus" in self.gap or ("or" in self.gap and not self.gap & {"and", "with", "exception", "new"})
+        if presence == "present" and either and self.mentions and not self.mentions[-1].implied:
+            presence = "uncertain"  # "atelectasis or infiltrate"
+            if self.mentions[-1].presence == "present":
+                self.mentions[-1].presence = "uncertain"
+        for name in unit.meaning.findings:
+            self._mention(name, presence, k, unit.start, unit.end)
+        self.gap = set()
+
+    def _structure(self, k: int) -> None:
+        if k in self.bound:
+            return
+        before = self.units[max(k - 2, 0) : k]
+        if any(u.meaning.cue == "preposition" and u.word not in ("of", "for") for u in before):
+            return  # a place ("opacity in the lungs"), not what the sentence is about
+        if self.named and self.predicate[k]:
+            self._end_scope()  # "no effusion, the heart is enlarged"
+        if self.stated:
+            self.pending, self.stated = [], False
+        limited = before and (before[-1].meaning.side in ("left", "right") or before[-1].meaning.region)
+        if not (limited and self.units[k].meaning.structure == "lungs"):
+            self.pending.append(k)
+
+    def _state(self, k: int, unit: Unit) -> None:
+        ahead = self._structure_ahead(k)
+        if ahead == -1:
+            return  # belongs to a finding: "large left effusion"
+        states = unit.meaning.states or {}
+        if ahead is not None and not (self.pending and not self.stated and self.predicate[ahead]):
+            self.bound.add(ahead)
+            structures, start, end = [ahead], unit.start, self.units[ahead].end
+        elif self.pending:
+            structures, start, end = self.pending, self.units[self.pending[0]].start, unit.end
+            if not states and not unit.meaning.severity:
+                self.stated = True
+                return
+        else:
+            return
+        for structure in structures:
+            state = states.get(self.units[structure].meaning.structure)
+            if state is None or self.hypothetical:
+                continue
+            presence = state.presence
+            if presence == "absent" and (self.denied or self.doubted):
+                continue  # "not clear"
+            if presence != "absent":
+                presence = "absent" if self.denied else "uncertain" if self.doubted else presence
+            for name in state.findings:
+                if not any(m.unit == k and m.name == name for m in self.mentions[-len(state.findings) :]):
+                    self._mention(name, presence, k, start, end, implied=state.presence == "absent")
+        self.gap = set()
+        self.named = True
+        if structures is self.pending:
+            self.pending, self.stated = (self.pending, True) if not states else ([], False)
+
+    def _structure_ahead(self, k: int) -> int | None:
+        """Returns the structure that the state at k directly precedes, -1 where a finding comes first, or None."""
+        for j in range(k + 1, min(k + 1 + LOOK_AHEAD, len(self.units))):
+            meaning = self.units[j].meaning
+            if meaning.findings:
+                return -1
+            if meaning.structure:
+                return j
+            if not (meaning.glue or meaning.side or meaning.region or meaning.severity) or meaning.cue == "verb":
+                return None
+        return None
+
+    def _cue(self, k: int, unit: Unit) -> None:
+        cue = unit.meaning.cue
+        if cue in ("comma", "and"):
+            self._separator(k, cue)
+        elif cue in ("exception", "new", "with"):
+            if cue == "exception" or self.named:
+                self._end_scope()
+            if cue != "with":
+                self.hypothetical = False
+                self.pending, self.stated = [], False
+        elif cue == "negation" and unit.word in ("resolved", "removed", "absent") and self._last() is not None:
+            self._after(k, unit, "absent")
+        elif cue == "negation":
+            self._end_scope()
+            self.denied = True
+        elif cue == "uncertainty":
+            if self.named or not self.denied:
+                self._end_scope()
+            self.doubted = True
+        elif cue == "doubt":
+            self.doubted = True
+        elif cue == "hypothetical":
+            self.hypothetical = True
+        elif cue == "negation_after":
+            self._after(k, unit, "absent")
+        elif cue == "uncertainty_after":
+            self._after(k, unit, "uncertain")
+        elif cue == "seen":
+            self.closing = self.named
+        self.gap.add(cue)
+
+    def _separator(self, k: int, cue: str) -> None:
+        if not self.named or not (self.denied or self.doubted):
+            return
+        fresh = k + 1 < len(self.units) and self.units[k + 1].meaning.fresh
+        ends = self.closing or (fresh and not self.later_or[k])
+        if ends or (cue == "comma" and self.doubted and not self.denied and not self.later_or[k]):
+            self._end_scope()
+
+    def _last(self) -> Mention | None:
+        """Returns the last finding if nothing else has been spoken of since."""
+        if not self.mentions or self.gap & {"exception", "new"}:
+            return None
+        last = self.mentions[-1]
+        return None if self.pending and self.pending[-1] > last.unit else last
+
+    def _after(self, k: int, unit: Unit, presence: str) -> None:
+        """Lets a cue speak of the findings before it: the last one, and those joined to it."""
+        if self._last() is None:
+            return
+        plural = unit.word in ("are", "were", "have")  # "A and B are not seen", but "A, and B is not seen"
+        joined = False
+        for mention in reversed(self.mentions):
+            if mention.implied:
+                return
+            if presence == "absent" or mention.presence == "present":
+                mention.presence = presence
+            joined = joined or bool(mention.gap & {"or"}) or (plural and bool(mention.gap & {"and"}))
+            if not joined or mention.gap & {"with", "exception", "new", "seen"}:
+                return

@@ -1,0 +1,76 @@
+"""Scorers of short answers to questions."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+from radrl.example import Answer, Example, Score
+from radrl.scoring.registry import scorer
+
+ARTICLES = frozenset({"a", "an", "the"})
+SYNONYMS = {
+    **dict.fromkeys(("yes", "yeah", "yep", "true", "correct", "affirmative"), "yes"),
+    **dict.fromkeys(("no", "nope", "false", "incorrect", "negative"), "no"),
+    **dict.fromkeys(("none", "nothing", "nil", "neither"), "none"),
+    **{
+        word: str(n)
+        for n, word in enumerate(
+            ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+        )
+    },
+}
+PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}’‘“”–—]")
+DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
+
+
+@scorer("vqa_accuracy", tasks=("vqa_closed", "vqa_open"))
+def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """1 where the answer is right, else 0.
+
+    With choices: the choice must be the option that the reference is. An answer of which no choice could be read is
+    right only if its text equals that option and no other. Without choices: the texts are equal once normalised
+    (case, articles, punctuation, spaces, words for yes, no, none, and the numbers up to ten).
+    """
+    return [Score(float(_right(example, answer))) for example, answer in zip(examples, answers, strict=True)]
+
+
+@scorer("token_f1", tasks=("vqa_open",))
+def token_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """F1 of the normalised words of answer and reference, counted as often as they stand, in 0-1 (as in SQuAD).
+
+    Parts: ``precision`` and ``recall``. Both without words give 1.
+    """
+    scores: list[Score | None] = []
+    for example, answer in zip(examples, answers, strict=True):
+        wanted, given = Counter(normalise(example.reference).split()), Counter(normalise(answer.text).split())
+        common, n_wanted, n_given = (wanted & given).total(), wanted.total(), given.total()
+        parts = {
+            "precision": common / n_given if n_given else float(not n_wanted),
+            "recall": common / n_wanted if n_wanted else float(not n_given),
+        }
+        scores.append(Score(2 * common / (n_wanted + n_given) if n_wanted + n_given else 1.0, parts))
+    return scores
+
+
+def normalise(text: str) -> str:
+    """Returns the words of a short answer in one spelling, with one space between them."""
+    text = DECIMAL_POINT.sub("\0", text.casefold())  # "4.5" stays one number and is not 45
+    words = PUNCTUATION.sub(" ", text).replace("\0", ".").split()
+    return " ".join(SYNONYMS.get(word, word) for word in words if word not in ARTICLES)
+
+
+def _right(example: Example, answer: Answer) -> bool:
+    reference = normalise(example.reference)
+    if not example.choices:
+        return normalise(answer.text) == reference
+    options = [normalise(choice) for choice in example.choices]
+    if answer.choice is None:
+        text = normalise(answer.text)
+        return text == reference and options.count(text) == 1
+    # The reference as written comes first: options may differ in nothing but what normalising takes away.
+    if example.reference in example.choices:
+        return answer.choice == example.choices.index(example.reference)
+    return reference in options and answer.choice == options.index(reference)
