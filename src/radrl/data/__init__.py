@@ -1,0 +1,1 @@
+"""Readers of published data sets, one file each, and the phantom: films drawn by program."""
