@@ -130,7 +130,7 @@ class Reader:
         before = self.units[max(k - 2, 0) : k]
         if any(u.meaning.cue == "preposition" and u.word not in ("of", "for") for u in before):
             return  # a place ("opacity in the lungs"), not what the sentence is about
-        if self.named and self.predicate[k]:
+        if self.named and self.predicate[k] and "or" not in self.gap:
             self._end_scope()  # "no effusion, the heart is enlarged"
         if self.stated:
             self.pending, self.stated = [], False
@@ -201,7 +201,7 @@ class Reader:
             if self.named or not self.denied:
                 self._end_scope()
             self.doubted = True
-        elif cue == "doubt":
+        elif cue in ("doubt", "versus"):
             self.doubted = True
         elif cue == "hypothetical":
             self.hypothetical = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from radrl import boxes
 from radrl.example import Answer, Box, Example, Score
 from radrl.scoring.registry import scorer
 
+NOT_A_WORD = re.compile(r"[\W_]+")
 HIT = 0.5  # IoU from which a box counts as found
 
 
@@ -89,16 +91,22 @@ def _labelled_iou(answer: Sequence[Box], reference: Sequence[Box]) -> NDArray[np
     ious = boxes.iou(boxes.array(answer), boxes.array(reference))
     wanted = [_plain(box.label) for box in reference]
     if len(set(wanted)) > 1:
-        given = [_plain(box.label) for box in answer]
-        agree = [[_agree(a, r) for r in wanted] for a in given]
+        meant = [_meant(_plain(box.label), set(wanted)) for box in answer]
+        agree = [[label in ("", m) for label in wanted] if m else [False] * len(wanted) for m in meant]
         ious = ious * np.array(agree, dtype=bool).reshape(ious.shape)
     return ious
 
 
+def _meant(label: str, wanted: set[str]) -> str | None:
+    """Returns the reference label that an answer's label names, the label itself where it names none of them, or
+    None where it is empty or names several: a label that lists them all must not agree with all.
+
+    A label names another when it contains its words; of "lung" and "left lung" it names the longer.
+    """
+    named = [w for w in wanted if w and f" {w} " in f" {label} "]
+    longest = [w for w in named if not any(w != other and f" {w} " in f" {other} " for other in named)]
+    return (longest[0] if longest else label or None) if len(longest) < 2 else None
+
+
 def _plain(label: str) -> str:
-    return " ".join(label.casefold().split())
-
-
-def _agree(answer: str, reference: str) -> bool:
-    """A label without text agrees with nothing: it would agree with every label there is."""
-    return bool(answer) and bool(reference) and f" {reference} " in f" {answer} "
+    return " ".join(NOT_A_WORD.sub(" ", label.casefold()).split())

@@ -11,6 +11,7 @@ from radrl.example import Answer, Example, Score
 from radrl.scoring.registry import scorer
 
 ARTICLES = frozenset({"a", "an", "the"})
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 SYNONYMS = {
     **dict.fromkeys(("yes", "yeah", "yep", "true", "correct", "affirmative"), "yes"),
     **dict.fromkeys(("no", "nope", "false", "incorrect", "negative"), "no"),
