@@ -54,6 +54,7 @@ def make(root: Path, patients: int = 40, hostile: str = "") -> dict:
 
 
 def _example(patient: int, k: int, task: str, hostile: str) -> Example:
+    hostile = _encodable(hostile)
     box = Box(xyxy=(0.12, 0.5, 0.45, 0.85), label="right pleural effusion" + hostile)
     return Example(
         id=f"p{patient}-{k}{hostile}",
@@ -69,13 +70,21 @@ def _example(patient: int, k: int, task: str, hostile: str) -> Example:
     )
 
 
+def _encodable(text: str) -> str:
+    """Returns the text without lone surrogates, which an Example and a Box refuse themselves."""
+    return text.encode("utf-8", "ignore").decode("utf-8")
+
+
 def _answer(example: Example, skill: float, draw: random.Random, hostile: str) -> Answer:
     thinking = "The costophrenic angle is blunted on the right." + hostile if draw.random() < 0.5 else None
     if example.task == "report":
         return Answer(OTHER + hostile, thinking)
     if example.task == "grounding":
         slip = (1 - skill) * draw.uniform(0, 0.3)
-        box = Box(xyxy=(0.12 + slip, 0.5 + slip / 2, 0.45 + slip, 0.85 + slip / 2), label="effusion" + hostile)
+        box = Box(
+            xyxy=(0.12 + slip, 0.5 + slip / 2, 0.45 + slip, 0.85 + slip / 2),
+            label="effusion" + _encodable(hostile),
+        )
         return Answer("effusion [0.1, 0.2, 0.3, 0.4]" + hostile, thinking, boxes=(box,))
     return Answer("no" + hostile, thinking, well_formed=draw.random() < 0.7)
 
@@ -114,7 +123,9 @@ def _marks(hostile: str) -> tuple[Mark, ...]:
 
 
 def _sft(draw: random.Random) -> list[dict]:
-    logs = [{"step": s, "loss": 3 * math.exp(-s / 40) + 0.4 + draw.gauss(0, 0.05), "epoch": s / 50} for s in range(1, 150)]
+    logs = [
+        {"step": s, "loss": 3 * math.exp(-s / 40) + 0.4 + draw.gauss(0, 0.05), "epoch": s / 50} for s in range(1, 150)
+    ]
     return [*logs, {"step": 149, "train_runtime": 312.5, "train_loss": 0.9}]
 
 
@@ -127,10 +138,10 @@ def _grpo(draw: random.Random) -> list[dict]:
             "step": s,
             "loss": draw.gauss(0, 0.01),
             "reward": rising(s, 0.8) + rising(s, 0.9),
-            "rewards/finding_f1/mean": rising(s, 0.75),
-            "rewards/format/mean": rising(s, 1.0),
-            "rewards/soft_f1/mean": rising(s, 0.6) if s % 3 else math.nan,
-            "rewards/format/std": 0.1,
+            "rewards/report/finding_f1/mean": rising(s, 0.75),
+            "rewards/report/format/mean": rising(s, 1.0),
+            "rewards/grounding/soft_f1/mean": rising(s, 0.6) if s % 3 else math.nan,
+            "rewards/report/format/std": 0.1,
             "completions/mean_length": 60 + 10 * rising(s, 1.0),
             "frac_reward_zero_std": abs(draw.gauss(0.2, 0.1)),
         }

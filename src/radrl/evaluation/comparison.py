@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from radrl.example import TASKS, Example, patients
 from radrl.files import write_json
 
 SIGNIFICANT = 0.05
+Key = tuple[str, ...]
 
 
 class Difference(NamedTuple):
@@ -147,33 +148,34 @@ def compare(
     bases = [name for name in dict.fromkeys((base, others_base)) if name]
     trivials = tuple(name for name in models if name in baselines)
     metrics = tuple(m.name for m in METRICS if any(np.isfinite(s.values[m.name]).any() for s in models.values()))
+    # All columns go through one call each, so a thousand cases cost seconds and share one set of resamples.
+    rows = {(name, metric): scores.values[metric] for name, scores in models.items() for metric in metrics}
+    pairs = {
+        (name, to, metric): rows[name, metric] - rows[to, metric]
+        for name in models
+        for to in dict.fromkeys((*bases, *trivials))
+        for metric in metrics
+        if to != name
+    }
+    means = _by_column(rows, lambda values: bootstrap_mean(values, units, samples, seed), units)
+    differences = _by_column(pairs, lambda d: paired_difference(d, np.zeros_like(d), units, samples, seed), units)
+
+    def differences_to(others: Sequence[str], name: str, metric: str) -> tuple[Difference, ...]:
+        found = ((other, differences.get((name, other, metric))) for other in others)
+        return tuple(Difference(other, int(values[0]), *values[2:]) for other, values in found if values)
+
     cells: dict[str, dict[str, Cell | None]] = {name: {} for name in models}
-    for metric in metrics:
-        rows = {name: scores.values[metric] for name, scores in models.items()}
-        for name, own in rows.items():
-
-            def against(other: str, own: np.ndarray = own, rows: dict[str, np.ndarray] = rows) -> Difference | None:
-                return _paired(other, own, rows[other], units, samples, seed)
-
-            known = ~np.isnan(own)
-            if not known.any():
-                cells[name][metric] = None
-                continue
-            try:
-                interval = bootstrap_mean(own[:, None], units, samples, seed)
-            except UserError as error:
-                raise UserError(f"{metric}: {error}") from None
-            differences = [against(other) for other in bases if other != name]
-            reached = [against(other) for other in trivials if other != name and metric != "length"]
-            cells[name][metric] = Cell(
-                n=int(known.sum()),
-                patients=len({unit for unit, there in zip(units, known, strict=True) if there}),
-                mean=float(interval.mean[0]),
-                low=float(interval.low[0]),
-                high=float(interval.high[0]),
-                differences=tuple(d for d in differences if d),
-                below=tuple(d for d in reached if d and d.mean < 0),
-            )
+    for (name, metric), values in ((key, means.get(key)) for key in rows):
+        if values is None:
+            cells[name][metric] = None
+            continue
+        below = differences_to(trivials, name, metric) if BY_NAME[metric].headline else ()
+        cells[name][metric] = Cell(
+            *(int(count) for count in values[:2]),
+            *values[2:],
+            differences=differences_to(bases, name, metric),
+            below=tuple(d for d in below if d.mean < 0),
+        )
     return Comparison(
         base=base,
         others_base=others_base,
@@ -189,15 +191,24 @@ def compare(
     )
 
 
-def _paired(
-    to: str, own: np.ndarray, other: np.ndarray, units: Sequence[str], samples: int, seed: int
-) -> Difference | None:
-    """Returns the paired difference; None where no case has both values."""
-    n = int((~np.isnan(own - other)).sum())
-    if not n:
-        return None
-    found = paired_difference(own[:, None], other[:, None], units, samples, seed)
-    return Difference(to, n, *(float(column[0]) for column in found))
+def _by_column(
+    columns: Mapping[Key, np.ndarray], statistic: Callable[[np.ndarray], tuple[np.ndarray, ...]], units: Sequence[str]
+) -> dict[Key, tuple[float, ...]]:
+    """Returns (cases, patients, *statistic) of each column that has a value; the last part of a key is the metric."""
+    known = {key: ~np.isnan(column) for key, column in columns.items()}
+    there = {key: len({units[i] for i in np.flatnonzero(rows)}) for key, rows in known.items()}
+    used = [key for key in columns if there[key]]
+    for key in used:
+        if there[key] < 2:
+            raise UserError(
+                f"{key[-1]}: all cases are of one patient, so there is no interval; evaluate on more patients"
+            )
+    if not used:
+        return {}
+    found = statistic(np.column_stack([columns[key] for key in used]))
+    return {
+        key: (int(known[key].sum()), there[key], *map(float, values)) for key, *values in zip(used, *found, strict=True)
+    }
 
 
 def _cell(cell: Cell) -> dict[str, Any]:

@@ -1,33 +1,29 @@
-"""The metrics of an evaluation: scorers from the registry, each on the tasks it is a metric of.
-
-Nothing is scored here that a reward could not be scored with; only the length of a report is counted on the spot,
-because a model that shortens or pads its reports must show up in every table (METHODS.md, length audit).
-"""
+"""The metrics of an evaluation: scorers from the registry, each on the tasks it is a metric of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 import radrl.scoring  # noqa: F401  (registers the scorers)
+from radrl.clinical import extract
+from radrl.clinical.compare import compare
 from radrl.example import TASKS, Answer, Example, Score, Task
 from radrl.scoring import registry
 
 
 class Metric(NamedTuple):
-    """A column of the tables. ``scorer`` is a registry name; None for the length, which is neither good nor bad."""
+    """A column of the tables: a scorer on some tasks. A headline metric lies in 0-1, and higher is better."""
 
     name: str
     title: str
-    scorer: str | None
+    scorer: str
     tasks: tuple[Task, ...]
-
-    @property
-    def headline(self) -> bool:
-        return self.scorer is not None
+    headline: bool = True
 
 
 METRICS: tuple[Metric, ...] = (
@@ -38,7 +34,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("vqa_closed accuracy", "Closed VQA: accuracy", "vqa_accuracy", ("vqa_closed",)),
     Metric("vqa_open accuracy", "Open VQA: accuracy", "vqa_accuracy", ("vqa_open",)),
     Metric("format", "All tasks: format kept", "format", TASKS),
-    Metric("length", "Report: words", None, ("report",)),
+    # A model that shortens or pads its reports must show up in every table (METHODS.md), but length is no merit.
+    Metric("length", "Report: words", "length", ("report",), headline=False),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
@@ -100,14 +97,26 @@ def score(examples: Sequence[Example], answers: Sequence[Answer]) -> ModelScores
     for metric in METRICS:
         chosen = [i for i, example in enumerate(examples) if example.task in metric.tasks]
         mine: list[Score | None] = [None] * len(examples)
-        if metric.scorer is None:
-            found: list[Score | None] = [Score(float(len(answers[i].text.split()))) for i in chosen]
-        else:
-            found = registry.get(metric.scorer)([examples[i] for i in chosen], [answers[i] for i in chosen])
+        found = registry.get(metric.scorer)([examples[i] for i in chosen], [answers[i] for i in chosen])
         for i, one in zip(chosen, found, strict=True):
             mine[i] = one
         scores[metric.name] = mine
         values[metric.name] = np.array([np.nan if one is None else one.value for one in mine], dtype=float)
     reports = [i for i, example in enumerate(examples) if example.task == "report"]
-    findings = count_findings([examples[i] for i in reports], [answers[i].text for i in reports])
+    findings = count_findings((examples[i].reference, answers[i].text) for i in reports)
     return ModelScores(values, scores, findings)
+
+
+def count_findings(reports: Iterable[tuple[str, str]]) -> dict[str, FindingCounts]:
+    """Counts each finding over pairs of (reference, answer), by the rules of ``clinical.compare``.
+
+    A finding said of the wrong side is both false and missed; one said of both sides where one is meant, or the
+    other way round, counts as a match here (one half in finding_f1).
+    """
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for reference, answer in reports:
+        found = compare(reference, extract.findings(answer))
+        for kind, findings in enumerate(([wanted for wanted, _ in found.matched], found.false, found.missed)):
+            for finding in findings:
+                counts[finding.name][kind] += 1
+    return {name: FindingCounts(*kinds) for name, kinds in sorted(counts.items())}

@@ -51,7 +51,7 @@ def curves(logs_by_stage: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Sta
     stages = []
     for name, logs in logs_by_stage.items():
         series = _series(logs)
-        rewards = {key.split("/")[1]: series[key] for key in sorted(series) if _is_reward(key)}
+        rewards = {key[8:-5]: series[key] for key in sorted(series) if _is_reward(key)}
         if "reward" in series and len(rewards) != 1:
             rewards = {"total": series["reward"], **rewards}
         window = max(1, max((len(points) for points in series.values()), default=0) // 15)
@@ -66,7 +66,7 @@ def curves(logs_by_stage: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Sta
 
 
 def _is_reward(key: str) -> bool:
-    return key.startswith("rewards/") and key.endswith("/mean") and key.count("/") == 2
+    return key.startswith("rewards/") and key.endswith("/mean")
 
 
 def _series(logs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:

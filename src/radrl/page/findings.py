@@ -8,13 +8,15 @@ from typing import NamedTuple
 from radrl.evaluation.comparison import Comparison
 from radrl.evaluation.metrics import FindingCounts
 
+Shares = tuple[float | None, float | None, float | None]  # precision, recall, F1
+
 
 class Row(NamedTuple):
     """One finding, or a mean over them: reports that have it, and per model precision, recall and F1."""
 
     name: str
     there: int | None
-    cells: list[tuple[float | None, float | None, float | None]]
+    cells: list[Shares]
     mean: bool = False
 
 
@@ -25,22 +27,28 @@ def table(comparison: Comparison) -> list[Row]:
     if not names:
         return []
     none = FindingCounts(0, 0, 0)
-    there = {name: max(counts.get(name, none).match + counts.get(name, none).missed for counts in by_model)
-             for name in names}
+    there = {
+        name: max(counts.get(name, none).match + counts.get(name, none).missed for counts in by_model) for name in names
+    }
     rows = []
     for name in sorted(names, key=lambda name: (-there[name], name)):
         rows.append(Row(name.replace("_", " "), there[name], [_cell(counts.get(name, none)) for counts in by_model]))
     micro = [_cell(FindingCounts(*map(sum, zip(*counts.values(), strict=True)))) for counts in by_model]
     macro = [_means([_cell(one) for one in counts.values()]) for counts in by_model]
     total = sum(there.values())
-    return [*rows, Row("all findings pooled (micro)", total, micro, True), Row("mean of findings (macro)", None, macro, True)]
+    return [
+        *rows,
+        Row("all findings pooled (micro)", total, micro, True),
+        Row("mean of findings (macro)", None, macro, True),
+    ]
 
 
-def _cell(counts: FindingCounts) -> tuple[float | None, float | None, float | None]:
+def _cell(counts: FindingCounts) -> Shares:
     return counts.precision, counts.recall, counts.f1
 
 
-def _means(cells: Sequence[tuple[float | None, float | None, float | None]]):
+def _means(cells: Sequence[Shares]) -> Shares:
     """Returns the means over the findings for which a share is defined."""
     columns = ([value for value in column if value is not None] for column in zip(*cells, strict=True))
-    return tuple(sum(column) / len(column) if column else None for column in columns)
+    precision, recall, f1 = (sum(column) / len(column) if column else None for column in columns)
+    return precision, recall, f1

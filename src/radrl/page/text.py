@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from radrl.example import Mark
@@ -33,7 +34,7 @@ def pieces(text: str, marks: Sequence[Mark]) -> list[Piece]:
     inside = [(start, end, m) for start, end, m in inside if start < end]
     cuts = sorted({0, len(text), *(start for start, _, _ in inside), *(end for _, end, _ in inside)})
     found = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         over = sorted((m for s, e, m in inside if s <= start and end <= e), key=lambda m: _RANK.index(m.kind))
         notes = dict.fromkeys(m.note for m in over if m.note)
         found.append(Piece(text[start:end], over[0].kind if over else "", "; ".join(notes)))
