@@ -252,7 +252,9 @@ def _check_scorers(recipe: Recipe) -> None:
 
 def _explain(error: ValidationError) -> str:
     """Returns the first mistake as one line: the dotted key, what is wrong, and the nearest right name."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    found = error.errors(include_url=False, include_input=False)
+    # a misspelt key is also a missing one; the misspelling is what to name
+    first = min(found, key=lambda one: one["type"] != "extra_forbidden")
     parts = [str(part) for part in first["loc"]]
     if parts and parts[-1] == "[key]":
         parts.pop()
