@@ -1,0 +1,121 @@
+"""GRPO through TRL's GRPOTrainer, on Examples of several tasks at once.
+
+Each Example is scored by its own task's scorers (scoring/reward.py); a group is one prompt, so advantages never mix
+tasks. What is added to TRL: rows read pictures late and share one picture a group, a sampler that a resume finds again,
+and the logs that a length audit needs. RadVLM-GRPO: arXiv 2512.10691; GRPO: arXiv 2402.03300; Dr. GRPO: arXiv
+2503.20783 (``loss_type: dr_grpo`` and ``scale_rewards: false`` in the recipe's ``grpo:`` section).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, ProcessorMixin
+from trl import GRPOTrainer
+from trl.trainer.utils import RepeatSampler
+
+from radrl.data.examples import ExampleSet
+from radrl.errors import UserError
+from radrl.prompt import PromptStyle, messages
+from radrl.recipe import Recipe
+from radrl.scoring.reward import load_rewards
+from radrl.training.models import patch_embedding_as_matmul
+from radrl.training.run import Clock, Progress, Stage
+from radrl.training.sft import finish, lora_config
+
+
+class GRPORows:
+    """Turns row numbers into TRL's rows: prompt, pictures, and the Example for the rewards."""
+
+    def __init__(self, examples: ExampleSet, style: PromptStyle) -> None:
+        self.examples, self.style = examples, style
+
+    def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
+        chosen = rows["index"]
+        return {
+            "prompt": [messages(self.examples[i], self.style) for i in chosen],
+            "images": [self.examples.pictures(i) for i in chosen],
+            "example": [self.examples[i] for i in chosen],
+        }
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's sampler, shuffled from (seed, epoch). TRL's own keeps one generator for all epochs, so a run resumed in a
+    later epoch would see the first epoch's order again."""
+
+    def set_epoch(self, epoch: int) -> None:
+        if self.shuffle:
+            self.generator.manual_seed(self.seed + 1_000_003 * epoch)
+
+
+class RadrlGRPOTrainer(GRPOTrainer):
+    """TRL's GRPOTrainer with the sampler above."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.ref_model is not None and not torch.cuda.is_available():
+            patch_embedding_as_matmul(self.ref_model)
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
+        return EpochSampler(
+            data_source=dataset if dataset is not None else self.train_dataset,
+            mini_repeat_count=self.num_generations,
+            batch_size=self.args.generation_batch_size // self.num_generations,
+            repeat_count=self.num_iterations * self.args.steps_per_generation,
+            shuffle=self.shuffle_dataset,
+            seed=self.args.seed,
+        )
+
+
+def train_grpo(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    examples: ExampleSet,
+    stage: Stage,
+    *,
+    resume: bool,
+) -> dict[str, Any]:
+    """Trains with the recipe's rewards and saves ``stage.model``; returns notes (steps, seconds).
+
+    Raises:
+        UserError: a task has Examples but no rewards, or checkpoints would fall between a rollout and its updates.
+    """
+    tasks = {example.task for example in examples}
+    missing = sorted(tasks - set(recipe.rewards))
+    if missing:
+        raise UserError(
+            f"{recipe.file}: no rewards for task '{missing[0]}' of the training data; "
+            f"add 'rewards.{missing[0]}' or leave the task out with 'data.tasks'"
+        )
+    checkpoint = stage.begin(recipe, resume=resume)
+    if done := stage.done():
+        return done
+    style = PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking)
+    functions, weights = load_rewards({t: r for t, r in recipe.rewards.items() if t in tasks}, style)
+    config = recipe.grpo_config(stage.folder, reward_weights=weights)
+    config.disable_tqdm = True
+    _check_saves(config, recipe)
+    clock = Clock(checkpoint)
+    trainer = RadrlGRPOTrainer(
+        model=model,
+        reward_funcs=functions,
+        args=config,
+        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(GRPORows(examples, style)),
+        processing_class=processor,
+        callbacks=[clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
+        peft_config=lora_config(recipe),
+    )
+    return finish(trainer, processor, stage, clock, checkpoint)
+
+
+def _check_saves(config: Any, recipe: Recipe) -> None:
+    # one rollout serves this many optimiser steps; a checkpoint between them could not be resumed exactly
+    per_rollout = max(1, config.num_iterations * config.steps_per_generation // config.gradient_accumulation_steps)
+    if config.save_strategy == "steps" and config.save_steps % per_rollout:
+        raise UserError(
+            f"{recipe.file}: key 'grpo.save_steps' is {config.save_steps:g}, but one rollout serves {per_rollout} "
+            f"steps; make it a multiple of {per_rollout}"
+        )

@@ -1,0 +1,140 @@
+"""What every training stage shares: its folder, checkpoints that survive a kill, the clock, the progress bar."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import rich.progress
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from radrl.errors import UserError
+from radrl.files import write_json, write_text
+from radrl.recipe import Recipe
+
+MARKER = "radrl.json"  # written last into a checkpoint: without it the checkpoint is half-written
+DONE = "done.json"
+
+
+class Stage:
+    """One training stage: a folder with the recipe, checkpoints while it runs, and at the end ``model/``."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    def done(self) -> dict[str, Any] | None:
+        """Returns what was noted when the stage ended, or None when it has not ended."""
+        path = self.folder / DONE
+        return json.loads(path.read_text()) if path.is_file() and self.model.is_dir() else None
+
+    def begin(self, recipe: Recipe, *, resume: bool) -> Path | None:
+        """Prepares the folder; returns the checkpoint to go on from, or None to start anew.
+
+        Raises:
+            UserError: there is a run in the folder already and ``resume`` is not asked for, or the recipe to resume
+                with is another one.
+        """
+        yaml = recipe.to_yaml()
+        stored = self.folder / "recipe.yaml"
+        if stored.is_file():
+            if not resume:
+                raise UserError(f"{self.folder}: holds a run already; add --resume to go on, or choose another 'out'")
+            if stored.read_text() != yaml:
+                raise UserError(f"{stored}: the run was begun with another recipe; mend it or choose another 'out'")
+        write_text(stored, yaml)
+        return last_checkpoint(self.folder)
+
+    def end(self, log: list[dict[str, Any]], **notes: Any) -> None:
+        """Notes that the stage has ended, and removes its checkpoints."""
+        write_json(self.folder / "log.json", log)
+        write_json(self.folder / DONE, notes)
+        for checkpoint in self.folder.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Returns the trainer's log, one dict a step."""
+        path = self.folder / "log.json"
+        return json.loads(path.read_text()) if path.is_file() else []
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Returns the newest whole checkpoint and removes newer, half-written ones."""
+    found = sorted(
+        (p for p in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", p.name)),
+        key=lambda p: int(p.name.split("-")[1]),
+    )
+    while found:
+        if (found[-1] / MARKER).is_file():
+            return found[-1]
+        shutil.rmtree(found.pop())
+    return None
+
+
+class Clock(TrainerCallback):
+    """Counts the seconds spent in training over all resumes, and marks checkpoints as whole."""
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self.before = json.loads((checkpoint / MARKER).read_text())["seconds"] if checkpoint else 0.0
+        self.start: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.before + (time.monotonic() - self.start if self.start else 0.0)
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.start = time.monotonic()
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / MARKER, {"seconds": round(self.seconds, 3)})
+
+
+class Progress(TrainerCallback):
+    """Shows one stage as a rich progress bar: step, remaining time, and the numbers of the last step."""
+
+    def __init__(self, title: str, shown: tuple[str, ...]) -> None:
+        self.title, self.shown = title, shown
+        self.bar = progress_bar()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar.start()
+            self.task = self.bar.add_task(self.title, total=state.max_steps, completed=state.global_step, note="")
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            note = "  ".join(f"{k.split('/')[-1]} {logs[k]:.3g}" for k in self.shown if isinstance(logs.get(k), float))
+            if note:
+                self.bar.update(self.task, note=note)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.bar.stop()
+
+
+def progress_bar() -> rich.progress.Progress:
+    """Returns the progress bar all commands use: what, bar, done of all, time gone, time left, a note."""
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description:<22}"),
+        rich.progress.BarColumn(bar_width=24),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeElapsedColumn(),
+        rich.progress.TextColumn("left"),
+        rich.progress.TimeRemainingColumn(),
+        rich.progress.TextColumn("{task.fields[note]}", style="dim"),
+    )

@@ -1,0 +1,220 @@
+"""Supervised fine-tuning through TRL's SFTTrainer, on Examples.
+
+What is added to TRL: batches are built by batch.py from Examples (the prompt code that GRPO and evaluation use), with
+pictures read late, and optional Gaussian soft labels on coordinate tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import nn
+from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
+from trl import SFTTrainer
+
+from radrl.data.augment import augment
+from radrl.data.examples import ExampleSet
+from radrl.errors import UserError
+from radrl.prompt import PromptStyle
+from radrl.recipe import Augment, Recipe
+from radrl.training import models
+from radrl.training.batch import IGNORE, sft_inputs
+from radrl.training.run import Clock, Progress, Stage
+
+
+class SFTRows:
+    """Turns row numbers into what the collator takes. A row's random choices depend on (seed, epoch, row) only, so a
+    resumed run sees what an unbroken one sees."""
+
+    def __init__(
+        self, examples: ExampleSet, style: PromptStyle, *, augmentation: Augment, thinking_share: float, seed: int
+    ) -> None:
+        self.examples, self.style, self.augmentation, self.seed = examples, style, augmentation, seed
+        self.thinking_share = thinking_share
+        self.epoch = 0
+
+    def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
+        made = [self._row(index) for index in rows["index"]]
+        return {key: [row[key] for row in made] for key in ("example", "images", "style")}
+
+    def _row(self, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        example, pictures = self.examples[index], self.examples.pictures(index)
+        thinking = bool(example.thinking) and rng.random() < self.thinking_share
+        example, pictures = augment(example, pictures, self.augmentation, rng)
+        return {"example": example, "images": pictures, "style": PromptStyle(self.style.box_format, thinking)}
+
+
+class _Epoch(TrainerCallback):
+    """Tells the data which epoch it is, also after a resume."""
+
+    def __init__(self, rows: SFTRows) -> None:
+        self.rows = rows
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.rows.epoch = int((state.epoch or 0) + 1e-6)
+
+
+@dataclass
+class Collator:
+    """Rows of SFTRows to model inputs with labels."""
+
+    processor: ProcessorMixin
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        return sft_inputs(
+            self.processor,
+            [row["example"] for row in rows],
+            [row["images"] for row in rows],
+            [row["style"] for row in rows],
+        )
+
+
+class RadrlSFTTrainer(SFTTrainer):
+    """TRL's SFTTrainer, with soft labels on coordinate tokens when ``coordinate_sigma`` is above 0.
+
+    A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
+    The soft label of a coordinate c is proportional to exp(-(v - c)^2 / (2 sigma^2)) over the coordinate tokens v.
+    """
+
+    def __init__(self, *args: Any, coordinate_sigma: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.soft_labels = (
+            SoftCoordinates(self.processing_class.tokenizer, coordinate_sigma) if coordinate_sigma > 0 else None
+        )
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if self.soft_labels is None or return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        labels = inputs.pop("labels")
+        logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T-1, V)
+        labels = labels[:, 1:]
+        kept = labels != IGNORE
+        logits, labels = logits[kept], labels[kept]  # (N, V), (N,)
+        losses = self.soft_labels.loss(logits, labels)
+        mode = "train" if model.training else "eval"
+        self._metrics[mode]["mean_token_accuracy"].append((logits.argmax(-1) == labels).float().mean().item())
+        count = kept.sum() if num_items_in_batch is None else num_items_in_batch
+        loss = losses.sum() / count
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # the count spans all ranks and DDP averages over them
+        return loss
+
+
+class SoftCoordinates:
+    """Cross-entropy whose target is a Gaussian over neighbouring values where the label is a coordinate token."""
+
+    def __init__(self, tokenizer: Any, sigma: float) -> None:
+        """``sigma`` in units of the image's side. Raises UserError where coordinates are not single tokens."""
+        values = torch.arange(101) / 100
+        pieces = [tokenizer(f"{v:.2f}", add_special_tokens=False)["input_ids"] for v in values.tolist()]
+        if any(len(piece) != 1 for piece in pieces):
+            raise UserError(
+                "losses.coordinate_sigma: this tokenizer writes a coordinate in several tokens; set it to 0"
+            )
+        self.ids = torch.tensor([piece[0] for piece in pieces])
+        distance = values[:, None] - values[None, :]
+        self.targets = torch.softmax(-(distance**2) / (2 * sigma**2), dim=-1)  # (101, 101)
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Returns the loss of each position: ``logits`` (N, V), ``labels`` (N,) -> (N,)."""
+        log_probs = torch.log_softmax(logits.float(), dim=-1)
+        ids, targets = self.ids.to(labels.device), self.targets.to(labels.device)
+        place = (labels[:, None] == ids[None, :]).int()  # (N, 101), at most one 1 a row
+        hard = -log_probs.gather(1, labels[:, None]).squeeze(1)
+        soft = -(targets[place.argmax(1)] * log_probs[:, ids]).sum(1)
+        return torch.where(place.any(1), soft, hard)
+
+
+def train_sft(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    examples: ExampleSet,
+    stage: Stage,
+    *,
+    resume: bool,
+    thinking_share: float = 0.0,
+    config: Any = None,
+) -> dict[str, Any]:
+    """Trains on the Examples' reference answers and saves ``stage.model``; returns notes (steps, seconds).
+
+    ``thinking_share`` is the share of Examples with a trace that are asked to think. ``config`` is the recipe's
+    ``sft`` section unless another is given.
+    """
+    checkpoint = stage.begin(recipe, resume=resume)
+    if done := stage.done():
+        return done
+    config = config or recipe.sft_config(stage.folder)
+    config.disable_tqdm, config.max_length = True, None
+    rows = SFTRows(
+        examples,
+        PromptStyle(recipe.prompt.box_format),
+        augmentation=recipe.augment,
+        thinking_share=thinking_share,
+        seed=recipe.seed,
+    )
+    clock = Clock(checkpoint)
+    trainer = RadrlSFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(rows),
+        processing_class=processor,
+        data_collator=Collator(processor),
+        callbacks=[_Epoch(rows), clock, Progress(stage.name, ("loss", "mean_token_accuracy"))],
+        coordinate_sigma=recipe.losses.coordinate_sigma,
+        peft_config=lora_config(recipe),
+    )
+    return finish(trainer, processor, stage, clock, checkpoint)
+
+
+def lora_config(recipe: Recipe) -> Any:
+    """Returns peft's LoraConfig of the recipe, or None when all weights are trained."""
+    if recipe.model.lora is None:
+        return None
+    from peft import LoraConfig
+
+    try:
+        return LoraConfig(**{"task_type": "CAUSAL_LM", **recipe.model.lora})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{recipe.file}: key 'model.lora': {error}") from None
+
+
+def finish(trainer: Any, processor: ProcessorMixin, stage: Stage, clock: Clock, checkpoint: Path | None) -> dict:
+    """Trains, saves the model (adapters merged) and notes what it took."""
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = clock.seconds
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    notes = {
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+        "image_backend": models.image_backend(processor),
+    }
+    if trainer.is_world_process_zero():
+        models.save(model, processor, stage.model)
+        stage.end(trainer.state.log_history, **notes)
+    return notes
+
+
+def tokenizer_texts(examples: Sequence[Any]) -> list[str]:
+    """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write."""
+    from radrl.prompt import question, target
+
+    texts = ["<think>\nuser\nassistant\n</think>\n\n"]
+    for example in examples:
+        thinking = PromptStyle(thinking=bool(example.thinking))
+        texts += [question(example, PromptStyle(thinking=True)), target(example, thinking)]
+    return texts
