@@ -90,6 +90,7 @@ def _share_out(gap: Sequence[Unit], has_previous: bool, has_next: bool) -> tuple
             parts[-1][1].append(unit)
     previous: list[Unit] = []
     following: list[Unit] = []
+    separator = ""
     if has_next:
         joins = ("and",) if has_previous else ("and", "comma")
         if len(parts) > 1 or not has_previous or not any(u.meaning.cue == "preposition" for u in gap):
@@ -97,8 +98,8 @@ def _share_out(gap: Sequence[Unit], has_previous: bool, has_next: bool) -> tuple
             while parts and (len(parts) > 1 or not has_previous) and separator in joins and _only_places(parts[-1][1]):
                 separator, part = parts.pop()
                 following = part + following
-        if not has_previous and parts and parts[0][1] and parts[0][1][0].meaning.cue == "preposition":
-            following = following if _side(following) or _region(following) else parts[0][1] + following
+        if not has_previous and not _side(following) and not _region(following):
+            following = following + _place_before(parts, separator)
     if has_previous:
         for number, (separator, part) in enumerate(parts):
             if separator in NEVER_TRAILING:
@@ -106,6 +107,17 @@ def _share_out(gap: Sequence[Unit], has_previous: bool, has_next: bool) -> tuple
             if number == 0 or _only_places(part):
                 previous += part
     return previous, following
+
+
+def _place_before(parts: Sequence[tuple[str, list[Unit]]], separator: str) -> list[Unit]:
+    """Returns the words that place a finding from before the separator: "in the left base, there is ...", or
+    "bilateral haze consistent with ..." where the haze itself is no finding."""
+    if not parts:
+        return []
+    opening = parts[0][1]
+    if opening and opening[0].meaning.cue == "preposition":
+        return opening
+    return parts[-1][1] if separator in INHERITED else []
 
 
 def _only_places(part: Sequence[Unit]) -> bool:
