@@ -63,7 +63,7 @@ def sample_patient(rng: np.random.Generator) -> Patient:
     right_dome = rng.uniform(0.655, 0.73) - (0.02 if view == "AP" else 0.0)
     left_dome = right_dome + rng.uniform(0.012, 0.035)
     depth = rng.uniform(0.075, 0.105)
-    black = rng.uniform(-0.02, 0.06)
+    black = rng.uniform(-0.06, 0.06)
     return Patient(
         sex=sex,
         age=age,
@@ -77,9 +77,9 @@ def sample_patient(rng: np.random.Generator) -> Patient:
         breast=rng.uniform(0.3, 1.0) if sex == "F" else 0.0,
         scapula=rng.uniform(0.2, 1.0) if view == "AP" else rng.uniform(0.0, 0.4),
         rotation=rng.normal(0, 0.03),
-        scale=rng.uniform(0.96, 1.10),
+        scale=rng.uniform(0.98, 1.15),
         shift=(rng.normal(0, 0.015), rng.normal(0.01, 0.015)),
-        window=(black, black + rng.uniform(0.78, 0.92)),
+        window=(black, black + rng.uniform(0.78, 0.98)),
         gamma=rng.uniform(0.75, 1.15),
         noise=rng.uniform(1.5, 5.0),
         blur=rng.uniform(0.35, 0.8),
@@ -106,6 +106,27 @@ def smooth(points: np.ndarray, steps: int = 6) -> np.ndarray:
     ends = np.concatenate((points[:1], points, points[-1:]))
     around = np.stack([ends[i : i + len(points) - 1] for i in range(4)], 1)
     return np.concatenate(((_spline(steps) @ around).reshape(-1, 2), points[-1:]))
+
+
+def ribbon(lines: np.ndarray, widths: np.ndarray | float) -> np.ndarray:
+    """Returns the outlines (n, 2 k, 2) of lines (n, k, 2) drawn ``widths`` wide: one number, or (n, k)."""
+    along = np.empty_like(lines)
+    along[:, 1:-1] = lines[:, 2:] - lines[:, :-2]
+    along[:, 0], along[:, -1] = lines[:, 1] - lines[:, 0], lines[:, -1] - lines[:, -2]
+    across = along[..., ::-1] * (-1, 1)
+    across *= (0.5 * widths / (np.hypot(along[..., 0], along[..., 1]) + 1e-9))[..., None]
+    return np.concatenate((lines + across, (lines - across)[:, ::-1]), 1)
+
+
+def oval(wide: float, high: float, at: tuple[float, float], corners: int = 20) -> np.ndarray:
+    """Returns the outline (corners, 2) of an ellipse with half axes ``wide`` and ``high`` around ``at``."""
+    t = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    return np.stack((at[0] + wide * np.cos(t), at[1] + high * np.sin(t)), 1)
+
+
+def mirrored(line: np.ndarray) -> np.ndarray:
+    """Returns a line (k, 2) on both sides of the midline, (2, k, 2)."""
+    return np.stack((line * (-1, 1), line))
 
 
 # Chest wall: share of the half width (second) at shares of the way from apex to costophrenic angle (first).
@@ -194,8 +215,9 @@ def mediastinum(p: Patient) -> np.ndarray:
 def body(p: Patient) -> np.ndarray:
     """Returns the outline of the body: neck, shoulders, arms and trunk."""
     w, a = p.half_width, p.apex
-    half = [(0.10, -0.2), (0.105, a - 0.06), (0.22, a - 0.01), (0.40, a + 0.035), (0.53, a + 0.12), (0.60, a + 0.3)]
-    half += [(0.60, a + 0.48), (w + 0.085, a + 0.40), (w + 0.07, 0.70), (w + 0.06, 0.9), (w + 0.05, 1.25)]
+    half = [(0.12, -0.3), (0.125, a - 0.10), (0.20, a - 0.065), (0.36, a - 0.045), (0.52, a - 0.01), (0.62, a + 0.10)]
+    half += [(0.66, a + 0.30), (0.66, a + 0.60), (w + 0.13, a + 0.50), (w + 0.095, 0.66), (w + 0.085, 0.9)]
+    half += [(w + 0.08, 1.3)]
     right = np.array(half)
     return closed(np.concatenate((right * (-1, 1), right[::-1])))
 

@@ -127,7 +127,7 @@ def _level(rng: np.random.Generator, severity: Severity, mild: float, moderate: 
     """Draws a value around that of the severity; neighbouring severities do not overlap."""
     values = (mild, moderate, severe)
     i = SEVERITIES.index(severity)
-    gap = min(abs(a - b) for a, b in zip(values, values[1:], strict=False))
+    gap = min(abs(moderate - mild), abs(severe - moderate))
     return values[i] + 0.32 * gap * rng.uniform(-1, 1)
 
 
@@ -208,11 +208,11 @@ def _consolidation(rng, p, severity, plans) -> Plan | None:
 
 def _nodule(rng, p, severity, plans) -> Plan | None:
     count = int(rng.choice((1, 2, 3), p=(0.65, 0.2, 0.15)))
-    return _lesions(rng, p, plans, "nodule", severity, count, 0.5, (0.037, 0.043, 0.050), (0.55, 0.75, 0.92))
+    return _lesions(rng, p, plans, "nodule", severity, count, 0.5, (0.037, 0.043, 0.050), (0.55, 0.72, 0.9))
 
 
 def _mass(rng, p, severity, plans) -> Plan | None:
-    return _lesions(rng, p, plans, "mass", severity, 1, 0.0, (0.07, 0.09, 0.115), (0.66, 0.8, 0.92))
+    return _lesions(rng, p, plans, "mass", severity, 1, 0.0, (0.07, 0.09, 0.115), (0.58, 0.7, 0.82))
 
 
 def _atelectasis(rng, p, severity, plans) -> Plan | None:

@@ -139,7 +139,7 @@ def _round(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Bo
     outline = np.array(part.at) + part.size * np.stack((r * np.cos(_ROUND), r * np.sin(_ROUND)), 1)
     mask = canvas.fill([outline], 0.005) * (canvas.lung[part.side] * 0.15 + canvas.seen[part.side] * 0.85)
     scene.dense(part.density * mask)
-    scene.lines += (0.05 * part.density) * mask
+    scene.lines += (0.03 * part.density) * mask
     return _box(mask, plan.name, 0.4)
 
 
