@@ -141,7 +141,8 @@ def test_aliases_that_unfold_into_millions_are_refused(folder):
     [("", "a recipe is a mapping"), ("- a", "a recipe is a mapping"), ("hello", "a recipe is a mapping"),
      ("out: a", "key 'model' is missing"), ("out: a\nmodel: tiny", "key 'model': should be a section"),
      ("out: a\nmodel: {}", "key 'model.start' is missing"), ("out: ''\nmodel: {start: tiny}", "key 'out'"),
-     ("out: a\nmodel: {start: x, image_size: 64}", "'start: tiny' only")],
+     ("out: a\nmodel: {start: x, image_size: 64}", "'start: tiny' only"),
+     ("out: a\nmodel: {start: x, min_pixels: 9, max_pixels: 8}", "key 'model': min_pixels should not be above")],
 )  # fmt: skip
 def test_the_top_level_is_checked(folder, content, wanted):
     assert wanted in problem(folder, base=content)
@@ -191,6 +192,14 @@ def test_trl_keys_are_checked(folder, section, key, value, wanted):
     text = problem(folder, yaml.safe_dump({outer: values} if outer else values))
     assert f"key '{section}.{key}'" in text
     assert wanted in text
+
+
+def test_lora_keys_are_checked(folder):
+    assert read(folder, "", "model.lora={r: 8, target_modules: all-linear, lora_dropout: 1e-1}").model.lora["r"] == 8
+    assert "'model.lora.lora_alfa' is no field of peft.LoraConfig (did you mean 'lora_alpha'?)" in problem(
+        folder, "", "model.lora={lora_alfa: 8}"
+    )
+    assert "'model.lora.r' cannot be 'x'; it must be a whole number" in problem(folder, "", "model.lora={r: x}")
 
 
 def test_trl_configs_are_built_with_our_values_below_the_users(folder):

@@ -166,7 +166,9 @@ def _read(response: httpx.Response) -> Reply | None:
     try:
         choice = response.json()["choices"][0]
         text = choice["message"]["content"]
-        return Reply(text if isinstance(text, str) else "", choice.get("finish_reason") == "length")
+        # JSON can spell half a surrogate pair, which no tokenizer or file takes
+        text = text.encode(errors="replace").decode() if isinstance(text, str) else ""
+        return Reply(text, choice.get("finish_reason") == "length")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from radrl import recipe_trl
 from radrl.endpoint import Endpoint
@@ -47,6 +47,14 @@ class Model(_Section):
     """Type of the weights; ``auto`` is what the model was saved in."""
     lora: dict[str, Any] | None = None
     """Arguments of ``peft.LoraConfig``; None trains all weights."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError("min_pixels should not be above max_pixels")
+        if self.image_size is not None and self.start != "tiny":
+            raise ValueError("image_size is for 'start: tiny' only; use min_pixels and max_pixels")
+        return self
 
 
 class Data(_Section):
@@ -183,15 +191,15 @@ class Recipe(_Section):
 
     def sft_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
         """Returns TRL's config of the ``sft`` section; its keys win over ``ours``. Raises UserError."""
-        return self._build("SFTConfig", self.sft, "sft", out_dir, ours)
+        return self._build("trl.SFTConfig", self.sft, "sft", out_dir, ours)
 
     def coldstart_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
         """Returns TRL's config of the ``coldstart.sft`` section; its keys win over ``ours``. Raises UserError."""
-        return self._build("SFTConfig", self.coldstart.sft, "coldstart.sft", out_dir, ours)
+        return self._build("trl.SFTConfig", self.coldstart.sft, "coldstart.sft", out_dir, ours)
 
     def grpo_config(self, out_dir: str | Path, **ours: Any) -> GRPOConfig:
         """Returns TRL's config of the ``grpo`` section; its keys win over ``ours``. Raises UserError."""
-        return self._build("GRPOConfig", self.grpo, "grpo", out_dir, ours)
+        return self._build("trl.GRPOConfig", self.grpo, "grpo", out_dir, ours)
 
     def _build(self, kind: recipe_trl.Kind, section: dict, name: str, out_dir: str | Path, ours: dict) -> Any:
         fixed = {"output_dir": str(out_dir), "seed": self.seed}
@@ -221,12 +229,11 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         raise UserError(one_line(f"{file}: {_explain(error)}")) from None
     recipe._file = file
-    if recipe.model.image_size is not None and recipe.model.start != "tiny":
-        raise UserError(one_line(f"{file}: key 'model.image_size' is for 'start: tiny' only; use min/max_pixels"))
     for kind, section, name in (
-        ("SFTConfig", recipe.sft, "sft"),
-        ("SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
-        ("GRPOConfig", recipe.grpo, "grpo"),
+        ("peft.LoraConfig", recipe.model.lora or {}, "model.lora"),
+        ("trl.SFTConfig", recipe.sft, "sft"),
+        ("trl.SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
+        ("trl.GRPOConfig", recipe.grpo, "grpo"),
     ):
         recipe_trl.fitted(kind, section, name, file)
     _check_scorers(recipe)

@@ -1,12 +1,13 @@
-"""The sections of a recipe that are TRL's own configs: check every key and type, then build the config.
+"""The sections of a recipe that are TRL's or PEFT's own configs: check every key and type; build TRL's.
 
-TRL is imported only when such a section is not empty, or its config is asked for: it takes seconds.
+Both are imported only when such a section is not empty, or its config is asked for: it takes seconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import importlib
 import reprlib
 import types
 import typing
@@ -17,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from radrl.errors import UserError, nearest
 from radrl.recipe_yaml import as_number, one_line
 
-Kind = Literal["SFTConfig", "GRPOConfig"]
+Kind = Literal["trl.SFTConfig", "trl.GRPOConfig", "peft.LoraConfig"]
 
 # What a section may not set, because the recipe says it elsewhere.
 NOT_HERE = {
@@ -30,9 +31,8 @@ ALSO_BOOL = {"scale_rewards"}  # annotated str, but TRL documents and maps true 
 
 
 def _class(kind: Kind) -> type:
-    import trl
-
-    return getattr(trl, kind)
+    module, name = kind.split(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def _fit(value: Any, hint: Any) -> Any:
@@ -97,10 +97,10 @@ def _in_words(hint: Any) -> str:
 
 
 def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dict[str, Any]:
-    """Returns the section with each value in the type TRL's config wants.
+    """Returns the section with each value in the type the config wants.
 
     Raises:
-        UserError: an unknown key (the nearest TRL field is named), a wrong type, or a key the recipe sets elsewhere.
+        UserError: an unknown key (the nearest field is named), a wrong type, or a key the recipe sets elsewhere.
     """
     if not section:
         return {}
@@ -114,7 +114,7 @@ def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dic
             raise UserError(one_line(f"{at} does not belong here; {NOT_HERE[key]}"))
         if key not in fields:
             hint = nearest(key, [field for field in fields if field not in NOT_HERE])
-            raise UserError(one_line(f"{at} is no field of trl.{kind}{hint}"))
+            raise UserError(one_line(f"{at} is no field of {kind}{hint}"))
         if key in ALSO_BOOL and isinstance(value, bool):
             values[key] = value
             continue
@@ -153,4 +153,4 @@ def build(
     try:
         return _class(kind)(**values)
     except Exception as error:  # TRL and transformers check in __post_init__ with errors of many types
-        raise UserError(one_line(f"{file}: section '{name}': trl.{kind} refuses it: {error}")) from error
+        raise UserError(one_line(f"{file}: section '{name}': {kind} refuses it: {error}")) from error
