@@ -14,9 +14,11 @@ from radrl.clinical.sections import lower, ranges, sentences
 from radrl.clinical.vocabulary import Vocabulary, load
 from radrl.example import Finding
 
-SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "link", "seen", "uncertainty"})
+SEPARATORS = frozenset(
+    {"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link", "seen", "uncertainty"}
+)
 INHERITED = frozenset({"link", "uncertainty", "or", "versus", "doubt"})
-NEVER_TRAILING = frozenset({"with", "exception", "new", "link", "uncertainty"})
+NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link", "uncertainty"})
 
 
 class _Place(NamedTuple):
@@ -98,8 +100,8 @@ def _share_out(gap: Sequence[Unit], has_previous: bool, has_next: bool) -> tuple
             while parts and (len(parts) > 1 or not has_previous) and separator in joins and _only_places(parts[-1][1]):
                 separator, part = parts.pop()
                 following = part + following
-        if not has_previous and not _side(following) and not _region(following):
-            following = following + _place_before(parts, separator)
+        if not _side(following) and not _region(following):
+            following = following + _place_before(parts[1:] if has_previous else parts, separator)
     if has_previous:
         for number, (separator, part) in enumerate(parts):
             if separator in NEVER_TRAILING:
@@ -110,14 +112,14 @@ def _share_out(gap: Sequence[Unit], has_previous: bool, has_next: bool) -> tuple
 
 
 def _place_before(parts: Sequence[tuple[str, list[Unit]]], separator: str) -> list[Unit]:
-    """Returns the words that place a finding from before the separator: "in the left base, there is ...", or
-    "bilateral haze consistent with ..." where the haze itself is no finding."""
+    """Returns the words that place a finding from before the separator: "in the left base, there is ...", "the left
+    base shows ...", or "bilateral haze consistent with ..." where the haze itself is no finding."""
     if not parts:
         return []
     opening = parts[0][1]
     if opening and opening[0].meaning.cue == "preposition":
         return opening
-    return parts[-1][1] if separator in INHERITED else []
+    return parts[-1][1] if separator == "shows" or separator in INHERITED else []
 
 
 def _only_places(part: Sequence[Unit]) -> bool:

@@ -115,14 +115,18 @@ class Reader:
         if self.hypothetical:
             return
         presence = "absent" if self.denied else "uncertain" if self.doubted else "present"
-        either = "versus" in self.gap or ("or" in self.gap and not self.gap & {"and", "with", "exception", "new"})
-        if presence == "present" and either and self.mentions and not self.mentions[-1].implied:
+        either = "or" in self.gap and not self.gap & {"and", "with", "exception", "new"}
+        if presence == "present" and either and self.mentions:
             presence = "uncertain"  # "atelectasis or infiltrate"
-            if self.mentions[-1].presence == "present":
-                self.mentions[-1].presence = "uncertain"
+            self._doubt(self.mentions[-1])
         for name in unit.meaning.findings:
             self._mention(name, presence, k, unit.start, unit.end)
         self.gap = set()
+
+    @staticmethod
+    def _doubt(mention: Mention) -> None:
+        if mention.presence == "present":
+            mention.presence = "uncertain"
 
     def _structure(self, k: int) -> None:
         if k in self.bound:
@@ -186,7 +190,7 @@ class Reader:
         cue = unit.meaning.cue
         if cue in ("comma", "and"):
             self._separator(k, cue)
-        elif cue in ("exception", "new", "with"):
+        elif cue in ("exception", "new", "shows", "with"):
             if cue == "exception" or self.named:
                 self._end_scope()
             if cue != "with":
@@ -203,6 +207,8 @@ class Reader:
             self.doubted = True
         elif cue in ("doubt", "versus"):
             self.doubted = True
+            if cue == "versus" and self.mentions and not self.gap & {"exception", "new", "with"}:
+                self._doubt(self.mentions[-1])
         elif cue == "hypothetical":
             self.hypothetical = True
         elif cue == "negation_after":
