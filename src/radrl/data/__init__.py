@@ -1,1 +1,5 @@
-"""Readers of published data sets, one file each, and the phantom: films drawn by program."""
+"""Data sets: one reader each. A reader takes (root, out), writes manifests, and returns Examples a split."""
+
+from radrl.data import covid_lungs
+
+READERS = {"covid_lungs": covid_lungs.prepare}

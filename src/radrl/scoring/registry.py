@@ -27,9 +27,20 @@ class Scorer:
     higher_is_better: bool
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
-        """Scores each pair; None where the Example's task is not one of this scorer's."""
+        """Scores each pair; None where the Example's task is not one of this scorer's.
+
+        An Answer without text (thinking never closed, say) gets the worst value: it must not be paid for a normal
+        film whose reference names no finding, nor for a question with nothing to find.
+        """
         scores: list[Score | None] = [None] * len(examples)
-        chosen = [i for i, example in enumerate(examples) if example.task in self.tasks]
+        blank = Score(self.low if self.higher_is_better else self.high)
+        chosen = []
+        for i, (example, answer) in enumerate(zip(examples, answers, strict=True)):
+            if example.task in self.tasks:
+                if answer.text.strip():
+                    chosen.append(i)
+                else:
+                    scores[i] = blank
         if not chosen:
             return scores
         for i, score in zip(

@@ -1,0 +1,173 @@
+"""The commands. Each is thin: read the recipe, call the room that does the work, print where the result is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from radrl import __version__
+from radrl.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
+)
+data_app = typer.Typer(no_args_is_help=True, help="Published data sets to manifests.")
+app.add_typer(data_app, name="data")
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="the recipe, a YAML file")]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="change a key of the recipe")]
+Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of this run")]
+Start = Annotated[str | None, typer.Option(help="the model to start from, instead of the recipe's model.start")]
+
+
+@app.callback()
+def _common(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if version:
+        print(__version__)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="a two-minute look at every stage; the figures mean little")] = False,
+    resume: Resume = False,
+) -> None:
+    """The whole chain on drawn X-rays: SFT, cold start, GRPO, evaluation, and a page to read."""
+    from radrl.demo import run_demo
+
+    page = run_demo(out, quick=quick, resume=resume)
+    print(f"Page: {page}")
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="the folder to write")],
+    train: Annotated[int, typer.Option(help="films to train on")] = 1000,
+    test: Annotated[int, typer.Option(help="films to hold out")] = 200,
+    size: Annotated[int, typer.Option(help="side in pixels")] = 192,
+    seed: int = 0,
+) -> None:
+    """Draw chest X-rays with reports and questions, as manifests."""
+    from radrl.data import phantom as drawing
+
+    counts = drawing.write(out, {"train": train, "test": test}, seed=seed, size=size)
+    for split, count in counts.items():
+        print(f"{out / split}.jsonl: {count} Examples")
+
+
+@data_app.command("prepare")
+def prepare(
+    name: Annotated[str, typer.Argument(help="the data set")],
+    root: Annotated[Path, typer.Option(help="the published files")],
+    out: Annotated[Path, typer.Option(help="the folder to write")],
+) -> None:
+    """Turn a published data set into manifests."""
+    from radrl.data import READERS
+    from radrl.errors import nearest
+
+    if name not in READERS:
+        raise UserError(f"unknown data set '{name}'{nearest(name, READERS)}; known: {', '.join(READERS)}")
+    for split, count in READERS[name](root, out).items():
+        print(f"{out / split}.jsonl: {count} Examples")
+
+
+@app.command()
+def sft(
+    recipe: RecipeFile,
+    overrides: Overrides = [],  # noqa: B006  typer wants the default so
+    start: Start = None,
+    name: Annotated[str, typer.Option(help="the stage's folder below the recipe's out")] = "sft",
+    as_long_as: Annotated[
+        Path | None, typer.Option(help="train as long as the stage in this folder did: a control of equal time")
+    ] = None,
+    resume: Resume = False,
+) -> None:
+    """Supervised fine-tuning on the reference answers."""
+    from radrl.training.stages import run_sft
+
+    print(f"Model: {run_sft(_recipe(recipe, overrides, start), name, resume=resume, as_long_as=as_long_as).model}")
+
+
+@app.command()
+def coldstart(
+    recipe: RecipeFile,
+    overrides: Overrides = [],  # noqa: B006
+    start: Start = None,
+    name: Annotated[str, typer.Option(help="the stage's folder below the recipe's out")] = "coldstart",
+    resume: Resume = False,
+) -> None:
+    """SFT on thinking traces, mixed with direct answers."""
+    from radrl.training.stages import run_coldstart
+
+    print(f"Model: {run_coldstart(_recipe(recipe, overrides, start), name, resume=resume).model}")
+
+
+@app.command()
+def grpo(
+    recipe: RecipeFile,
+    overrides: Overrides = [],  # noqa: B006
+    start: Start = None,
+    name: Annotated[str, typer.Option(help="the stage's folder below the recipe's out")] = "grpo",
+    resume: Resume = False,
+) -> None:
+    """GRPO with the recipe's rewards."""
+    from radrl.training.stages import run_grpo
+
+    print(f"Model: {run_grpo(_recipe(recipe, overrides, start), name, resume=resume).model}")
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeFile,
+    model: Annotated[
+        list[str], typer.Option(metavar="NAME=FOLDER", help="a model to judge; NAME=FOLDER/think asks it to think")
+    ],
+    out: Annotated[Path, typer.Option(help="the folder for table, page and predictions")],
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
+    """Judge models on the recipe's test data; differences are to the first one."""
+    from radrl.evaluation.run import run_evaluation
+
+    models = {}
+    for item in model:
+        label, equals, folder = item.partition("=")
+        if not equals or not label or not folder:
+            raise UserError(f"--model {item}: write NAME=FOLDER, such as sft=runs/lungs/sft/model")
+        models[label] = (folder.removesuffix("/think"), folder.endswith("/think"))
+    page = run_evaluation(_recipe(recipe, overrides), models, out)
+    print(f"Page: {page}")
+
+
+def _recipe(file: Path, overrides: list[str], start: str | None = None):
+    from radrl.recipe import load
+
+    if start is not None:
+        folder = Path(start).expanduser()
+        overrides = [*overrides, f"model.start={_quoted(str(folder.resolve()) if folder.is_dir() else start)}"]
+        if (folder.is_dir() or start != "tiny") and load(file, overrides[:-1]).model.image_size is not None:
+            overrides.append("model.image_size=null")
+    return load(file, overrides)
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def main() -> None:
+    """Runs a command; a user's mistake is one line on standard error and exit code 2."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except UserError as error:
+        print(f"radrl: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("radrl: stopped; run the same command with --resume to go on", file=sys.stderr)
+        sys.exit(130)

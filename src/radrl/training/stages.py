@@ -1,0 +1,136 @@
+"""The training commands: a recipe in, a stage folder with a model out."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, ProcessorMixin
+
+from radrl.data.examples import ExampleSet, read_manifests
+from radrl.errors import UserError
+from radrl.files import write_text
+from radrl.images import read_image
+from radrl.prompt import PromptStyle, answer_text, question
+from radrl.recipe import Recipe
+from radrl.training import models, teacher
+from radrl.training.grpo import train_grpo
+from radrl.training.run import Stage
+from radrl.training.sft import tokenizer_texts, train_sft
+from radrl.training.tiny import make_tiny
+
+
+def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
+    """Returns the Examples of a split that the recipe's ``data`` section keeps.
+
+    Raises:
+        UserError: a manifest cannot be read, or nothing is left to train on.
+    """
+    data = recipe.data
+    examples = read_manifests(recipe.manifests(split))
+    if data.tasks is not None:
+        examples = examples.where(lambda e: e.task in data.tasks)
+    if data.quality is not None:
+        examples = examples.where(lambda e: e.meta.get("quality") == data.quality)
+    if data.limit is not None:
+        examples = examples.take(range(min(data.limit, len(examples))))
+    if not len(examples):
+        raise UserError(f"{recipe.file}: section 'data' keeps no Example of 'data.{split}'; loosen its filters")
+    return examples
+
+
+def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts."""
+    settings = recipe.model
+    start = recipe.model_start()
+    if start == "tiny":
+        return make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
+    return models.load(
+        start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels
+    )
+
+
+def run_sft(recipe: Recipe, name: str = "sft", *, resume: bool = False, as_long_as: Path | None = None) -> Stage:
+    """Supervised fine-tuning. With ``as_long_as`` (another stage's folder) the number of steps is set so that training
+    takes as long as that stage did, at the speed of the stage the model came from (and 5% more, never less)."""
+    stage, examples, model, processor = _open(recipe, name, "SFT")
+    config = recipe.sft_config(stage.folder)
+    if as_long_as is not None:
+        config.max_steps = _steps_for(recipe, as_long_as)
+    train_sft(recipe, model, processor, examples, stage, resume=resume, config=config)
+    return stage
+
+
+def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = False) -> Stage:
+    """SFT on thinking traces mixed with direct answers. Examples without a trace get one from the recipe's teacher,
+    when it names one; those that stay without are asked directly.
+
+    Raises:
+        UserError: no Example has a trace and there is no teacher.
+    """
+    stage, examples, model, processor = _open(recipe, name, "Cold start")
+    if recipe.coldstart.teacher is not None:
+        examples = _with_traces(recipe, examples, stage.folder)
+    if not any(example.thinking for example in examples):
+        raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
+    train_sft(
+        recipe,
+        model,
+        processor,
+        examples,
+        stage,
+        resume=resume,
+        thinking_share=recipe.coldstart.thinking_share,
+        config=recipe.coldstart_config(stage.folder),
+    )
+    return stage
+
+
+def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Stage:
+    """GRPO with the recipe's rewards, with thinking when the recipe's ``prompt.thinking`` is on."""
+    stage, examples, model, processor = _open(recipe, name, "GRPO thinking" if recipe.prompt.thinking else "GRPO")
+    train_grpo(recipe, model, processor, examples, stage, resume=resume)
+    return stage
+
+
+def _open(recipe: Recipe, name: str, title: str) -> tuple[Stage, ExampleSet, PreTrainedModel, ProcessorMixin]:
+    stage = Stage(recipe.path(recipe.out) / name, title)
+    examples = load_examples(recipe)
+    return stage, examples, *start_model(recipe, examples)
+
+
+def _steps_for(recipe: Recipe, other: Path) -> int:
+    def notes(folder: Path) -> dict[str, Any]:
+        file = folder / "done.json"
+        if not file.is_file():
+            raise UserError(f"{file}: missing; --as-long-as needs a finished stage, and a start that is one's model")
+        return json.loads(file.read_text())
+
+    before, target = notes(Path(recipe.model_start()).parent), notes(other)
+    return math.ceil(1.05 * target["seconds"] * before["steps"] / before["seconds"])
+
+
+def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleSet:
+    wanting = examples.where(lambda e: e.thinking is None)
+    file = folder / "traces.jsonl"
+    given_up: dict[str, str] = {}
+    for root in sorted(set(wanting.roots)):
+        rows = [e for e, r in zip(wanting.examples, wanting.roots, strict=True) if r == root]
+        report = teacher.write_traces(
+            rows,
+            root,
+            file,
+            recipe.coldstart.teacher,
+            reference=lambda example: answer_text(example, recipe.prompt.box_format),
+            question=lambda example: question(example, PromptStyle(recipe.prompt.box_format)),
+            open_image=lambda path: read_image(path.parent, path.name),
+        )
+        given_up |= report.given_up
+    if given_up:
+        lines = [json.dumps({"id": name, "reason": why}) + "\n" for name, why in given_up.items()]
+        write_text(folder / "given_up_traces.jsonl", "".join(lines))
+    traces = teacher.load_traces(file) if file.is_file() else {}
+    filled = [e.model_copy(update={"thinking": traces.get(e.id, e.thinking)}) for e in examples]
+    return ExampleSet(filled, examples.roots)
