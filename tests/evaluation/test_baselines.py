@@ -6,20 +6,7 @@ import pytest
 
 from radrl.errors import UserError
 from radrl.evaluation import baselines
-from radrl.example import Box, Example, Score
-from radrl.scoring import registry
-
-
-@pytest.fixture(autouse=True)
-def _word_overlap(monkeypatch):
-    """Stands in for finding_f1: F1 of the sets of words, so that the right template can be told by hand."""
-
-    def overlap(examples, answers):
-        pairs = ((set(e.reference.split()), set(a.text.split())) for e, a in zip(examples, answers, strict=True))
-        return [Score(2 * len(r & a) / (len(r) + len(a))) for r, a in pairs]
-
-    fake = registry.Scorer("finding_f1", overlap, ("report",), 0.0, 1.0, True)
-    monkeypatch.setitem(registry._SCORERS, "finding_f1", fake)
+from radrl.example import Box, Example
 
 
 def example(id: str, task: str, question: str, reference: str = "", **more) -> Example:
@@ -30,9 +17,16 @@ def box(x: float, label: str = "lung") -> Box:
     return Box(xyxy=(x, 0.2, x + 0.1, 0.6), label=label)
 
 
+TEMPLATE = "The heart is enlarged. Left pleural effusion."
+REPORTS = [
+    *["No acute disease."] * 2,
+    TEMPLATE,
+    "The heart is enlarged. Left pleural effusion. Right pneumothorax.",
+    "The heart is enlarged. Left pleural effusion. Pulmonary edema.",
+    "The heart is enlarged. Nodule in the right upper lobe.",
+]
 TRAIN = [
-    *(example(f"r{k}", "report", "Report?", text) for k, text in enumerate(["a b c", "a b d", "a b e", "x y z"])),
-    example("r9", "report", "Report?", "a b"),
+    *(example(f"r{k}", "report", "Report?", text) for k, text in enumerate(REPORTS)),
     *(example(f"g{k}", "grounding", "Where is the  lung?", boxes=(box(x),)) for k, x in enumerate([0.1, 0.2, 0.6])),
     *(example(f"n{k}", "grounding", "Where is the mass?", meta={"type": "mass"}) for k in range(3)),
     example("n9", "grounding", "Where is the mass?", boxes=(box(0.3, "mass"),)),
@@ -46,7 +40,7 @@ TRAIN = [
 TEST = [
     example("t1", "report", "Something else?", "secret"),
     example("t2", "grounding", "where is the LUNG?", boxes=(box(0.8),)),
-    example("t3", "grounding", "Find the mass.", boxes=(box(0.8),), meta={"type": "mass"}),
+    example("t3", "grounding", "Where is the mass?", boxes=(box(0.8),)),
     example("t4", "vqa_closed", "Is it big?", "maybe", choices=("yes", "maybe", "no")),
     example("t5", "vqa_open", "Which lung?", "right", meta={"type": "side"}),
     example("t6", "vqa_open", "Which lung?", "right", meta={"type": "never seen"}),
@@ -55,7 +49,7 @@ TEST = [
 
 def test_answers_are_the_usual_ones_of_the_narrowest_group():
     report, lung, mass, closed, by_type, by_task = baselines.answers(TRAIN, TEST)
-    assert report.text == "a b"  # not the most usual text: the one that agrees best
+    assert report.text == TEMPLATE  # not the most usual text: the one that agrees best
     assert [b.xyxy for b in lung.boxes] == [(0.2, 0.2, pytest.approx(0.3), 0.6)]
     assert mass.boxes == ()
     assert mass.text == "none"
@@ -81,6 +75,19 @@ def test_two_labels_give_two_boxes():
     assert found.boxes[1].xyxy[0] == pytest.approx(0.7)
 
 
+def test_two_boxes_of_one_label_stay_two():
+    train = [example(f"b{k}", "grounding", "Lungs?", boxes=(box(0.6 + k / 10), box(0.1))) for k in range(3)]
+    (found,) = baselines.answers(train, [example("t", "grounding", "Lungs?")])
+    assert [b.xyxy[0] for b in found.boxes] == pytest.approx([0.1, 0.7])
+
+
+def test_the_type_of_a_grounding_question_does_not_give_away_that_there_is_nothing():
+    train = [example(f"a{k}", "grounding", f"Where {k}?", meta={"type": "absent"}) for k in range(2)]
+    train += [example(f"b{k}", "grounding", f"Where {k}?", boxes=(box(0.1),), meta={"type": "there"}) for k in range(3)]
+    (found,) = baselines.answers(train, [example("t", "grounding", "Never asked", meta={"type": "absent"})])
+    assert len(found.boxes) == 1
+
+
 def test_a_task_without_training_examples_is_said():
     with pytest.raises(UserError, match="no training example of task 'vqa_open'"):
-        baselines.answers(TRAIN[:5], TEST[4:])
+        baselines.answers(TRAIN[:6], TEST[4:])

@@ -169,7 +169,8 @@ def compare(
         if values is None:
             cells[name][metric] = None
             continue
-        below = differences_to(trivials, name, metric) if BY_NAME[metric].headline else ()
+        column = BY_NAME[metric]
+        below = differences_to(trivials, name, metric) if column.headline and not column.trivial else ()
         cells[name][metric] = Cell(
             *(int(count) for count in values[:2]),
             *values[2:],

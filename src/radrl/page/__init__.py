@@ -55,6 +55,7 @@ def write(
         if len(answers_by_model[name]) != len(examples):
             raise ValueError(f"{name}: {len(answers_by_model[name])} answers for {len(examples)} examples")
     scores = {name: scores_by_model[name] for name in models}
+    trained = {name: own for name, own in scores.items() if name not in comparison.baselines} or scores
     views = [
         view(
             number,
@@ -64,7 +65,7 @@ def write(
             {name: {m: s[chosen.index] for m, s in scores[name].scores.items()} for name in models},
             Path(images_root),
         )
-        for number, chosen in enumerate(choose(examples, scores, cases, seed), 1)
+        for number, chosen in enumerate(choose(examples, trained, cases, seed), 1)
     ]
     bases = [name for name in (comparison.base, comparison.others_base) if name]
     environment = _environment()

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ImageChops
 
+from radrl.errors import UserError
 from radrl.evaluation.metrics import BY_NAME, MAIN, METRICS, ModelScores
 from radrl.example import TASKS, Answer, Box, Example, Score, Task
+from radrl.images import read_image
 from radrl.page.text import Piece, pieces
 
 SHARES: dict[Task, int] = {"report": 5, "grounding": 4, "vqa_closed": 2, "vqa_open": 1}
@@ -172,11 +174,13 @@ def _image(example: Example, root: Path) -> tuple[str | None, str, float]:
     if not example.images:
         return None, "no image", 1000.0
     try:
-        with Image.open(root / example.images[0]) as opened:
-            picture = opened.convert("L" if opened.mode in ("L", "1", "LA") else "RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        return None, f"image {example.images[0]} cannot be read ({type(error).__name__})", 1000.0
+        picture = read_image(root, example.images[0])
+    except UserError:
+        return None, f"image {example.images[0]} cannot be read", 1000.0
     picture.thumbnail((_SIDE, _SIDE))
+    grey = picture.convert("L")
+    if not ImageChops.difference(picture, grey.convert("RGB")).getbbox():
+        picture = grey  # a film: a third of the bytes
     data = io.BytesIO()
     picture.save(data, "PNG", optimize=True)
     note = f"first of {len(example.images)} images" if len(example.images) > 1 else ""
