@@ -4,9 +4,9 @@
 index alone.
 """
 
+from radrl.data.phantom.dataset import write
+from radrl.data.phantom.film import Phantom, make, plan
 from radrl.data.phantom.findings import NAMES
-from radrl.data.phantom.make import Phantom, make, plan
 from radrl.data.phantom.questions import examples
-from radrl.data.phantom.write import write
 
 __all__ = ["NAMES", "Phantom", "examples", "make", "plan", "write"]

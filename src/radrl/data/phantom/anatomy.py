@@ -53,6 +53,11 @@ class Patient:
         """y of the hila."""
         return self.apex + 0.47 * (self.dome["left"] - self.apex)
 
+    @property
+    def carina(self) -> float:
+        """y of the carina, where the trachea forks."""
+        return self.hilum - 0.05
+
 
 def sample_patient(rng: np.random.Generator) -> Patient:
     """Draws a patient with a heart of normal size."""
@@ -97,7 +102,7 @@ def _spline(steps: int) -> np.ndarray:
 
 def closed(points: np.ndarray, steps: int = 6) -> np.ndarray:
     """Returns a smooth closed line through ``points`` (n, 2), as (n * steps, 2)."""
-    around = np.stack([np.roll(points, shift, 0) for shift in (1, 0, -1, -2)], 1)
+    around = points[(np.arange(len(points))[:, None] + (-1, 0, 1, 2)) % len(points)]
     return (_spline(steps) @ around).reshape(-1, 2)
 
 

@@ -7,80 +7,22 @@ edges at little cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
-from scipy.ndimage import gaussian_filter
+from PIL import Image, ImageDraw
 
 from radrl.data.phantom import anatomy, lesions
 from radrl.data.phantom.anatomy import SIGN, Patient
+from radrl.data.phantom.canvas import Canvas, cloud, grid, soften
 from radrl.data.phantom.findings import Plan
 from radrl.example import Box
 
-
-class Canvas:
-    """What the layers share: the patient, the size in pixels, and the masks of the lungs."""
-
-    def __init__(self, p: Patient, size: int) -> None:
-        self.p, self.size = p, size
-        self.outline = {side: anatomy.lung(p, side) for side in SIGN}
-        # Where aerated lung is seen: not behind the heart and the mediastinum.
-        self.lung = {side: self.fill([self.outline[side]]) for side in SIGN}
-        self.centre = self.fill([anatomy.mediastinum(p), anatomy.heart(p)])
-        self.seen = {side: self.lung[side] * (1 - 0.9 * self.centre) for side in SIGN}
-
-    def fill(
-        self, shapes: Iterable[np.ndarray], sigma: float = 0.0, values: Sequence[float] | None = None
-    ) -> np.ndarray:
-        """Returns outlines of the patient frame filled, as float32 in 0-1, (size, size).
-
-        A shape is one outline (k, 2) or many (n, k, 2). ``values`` are what each is filled with (default 1); later
-        ones cover earlier ones. ``sigma`` is how far the edges are blurred, in the frame's unit.
-        """
-        big = Image.new("L", (2 * self.size, 2 * self.size))
-        pen = ImageDraw.Draw(big)
-        for i, shape in enumerate(shapes):
-            value = round(255 * values[i]) if values else 255
-            for corners in self.p.pixels(shape, 2 * self.size).reshape(-1, 2 * shape.shape[-2]).tolist():
-                pen.polygon(corners, fill=value)
-        pixels = sigma * self.size
-        if pixels > 2:  # a wide blur loses nothing at a quarter of the size
-            layer = big.reduce(8).filter(ImageFilter.GaussianBlur(pixels / 4))
-            layer = layer.resize((self.size, self.size), Image.Resampling.BICUBIC)
-        else:
-            layer = big.reduce(2)
-            if pixels:
-                layer = layer.filter(ImageFilter.GaussianBlur(pixels))
-        return np.asarray(layer, np.float32) * np.float32(1 / 255)
-
-    def bands(self, lines: np.ndarray, widths: np.ndarray | float, sigma: float = 0.0) -> np.ndarray:
-        """Returns lines (n, k, 2) drawn ``widths`` wide: one number, or (n, k), in the patient frame's unit."""
-        return self.fill([anatomy.ribbon(lines, widths)], sigma)
-
-
-def soften(layer: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur with ``sigma`` in pixels; wide ones are done on a reduced layer."""
-    if sigma < 4:
-        return gaussian_filter(layer, sigma, truncate=2.5)
-    step = int(sigma // 2)
-    image = Image.fromarray(layer)
-    small = gaussian_filter(np.asarray(image.reduce(step)), sigma / step, truncate=2.5)
-    return np.asarray(Image.fromarray(small).resize(image.size, Image.Resampling.BILINEAR))
-
-
-def cloud(rng: np.random.Generator, cells: int, size: int) -> np.ndarray:
-    """Returns smooth noise around 0, (size, size), with ``cells`` bumps along each side."""
-    coarse = rng.standard_normal((cells, cells), np.float32)
-    return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
-
-
-@cache
-def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns x and y of the pixel centres, 0-1, as a row and a column."""
-    line = ((np.arange(size) + 0.5) / size).astype(np.float32)
-    return line[None, :], line[:, None]
+# Strokes of the side markers, in a box one high.
+_LETTERS = {
+    "L": [[(0, 0), (0, 1), (0.55, 1)]],
+    "R": [[(0, 1), (0, 0), (0.5, 0.05), (0.5, 0.45), (0, 0.5)], [(0.2, 0.5), (0.6, 1)]],
+}
 
 
 def draw(p: Patient, plans: Sequence[Plan], size: int) -> tuple[np.ndarray, list[tuple[Box, ...]], tuple[Box, ...]]:
@@ -112,7 +54,7 @@ def draw(p: Patient, plans: Sequence[Plan], size: int) -> tuple[np.ndarray, list
 def _trunk(canvas: Canvas) -> np.ndarray:
     """Soft tissue: thick in the middle and below the diaphragm."""
     p, size = canvas.p, canvas.size
-    x, y = _grid(size)
+    x, y = grid(size)
     mask = canvas.fill([anatomy.body(p)], 0.016)
     across = (x - 0.5 - p.shift[0]) / 0.5
     belly = np.clip((y - p.dome["right"] + 0.10) / 0.25, 0, 1)
@@ -204,16 +146,11 @@ def _rays(length: np.ndarray, turn: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 def _airways(canvas: Canvas) -> np.ndarray:
     """Trachea and main bronchi; attenuation to take away."""
-    carina = carina_y(canvas.p)
+    carina = canvas.p.carina
     trachea = np.array([(0.0, -0.1), (0.002, 0.1), (-0.004, carina - 0.05), (-0.004, carina)])
     forks = [[(0.0, carina - 0.008), (sign * 0.03, carina + 0.03), (sign * 0.065, carina + 0.055)] for sign in (-1, 1)]
     shapes = [anatomy.ribbon(np.array(forks), 0.026), anatomy.ribbon(anatomy.smooth(trachea)[None], 0.042)]
-    return 0.15 * canvas.fill(shapes, 0.004, (0.7, 1.0))
-
-
-def carina_y(p: Patient) -> float:
-    """Returns the height of the carina."""
-    return p.hilum - 0.05
+    return 0.15 * canvas.fill(shapes, values=(0.7, 1.0))
 
 
 def _stomach(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
@@ -233,23 +170,30 @@ def _expose(canvas: Canvas, att: np.ndarray, rng: np.random.Generator) -> np.nda
     """Blur, scatter, film curve, grain and markers; attenuation to uint8."""
     p, size = canvas.p, canvas.size
     att = soften(att, p.blur * size / 192)
-    att += 0.012 * cloud(rng, 4, size) + 0.04 * rng.uniform(-1, 1) * (_grid(size)[0] - 0.5)
+    att += 0.012 * cloud(rng, 4, size) + 0.04 * rng.uniform(-1, 1) * (grid(size)[0] - 0.5)
     low, high = p.window
     grey = np.clip((att - low) / (high - low), 0, 1.08) ** np.float32(p.gamma)
     grey = 232 * grey + p.noise * (0.55 + 0.45 * grey) * cloud(rng, int(0.7 * size), size)
     film = np.clip(grey, 0, 255).astype(np.uint8)
-    edge = int(rng.integers(3, 9) * size / 192)
-    if p.marker == "border":
-        for cut in rng.permutation(4)[: rng.integers(1, 4)]:
-            film[(slice(None, edge), slice(-edge, None))[cut] if cut < 2 else slice(None)][
-                :, (slice(None, edge), slice(-edge, None))[cut - 2] if cut >= 2 else slice(None)
-            ] = 4
-    elif p.marker:
-        image = Image.fromarray(film)
-        x = 0.045 if p.marker == "R" else 0.925
-        ImageDraw.Draw(image).text((x * size, (0.03 + 0.05 * rng.random()) * size), p.marker, fill=250)
-        film = np.asarray(image)
+    _mark(film, p.marker, rng)
     return film
+
+
+def _mark(film: np.ndarray, marker: str, rng: np.random.Generator) -> None:
+    """Puts a side marker on the film, or the black edges of the collimator."""
+    size = len(film)
+    edge, cuts = round(rng.uniform(0.015, 0.045) * size), rng.permutation(4)[: rng.integers(1, 4)]
+    if marker == "border":
+        strips = (np.s_[:edge], np.s_[-edge:], np.s_[:, :edge], np.s_[:, -edge:])
+        for cut in cuts:
+            film[strips[cut]] = 4
+    elif marker:
+        corner = np.array((0.045 if marker == "R" else 0.925, rng.uniform(0.035, 0.08)))
+        image = Image.fromarray(film)
+        for stroke in _LETTERS[marker]:
+            points = (corner + 0.042 * np.array(stroke)) * size
+            ImageDraw.Draw(image).line(points.ravel().tolist(), fill=250, width=max(1, round(0.009 * size)))
+        film[:] = image
 
 
 def _anatomy_boxes(canvas: Canvas) -> tuple[Box, ...]:

@@ -27,6 +27,7 @@ DEVICES = NAMES[8:]
 SEVERITIES = ("mild", "moderate", "severe")
 Severity = Literal["mild", "moderate", "severe"]
 Region = Literal["upper", "middle", "lower"]
+Rng = np.random.Generator
 
 # How far down the visible lung (0 apex, 1 dome) the centre of a lesion of each region lies.
 _DOWN: dict[Region, tuple[float, float]] = {"upper": (0.16, 0.32), "middle": (0.46, 0.60), "lower": (0.76, 0.90)}
@@ -61,7 +62,7 @@ class Plan:
         return "bilateral" if len(sides) == 2 else sides.pop()
 
 
-def sample_plans(rng: np.random.Generator, p: Patient) -> tuple[Patient, tuple[Plan, ...]]:
+def sample_plans(rng: Rng, p: Patient) -> tuple[Patient, tuple[Plan, ...]]:
     """Draws the findings of a patient, in the order of ``NAMES``; returns the patient with its heart enlarged if so."""
     plans: list[Plan] = []
     for name in _names(rng, p):
@@ -75,7 +76,7 @@ def sample_plans(rng: np.random.Generator, p: Patient) -> tuple[Patient, tuple[P
     return p, tuple(sorted(plans, key=lambda plan: NAMES.index(plan.name)))
 
 
-def _names(rng: np.random.Generator, p: Patient) -> list[str]:
+def _names(rng: Rng, p: Patient) -> list[str]:
     """Draws which findings there are: none in a fifth of patients, else one to four that go together."""
     if rng.random() < 0.205:
         return []
@@ -113,17 +114,17 @@ def _names(rng: np.random.Generator, p: Patient) -> list[str]:
     return sorted(names, key=lambda name: (name not in ("cardiomegaly", "pleural effusion"), NAMES.index(name)))
 
 
-def _seed(rng: np.random.Generator) -> int:
+def _seed(rng: Rng) -> int:
     return int(rng.integers(2**31))
 
 
-def _sides(rng: np.random.Generator, right: float, left: float) -> tuple[Side, ...]:
+def _sides(rng: Rng, right: float, left: float) -> tuple[Side, ...]:
     """Draws right, left or, with the chance that remains, both."""
     u = rng.random()
     return ("right",) if u < right else ("left",) if u < right + left else ("right", "left")
 
 
-def _level(rng: np.random.Generator, severity: Severity, mild: float, moderate: float, severe: float) -> float:
+def _level(rng: Rng, severity: Severity, mild: float, moderate: float, severe: float) -> float:
     """Draws a value around that of the severity; neighbouring severities do not overlap."""
     values = (mild, moderate, severe)
     i = SEVERITIES.index(severity)
@@ -131,18 +132,18 @@ def _level(rng: np.random.Generator, severity: Severity, mild: float, moderate: 
     return values[i] + 0.32 * gap * rng.uniform(-1, 1)
 
 
-def _cardiomegaly(rng, p, severity, plans) -> Plan:
+def _cardiomegaly(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan:
     size = _level(rng, severity, 0.545, 0.61, 0.685)
     return Plan("cardiomegaly", (Part("left", (0, 0), size),), _seed(rng), severity)
 
 
-def _effusion(rng, p, severity, plans) -> Plan:
+def _effusion(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan:
     sides = _sides(rng, 0.35, 0.37)
     parts = tuple(Part(s, (0, 0), _level(rng, severity, 0.075, 0.185, 0.33), 0.92) for s in sides)
     return Plan("pleural effusion", parts, _seed(rng), severity)
 
 
-def _pneumothorax(rng, p, severity, plans) -> Plan | None:
+def _pneumothorax(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan | None:
     """``size`` is how much of the lung's length remains at the apex. Never on a side with fluid."""
     wet = {part.side for plan in plans if plan.name == "pleural effusion" for part in plan.parts}
     free: list[Side] = [side for side in SIGN if side not in wet]
@@ -171,7 +172,9 @@ def _clear(plans: list[Plan], at: np.ndarray, size: float) -> bool:
     return all(np.hypot(*(at - other.at)) > size + other.size for other in others)
 
 
-def _places(rng, p, plans, count, size, both: float) -> tuple[list[tuple[Side, np.ndarray]], Region] | None:
+def _places(
+    rng: Rng, p: Patient, plans: list[Plan], count: int, size: float, both: float
+) -> tuple[list[tuple[Side, np.ndarray]], Region] | None:
     """Draws ``count`` free places in one region of one lung or, with chance ``both``, of both; None if none is left."""
     bilateral = count > 1 and rng.random() < both
     for _ in range(12):
@@ -191,7 +194,18 @@ def _places(rng, p, plans, count, size, both: float) -> tuple[list[tuple[Side, n
     return None
 
 
-def _lesions(rng, p, plans, name, severity, count, both, sizes, densities) -> Plan | None:
+def _lesions(
+    rng: Rng,
+    p: Patient,
+    plans: list[Plan],
+    name: str,
+    severity: Severity,
+    count: int,
+    both: float,
+    sizes: tuple[float, float, float],
+    densities: tuple[float, float, float],
+) -> Plan | None:
+    """Draws ``count`` lesions of one radius and density; the triples are for mild, moderate and severe."""
     size = _level(rng, severity, *sizes)
     places = _places(rng, p, plans, count, size, both)
     if places is None:
@@ -201,21 +215,21 @@ def _lesions(rng, p, plans, name, severity, count, both, sizes, densities) -> Pl
     return Plan(name, parts, _seed(rng), severity, places[1])
 
 
-def _consolidation(rng, p, severity, plans) -> Plan | None:
+def _consolidation(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan | None:
     count = 1 if rng.random() < 0.68 else 2
     return _lesions(rng, p, plans, "consolidation", severity, count, 1.0, (0.075, 0.10, 0.135), (0.42, 0.65, 0.86))
 
 
-def _nodule(rng, p, severity, plans) -> Plan | None:
+def _nodule(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan | None:
     count = int(rng.choice((1, 2, 3), p=(0.65, 0.2, 0.15)))
     return _lesions(rng, p, plans, "nodule", severity, count, 0.5, (0.037, 0.043, 0.050), (0.55, 0.72, 0.9))
 
 
-def _mass(rng, p, severity, plans) -> Plan | None:
+def _mass(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan | None:
     return _lesions(rng, p, plans, "mass", severity, 1, 0.0, (0.07, 0.09, 0.115), (0.58, 0.7, 0.82))
 
 
-def _atelectasis(rng, p, severity, plans) -> Plan | None:
+def _atelectasis(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan | None:
     sides = [side for side in _sides(rng, 0.33, 0.37) if not _blocked(plans, side, "lower")]
     parts = []
     for side in sides:
@@ -226,7 +240,7 @@ def _atelectasis(rng, p, severity, plans) -> Plan | None:
     return Plan("atelectasis", tuple(parts), _seed(rng), severity, "lower") if parts else None
 
 
-def _edema(rng, p, severity, plans) -> Plan:
+def _edema(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan:
     density = _level(rng, severity, 0.30, 0.48, 0.68)
     size = _level(rng, severity, 0.135, 0.155, 0.18)
     across = rng.uniform(0.25, 0.35)
@@ -240,7 +254,7 @@ def _edema(rng, p, severity, plans) -> Plan:
 def _device(name: str, right: float) -> Callable[..., Plan]:
     """Returns a maker of devices. ``at`` is where the tip ends, ``size`` which way the line comes."""
 
-    def make(rng, p, severity, plans) -> Plan:
+    def make(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan:
         side: Side = "right" if rng.random() < right else "left"
         at = (float(rng.uniform(-1, 1)), float(rng.uniform(-1, 1)))
         return Plan(name, (Part(side, at, float(rng.random())),), _seed(rng))

@@ -155,10 +155,13 @@ def _summary(findings: Sequence[Finding], rng: np.random.Generator) -> str | Non
 def observe(finding: Finding, rng: np.random.Generator) -> str:
     """Returns what of a finding meets the eye, in up to seven words."""
     text = phrases()
-    side = {"bilateral": "both"}.get(finding.side or "", finding.side or "")
-    zone = f"{side} {finding.region or 'lung'} zone".replace("lung zone", "lung").replace("middle", "mid")
-    words = {"side": side, "zone": zone, "grade": text["grade_words"].get(finding.severity, "")}
-    return _lower(fill(pick(rng, text["observe"][finding.name]), words))
+    both = finding.side == "bilateral"
+    side = "both" if both else finding.side or ""
+    zone = f"{side} {finding.region} zone".replace("middle", "mid") if finding.region else f"{side} lung"
+    words = {"side": side, "zone": f"{zone}s" if both else zone}
+    words["grade"] = text["grade_words"].get(finding.severity, "")
+    seen = fill(pick(rng, text["observe"][finding.name]), words)
+    return (seen[0].lower() + seen[1:]).replace("both base", "both bases").replace("both angle ", "both angles ")
 
 
 def observe_absent(name: str, rng: np.random.Generator) -> str:
@@ -185,7 +188,3 @@ def report_trace(reading: Reading, rng: np.random.Generator) -> str:
     lines += [seen[name] for name in seen if name in ("pleural effusion", "pneumothorax")] or [parts["angles"]]
     lines += [seen[name] for name in seen if name in DEVICES]
     return trace(lines)
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from radrl.data.phantom import anatomy
 from radrl.data.phantom.anatomy import SIGN, Patient
+from radrl.data.phantom.canvas import Canvas, cloud, grid
 from radrl.data.phantom.findings import Part, Plan
 from radrl.example import Box
-
-if TYPE_CHECKING:
-    from radrl.data.phantom.draw import Canvas
 
 _ROUND = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 
@@ -116,11 +112,9 @@ def _free_air(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) ->
 
 def _consolidation(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Box:
     """A cloud with ragged edges and a few air-filled bronchi."""
-    from radrl.data.phantom.draw import _grid, cloud
-
     canvas = scene.canvas
     size = canvas.size
-    x, y = _grid(size)
+    x, y = grid(size)
     cx, cy = canvas.p.pixels(np.array(part.at), 1)
     wide = part.size * canvas.p.scale * rng.uniform(0.95, 1.2)
     high = part.size * canvas.p.scale * rng.uniform(0.9, 1.15)
@@ -161,11 +155,9 @@ def _bands(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Bo
 
 
 def _haze(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Box:
-    """Haze around the hilum with coarse vessels; short lines at the wall when it is more than mild."""
-    from radrl.data.phantom.draw import _grid, cloud
-
+    """Haze around the hilum, with vessels that stand out."""
     canvas, p = scene.canvas, scene.canvas.p
-    x, y = _grid(canvas.size)
+    x, y = grid(canvas.size)
     cx, cy = p.pixels(np.array(part.at), 1)
     d = ((x - cx) / (0.80 * part.size)) ** 2 + ((y - cy) / (1.25 * part.size)) ** 2
     mask = np.exp(-0.5 * d * d) * canvas.seen[part.side]
@@ -175,9 +167,7 @@ def _haze(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Box
 
 
 def _tracheal_tube(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Box:
-    from radrl.data.phantom.draw import carina_y
-
-    tip = carina_y(scene.canvas.p) - 0.045 + 0.02 * part.at[1]
+    tip = scene.canvas.p.carina - 0.045 + 0.02 * part.at[1]
     line = anatomy.smooth(np.array([(0.012 * part.at[0], -0.1), (0.004, 0.06), (-0.003, tip - 0.05), (-0.003, tip)]))
     scene.lines += 0.24 * scene.canvas.bands(line[None], 0.0135)
     return _line_box(scene.canvas.p, line, plan.name)

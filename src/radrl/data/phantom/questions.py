@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from radrl.data.phantom.film import Phantom
 from radrl.data.phantom.findings import DEVICES, NAMES, SEVERITIES
 from radrl.data.phantom.language import (
     observe,
@@ -39,11 +40,11 @@ _LOCATED = ("consolidation", "nodule", "mass")
 
 
 def examples(
-    phantom: Any, id: str, image_path: str, seed: int | Sequence[int], quality: Quality = "gold"
+    phantom: Phantom, id: str, image_path: str, seed: int | Sequence[int], quality: Quality = "gold"
 ) -> list[Example]:
     """Returns the six questions about a phantom, with answers, boxes and traces as a reader of that quality gives.
 
-    ``phantom`` is a Phantom, ``id`` the patient's, ``image_path`` goes into the Examples. ``Example.findings`` is
+    ``id`` is the patient's, ``image_path`` goes into the Examples. ``Example.findings`` is
     what the report states, and for the other questions what the reader saw.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
@@ -118,7 +119,7 @@ def _yes_no(reading: Reading, rng: np.random.Generator) -> _Asked:
     """Yes or no: is a finding there, or (at times) is the film normal."""
     text = phrases()["closed"]
     if rng.random() < (0.07 if reading.seen else 0.25):
-        seen = [observe(f, rng) for f in reading.seen] or list(phrases()["observe_parts"].values())[:3]
+        seen = [observe(f, rng) for f in reading.seen] or _normal_chest()
         return _closed(
             "abnormality", pick(rng, text["abnormality"]), "no" if reading.seen else "yes", ("yes", "no"), seen
         )
@@ -128,6 +129,10 @@ def _yes_no(reading: Reading, rng: np.random.Generator) -> _Asked:
     found = [finding for finding in reading.seen if finding.name == name]
     seen = [observe(found[0], rng) if found else observe_absent(name, rng)]
     return _closed(f"presence:{name}", question, "yes" if found else "no", ("yes", "no"), seen)
+
+
+def _normal_chest() -> list[str]:
+    return [phrases()["observe_parts"][part] for part in ("heart", "lungs", "angles")]
 
 
 def _with_article(name: str) -> str:
@@ -219,8 +224,7 @@ def _open(reading: Reading, rng: np.random.Generator) -> _Asked:
         seen = [observe(subject, rng)] if subject else [observe_absent(name, rng) for name in DEVICES]
     elif kind == "main":
         subject, answer = (main, main.name) if main else (None, none)
-        parts = phrases()["observe_parts"]
-        seen = [observe(subject, rng)] if subject else [parts["heart"], parts["lungs"], parts["angles"]]
+        seen = [observe(subject, rng)] if subject else _normal_chest()
     else:
         subject = _subject(reading, kind, rng)
         answer, seen = _value(subject, kind), [observe(subject, rng)]

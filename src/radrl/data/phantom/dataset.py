@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from radrl.data.phantom.make import make
+from radrl.data.phantom.film import make
 from radrl.data.phantom.questions import examples
 from radrl.errors import UserError
 from radrl.example import Example, write_manifest
@@ -70,7 +70,8 @@ def write(
     asked = {"version": VERSION, "seed": seed, "size": size, "splits": dict(splits), "silver": silver}
     total = sum(splits.values())
     done = _finished(out)
-    if done and {key: done.get(key) for key in asked} == asked:
+    whole = all((out / f"{split}.jsonl").is_file() and (out / "images" / split).is_dir() for split in splits)
+    if done and whole and {key: done.get(key) for key in asked} == asked:
         if progress:
             progress(total, total)
         return done["examples"]
@@ -112,7 +113,15 @@ def _finished(out: Path) -> dict[str, Any] | None:
     return state if isinstance(state, dict) else {}
 
 
-def _fill(folder, splits, seed, size, silver, workers, progress) -> dict[str, int]:
+def _fill(
+    folder: Path,
+    splits: dict[str, int],
+    seed: int,
+    size: int,
+    silver: dict[str, float],
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, int]:
     """Makes the whole data set in ``folder``; returns the number of Examples in each split."""
     jobs = [
         _Job(folder, split, start, min(start + _CHUNK, count), seed, size, silver.get(split, 0.0))
@@ -123,12 +132,17 @@ def _fill(folder, splits, seed, size, silver, workers, progress) -> dict[str, in
         (folder / "images" / split).mkdir(parents=True)
     rows: dict[str, list[Example]] = {split: [] for split in splits}
     made = 0
-    for job, found in zip(jobs, _run(jobs, workers or len(os.sched_getaffinity(0))), strict=True):
+    for job, found in zip(jobs, _run(jobs, workers or _cores()), strict=True):
         rows[job.split] += found
         made += job.stop - job.start
         if progress:
             progress(made, sum(splits.values()))
     return {split: write_manifest(folder / f"{split}.jsonl", rows[split]) for split in splits}
+
+
+def _cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(jobs: list[_Job], workers: int) -> Iterator[list[Example]]:
