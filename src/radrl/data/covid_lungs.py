@@ -1,8 +1,8 @@
 """Lung boxes on real frontal X-rays: `covid_lungs`.
 
 Images of ieee8023/covid-chestxray-dataset with the left and right lung boxed by radiologists (COCO file of
-GeneralBlockchain/covid-19-chest-xray-lung-bounding-boxes-dataset). The folder holds ``metadata.jsonl``, one film a line:
-``image`` (relative path), ``size`` [width, height], ``lung_boxes`` [{label, xyxy in pixels}].
+GeneralBlockchain/covid-19-chest-xray-lung-bounding-boxes-dataset). The folder holds ``metadata.jsonl``, one film a
+line: ``image`` (relative path), ``size`` [width, height], ``lung_boxes`` [{label, xyxy in pixels}].
 
 Split, fixed by file name: of the films sorted by path the last 40 are held out, the others train. The right lung of the
 patient is on the left of the picture.

@@ -8,6 +8,7 @@ and the logs that a length audit needs. RadVLM-GRPO: arXiv 2512.10691; GRPO: arX
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,10 +76,10 @@ def train_grpo(
     processor: ProcessorMixin,
     examples: ExampleSet,
     stage: Stage,
-    *,
-    resume: bool,
+    checkpoint: Path | None = None,
 ) -> dict[str, Any]:
-    """Trains with the recipe's rewards and saves ``stage.model``; returns notes (steps, seconds).
+    """Trains with the recipe's rewards, from ``checkpoint`` on where one is given, and saves ``stage.model``;
+    returns notes (steps, seconds).
 
     Raises:
         UserError: a task has Examples but no rewards, or checkpoints would fall between a rollout and its updates.
@@ -90,9 +91,6 @@ def train_grpo(
             f"{recipe.file}: no rewards for task '{missing[0]}' of the training data; "
             f"add 'rewards.{missing[0]}' or leave the task out with 'data.tasks'"
         )
-    checkpoint = stage.begin(recipe, resume=resume)
-    if done := stage.done():
-        return done
     style = PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking)
     functions, weights = load_rewards({t: r for t, r in recipe.rewards.items() if t in tasks}, style)
     config = recipe.grpo_config(stage.folder, reward_weights=weights)

@@ -140,19 +140,17 @@ def train_sft(
     processor: ProcessorMixin,
     examples: ExampleSet,
     stage: Stage,
+    checkpoint: Path | None = None,
     *,
-    resume: bool,
     thinking_share: float = 0.0,
     config: Any = None,
 ) -> dict[str, Any]:
-    """Trains on the Examples' reference answers and saves ``stage.model``; returns notes (steps, seconds).
+    """Trains on the Examples' reference answers, from ``checkpoint`` on where one is given, and saves ``stage.model``;
+    returns notes (steps, seconds).
 
     ``thinking_share`` is the share of Examples with a trace that are asked to think. ``config`` is the recipe's
     ``sft`` section unless another is given.
     """
-    checkpoint = stage.begin(recipe, resume=resume)
-    if done := stage.done():
-        return done
     config = config or recipe.sft_config(stage.folder)
     config.disable_tqdm, config.max_length = True, None
     rows = SFTRows(

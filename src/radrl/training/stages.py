@@ -47,19 +47,20 @@ def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, 
     start = recipe.model_start()
     if start == "tiny":
         return make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
-    return models.load(
-        start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels
-    )
+    return models.load(start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
 
 
 def run_sft(recipe: Recipe, name: str = "sft", *, resume: bool = False, as_long_as: Path | None = None) -> Stage:
     """Supervised fine-tuning. With ``as_long_as`` (another stage's folder) the number of steps is set so that training
     takes as long as that stage did, at the speed of the stage the model came from (and 5% more, never less)."""
-    stage, examples, model, processor = _open(recipe, name, "SFT")
+    stage, checkpoint = _begin(recipe, name, "SFT" if as_long_as is None else "SFT continued", resume)
+    if stage.done():
+        return stage
+    examples = load_examples(recipe)
     config = recipe.sft_config(stage.folder)
     if as_long_as is not None:
         config.max_steps = _steps_for(recipe, as_long_as)
-    train_sft(recipe, model, processor, examples, stage, resume=resume, config=config)
+    train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, config=config)
     return stage
 
 
@@ -70,18 +71,20 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     Raises:
         UserError: no Example has a trace and there is no teacher.
     """
-    stage, examples, model, processor = _open(recipe, name, "Cold start")
+    stage, checkpoint = _begin(recipe, name, "Cold start", resume)
+    if stage.done():
+        return stage
+    examples = load_examples(recipe)
     if recipe.coldstart.teacher is not None:
         examples = _with_traces(recipe, examples, stage.folder)
     if not any(example.thinking for example in examples):
         raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
     train_sft(
         recipe,
-        model,
-        processor,
+        *start_model(recipe, examples),
         examples,
         stage,
-        resume=resume,
+        checkpoint,
         thinking_share=recipe.coldstart.thinking_share,
         config=recipe.coldstart_config(stage.folder),
     )
@@ -90,15 +93,17 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
 
 def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Stage:
     """GRPO with the recipe's rewards, with thinking when the recipe's ``prompt.thinking`` is on."""
-    stage, examples, model, processor = _open(recipe, name, "GRPO thinking" if recipe.prompt.thinking else "GRPO")
-    train_grpo(recipe, model, processor, examples, stage, resume=resume)
+    stage, checkpoint = _begin(recipe, name, "GRPO thinking" if recipe.prompt.thinking else "GRPO", resume)
+    if stage.done():
+        return stage
+    examples = load_examples(recipe)
+    train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint)
     return stage
 
 
-def _open(recipe: Recipe, name: str, title: str) -> tuple[Stage, ExampleSet, PreTrainedModel, ProcessorMixin]:
+def _begin(recipe: Recipe, name: str, title: str, resume: bool) -> tuple[Stage, Path | None]:
     stage = Stage(recipe.path(recipe.out) / name, title)
-    examples = load_examples(recipe)
-    return stage, examples, *start_model(recipe, examples)
+    return stage, stage.begin(recipe, resume=resume)
 
 
 def _steps_for(recipe: Recipe, other: Path) -> int:
