@@ -19,6 +19,9 @@ Convention = Literal["unit", "thousand", "pixel"]
 image (native to Qwen2.5-VL)."""
 
 
+LARGEST = 1e150  # beyond this, an area is no longer a finite number
+
+
 def array(boxes: Iterable[Box]) -> NDArray[np.float64]:
     """Returns the coordinates of Boxes, shape (N, 4), also for N = 0."""
     return np.array([box.xyxy for box in boxes], dtype=np.float64).reshape(-1, 4)
@@ -97,11 +100,19 @@ def _boxes(boxes: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
 
+def _proper(x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Returns which boxes have an area that is a number, shape (N,)."""
+    known = (np.abs(x) < LARGEST).all(axis=1)  # False for NaN
+    x = np.where(known[:, None], x, 0.0)
+    size = np.maximum(x[:, 2:] - x[:, :2], 0.0)
+    return size.prod(axis=1) > 0
+
+
 def _overlap(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Returns IoU, area of the union, and whether both boxes are finite with area, each of shape (N, M)."""
-    a_fine, b_fine = (np.isfinite(x).all(1) & (x[:, 2] > x[:, 0]) & (x[:, 3] > x[:, 1]) for x in (a, b))
+    a_fine, b_fine = _proper(a), _proper(b)
     proper = a_fine[:, None] & b_fine[None, :]
     # A unit box stands in for an improper one, so that nothing below divides by zero or meets infinity.
     a, b = (np.where(fine[:, None], x, (0.0, 0.0, 1.0, 1.0)) for x, fine in ((a, a_fine), (b, b_fine)))
@@ -110,4 +121,4 @@ def _overlap(
     common = np.prod(np.clip(high - low, 0.0, None), axis=-1)
     area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], axis=-1) for x in (a, b))
     union = area_a[:, None] + area_b[None, :] - common
-    return np.where(proper & (union > 0), common / np.where(union > 0, union, 1.0), 0.0), union, proper
+    return np.where(proper, common / union, 0.0), union, proper

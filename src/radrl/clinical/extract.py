@@ -14,9 +14,7 @@ from radrl.clinical.sections import lower, ranges, sentences
 from radrl.clinical.vocabulary import Vocabulary, load
 from radrl.example import Finding
 
-SEPARATORS = frozenset(
-    {"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link", "seen", "uncertainty"}
-)
+SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link", "uncertainty"})
 INHERITED = frozenset({"link", "uncertainty", "or", "versus", "doubt"})
 NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link", "uncertainty"})
 

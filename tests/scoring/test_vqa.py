@@ -1,0 +1,49 @@
+"""Right and wrong short answers."""
+
+import pytest
+
+from radrl.example import Answer, Example
+from radrl.scoring import registry, vqa
+
+
+def score(name, reference, answer, choices=(), choice=None):
+    task = "vqa_closed" if choices else "vqa_open"
+    example = Example(id="a", task=task, question="?", reference=reference, choices=choices)
+    return registry.get(name)([example], [Answer(answer, choice=choice)])[0].value
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "right"),
+    [("Yes", "yes.", 1), ("yes", "True", 1), ("no", "Yes", 0), ("The left lung", "left  lung", 1), ("left", "right", 0),
+     ("two", "2", 1), ("4.5 cm", "45 cm", 0), ("none", "Nothing", 1), ("no", "none", 0), ("left lung", "left", 0),
+     ("X-ray", "x ray", 1)],
+)  # fmt: skip
+def test_equal_once_normalised(reference, answer, right):
+    assert score("vqa_accuracy", reference, answer) == right
+
+
+@pytest.mark.parametrize(
+    ("answer", "choice", "right"),
+    [("B", 1, 1), ("A", 0, 0), ("B, or rather the left", 0, 0), ("Right.", None, 1), ("left", None, 0),
+     ("left right", None, 0), ("!", None, 0)],
+)  # fmt: skip
+def test_choices(answer, choice, right):
+    assert score("vqa_accuracy", "right", answer, ("left", "right", "both"), choice) == right
+
+
+def test_choices_that_differ_only_in_punctuation():
+    choices = ("T1", "T.1")
+    assert score("vqa_accuracy", "T.1", "B", choices, 1) == 1
+    assert score("vqa_accuracy", "T.1", "B", choices, 0) == 0
+    assert score("vqa_accuracy", "a", "A.", ("a mass", "A", "the a"), None) == 0  # fits two options: no answer
+
+
+def test_token_f1():
+    assert score("token_f1", "left lower lobe", "The left lobe") == pytest.approx(0.8)
+    assert score("token_f1", "left", "left left") == pytest.approx(2 / 3)  # repeating earns nothing
+    assert score("token_f1", "left", "right") == score("token_f1", "left", "!") == 0
+
+
+def test_normalise_is_stable():
+    for text in ("The two-view X-ray: 4.5cm!", "ＹＥＳ", "a an the"):
+        assert vqa.normalise(vqa.normalise(text)) == vqa.normalise(text)

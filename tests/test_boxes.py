@@ -1,0 +1,64 @@
+"""Box geometry against values worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from radrl import boxes
+
+UNIT = (0.0, 0.0, 1.0, 1.0)
+coordinate = st.floats(allow_nan=True, allow_infinity=True)
+any_boxes = st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), max_size=4)
+
+
+def test_iou_of_worked_pairs():
+    a = [(0.0, 0.0, 0.4, 0.4), (0.5, 0.5, 1.0, 1.0)]
+    b = [(0.2, 0.0, 0.6, 0.4), (0.5, 0.5, 1.0, 1.0), (0.9, 0.0, 1.0, 0.1)]
+    assert boxes.iou(a, b) == pytest.approx(np.array([[1 / 3, 0, 0], [0, 1, 0]]), abs=1e-12)
+
+
+def test_giou_falls_with_distance():
+    near, far = boxes.giou([(0, 0, 0.1, 0.1)], [(0.2, 0, 0.3, 0.1), (0.9, 0, 1.0, 0.1)])[0]
+    assert near == pytest.approx(-1 / 3)  # a third of the hull is covered by neither
+    assert -1 < far < near
+    assert boxes.giou([UNIT], [UNIT])[0, 0] == 1
+
+
+@pytest.mark.parametrize("bad", [(0.5, 0.5, 0.5, 0.9), (0.9, 0.1, 0.2, 0.8), (np.nan, 0, 1, 1), (0, 0, np.inf, 1)])
+def test_degenerate_boxes_overlap_nothing(bad):
+    assert boxes.iou([bad], [UNIT, bad]).tolist() == [[0, 0]]
+    assert boxes.giou([bad], [UNIT])[0, 0] == -1
+
+
+@settings(max_examples=200, deadline=None)
+@given(any_boxes, any_boxes)
+def test_geometry_stays_in_range_for_any_numbers(a, b):
+    iou, giou = boxes.iou(a, b), boxes.giou(a, b)
+    assert iou.shape == giou.shape == (len(a), len(b))
+    assert ((iou >= 0) & (iou <= 1)).all()
+    assert ((giou >= -1) & (giou <= 1)).all()
+
+
+def test_assign_maximises_the_sum_and_leaves_out_zeros():
+    assert boxes.assign([[0.9, 0.8], [0.8, 0.0]]) == [(0, 1), (1, 0)]  # greedy would take 0.9 and stop
+    assert boxes.assign([[0.5, 0.0], [0.0, 0.0]]) == [(0, 0)]
+    assert boxes.assign(np.zeros((0, 3))) == []
+
+
+@pytest.mark.parametrize(
+    ("convention", "size", "expected"),
+    [("unit", (None, None), (0.1, 0.2, 0.3, 0.4)), ("thousand", (None, None), (100, 200, 300, 400)),
+     ("pixel", (640, 320), (64, 64, 192, 128))],
+)  # fmt: skip
+def test_conventions_there_and_back(convention, size, expected):
+    there = boxes.from_unit((0.1, 0.2, 0.3, 0.4), convention, *size)
+    assert there == pytest.approx(expected)
+    assert boxes.to_unit(there, convention, *size) == pytest.approx((0.1, 0.2, 0.3, 0.4))
+
+
+def test_conventions_say_what_they_lack():
+    with pytest.raises(ValueError, match="width and height"):
+        boxes.to_unit(UNIT, "pixel")
+    with pytest.raises(ValueError, match="unknown box convention 'cm'"):
+        boxes.from_unit(UNIT, "cm")
