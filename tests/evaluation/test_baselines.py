@@ -28,6 +28,7 @@ REPORTS = [
 TRAIN = [
     *(example(f"r{k}", "report", "Report?", text) for k, text in enumerate(REPORTS)),
     *(example(f"g{k}", "grounding", "Where is the  lung?", boxes=(box(x),)) for k, x in enumerate([0.1, 0.2, 0.6])),
+    *(example(f"h{k}", "grounding", "Where is the heart?", boxes=(box(0.4, "heart"),)) for k in range(9)),
     *(example(f"n{k}", "grounding", "Where is the mass?", meta={"type": "mass"}) for k in range(3)),
     example("n9", "grounding", "Where is the mass?", boxes=(box(0.3, "mass"),)),
     *(

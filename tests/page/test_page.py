@@ -12,7 +12,8 @@ import pytest
 import synthetic
 
 from radrl import page
-from radrl.evaluation.metrics import MAIN
+from radrl.evaluation.comparison import compare
+from radrl.evaluation.metrics import MAIN, ModelScores
 from radrl.example import Mark
 from radrl.page.cases import choose
 from radrl.page.charts import nice_ticks, running_mean
@@ -92,6 +93,26 @@ def test_hostile_text_is_shown_as_text(hostile):
 def test_the_same_input_gives_the_same_file(written, tmp_path):
     page.write(tmp_path / "again.html", **synthetic.make(tmp_path))
     assert (tmp_path / "again.html").read_bytes() == written.read_bytes()
+
+
+def test_a_page_of_little_is_still_a_page(tmp_path):
+    made = synthetic.make(tmp_path)
+    rows = [i for i, e in enumerate(made["examples"]) if e.task == "vqa_open"][:5]
+    examples = [made["examples"][i].model_copy(update={"images": ("gone.png",)}) for i in rows]
+    own = made["scores_by_model"]["SFT"]
+    scores = ModelScores(
+        {name: values[rows] for name, values in own.values.items()},
+        {name: [found[i] for i in rows] for name, found in own.scores.items()},
+    )
+    comparison = compare(examples, {"SFT": scores}, "SFT", samples=20)
+    answers = [made["answers_by_model"]["SFT"][i] for i in rows]
+    page.write(tmp_path / "p.html", comparison, examples, {"SFT": answers}, {"SFT": scores}, {}, tmp_path, {})
+    text = (tmp_path / "p.html").read_text()
+    assert Reader(text).open == []
+    assert text.count('<article class="case"') == 5
+    assert text.count("image gone.png cannot be read") == 5
+    with pytest.raises(ValueError, match="answers and scores must be of the compared models"):
+        page.write(tmp_path / "p.html", comparison, examples, {}, {"SFT": scores}, {}, tmp_path, {})
 
 
 def test_cases_represent_all_tasks_and_half_of_them_are_disputed(tmp_path):
