@@ -27,13 +27,14 @@ def made_up(seed: int, shift: float = 0.0) -> ModelScores:
     return ModelScores(values, {}, {"edema": FindingCounts(3, 1, 0)})
 
 
-MODELS = {"trivial baseline": made_up(1, 0.2), "SFT | 1": made_up(2), "GRPO": made_up(3, 0.4)}
+MODELS = {"SFT | 1": made_up(2), "GRPO": made_up(3, 0.4), "trivial baseline": made_up(1, 0.2)}
 
 
 def test_cells_hold_what_the_statistics_say(tmp_path):
     found = compare(EXAMPLES, MODELS, "SFT | 1", "trivial baseline", samples=300, seed=9)
     cell = found.cells["GRPO"]["finding_f1"]
     grpo, sft = (MODELS[name].values["finding_f1"][:, None] for name in ("GRPO", "SFT | 1"))
+    assert found.models == ("trivial baseline", "SFT | 1", "GRPO")
     assert (cell.n, cell.patients) == (40, 20)
     assert cell[2:5] == pytest.approx([x[0] for x in bootstrap_mean(grpo, UNITS, 300, 9)])
     assert [d.to for d in cell.differences] == ["SFT | 1", "trivial baseline"]

@@ -43,7 +43,7 @@ def make(root: Path, patients: int = 40, hostile: str = "") -> dict:
         "answers_by_model": answers,
         "scores_by_model": scores,
         "logs_by_stage": {"SFT" + hostile: _sft(draw), "GRPO, direct": _grpo(draw), "GRPO, thinking": _grpo(draw)},
-        "images_root": root,
+        "image_roots": [root] * len(examples),
         "facts": {
             "title": "A made-up run" + hostile,
             "Versions": {"radrl": "0.1.0", "torch": "2.11.0", "trl": "1.16.0" + hostile},

@@ -106,13 +106,13 @@ def test_a_page_of_little_is_still_a_page(tmp_path):
     )
     comparison = compare(examples, {"SFT": scores}, "SFT", samples=20)
     answers = [made["answers_by_model"]["SFT"][i] for i in rows]
-    page.write(tmp_path / "p.html", comparison, examples, {"SFT": answers}, {"SFT": scores}, {}, tmp_path, {})
+    page.write(tmp_path / "p.html", comparison, examples, {"SFT": answers}, {"SFT": scores}, {}, [tmp_path] * 5, {})
     text = (tmp_path / "p.html").read_text()
     assert Reader(text).open == []
     assert text.count('<article class="case"') == 5
     assert text.count("image gone.png cannot be read") == 5
     with pytest.raises(ValueError, match="answers and scores must be of the compared models"):
-        page.write(tmp_path / "p.html", comparison, examples, {}, {"SFT": scores}, {}, tmp_path, {})
+        page.write(tmp_path / "p.html", comparison, examples, {}, {"SFT": scores}, {}, [tmp_path] * 5, {})
 
 
 def test_cases_represent_all_tasks_and_half_of_them_are_disputed(tmp_path):

@@ -130,7 +130,7 @@ def compare(
     """Compares models on the same Examples.
 
     ``base`` is the model all others are compared with, ``others_base`` a second one. ``baselines`` are the names
-    in ``models`` that are trivial; a model whose mean is below one of them is flagged. The same seed gives the same
+    in ``models`` that are trivial; they stand first, and a model whose mean is below one of them is flagged. The same seed gives the same
     resamples for every model and metric.
 
     Raises:
@@ -147,6 +147,7 @@ def compare(
     units = patients(examples)
     bases = [name for name in dict.fromkeys((base, others_base)) if name]
     trivials = tuple(name for name in models if name in baselines)
+    models = dict(sorted(models.items(), key=lambda item: item[0] not in trivials))  # else the order is kept
     metrics = tuple(m.name for m in METRICS if any(np.isfinite(s.values[m.name]).any() for s in models.values()))
     # All columns go through one call each, so a thousand cases cost seconds and share one set of resamples.
     rows = {(name, metric): scores.values[metric] for name, scores in models.items() for metric in metrics}

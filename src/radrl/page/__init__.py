@@ -33,15 +33,15 @@ def write(
     answers_by_model: Mapping[str, Sequence[Answer]],
     scores_by_model: Mapping[str, ModelScores],
     logs_by_stage: Mapping[str, Sequence[Mapping[str, Any]]],
-    images_root: str | os.PathLike[str],
+    image_roots: Sequence[str | os.PathLike[str]],
     facts: Mapping[str, Any],
     cases: int = 12,
     seed: int = 0,
 ) -> None:
     """Writes the page of a comparison as one self-contained HTML file.
 
-    ``logs_by_stage`` holds ``trainer_state.log_history`` of each stage; ``images_root`` is the folder of the
-    manifest. ``facts`` are what a reader must know of the run: under ``title`` the heading, and groups of facts
+    ``logs_by_stage`` holds ``trainer_state.log_history`` of each stage; ``image_roots`` the folder
+    each Example's image paths start from. ``facts`` are what a reader must know of the run: under ``title`` the heading, and groups of facts
     (``{"Versions": {"torch": "2.11"}, "Seconds": {...}}``); a fact that stands alone goes under "Run". Model output,
     names and facts are untrusted: everything is escaped, and signs that cannot be shown are replaced.
 
@@ -51,6 +51,8 @@ def write(
     models = comparison.models
     if set(answers_by_model) != set(models) or set(scores_by_model) != set(models):
         raise ValueError(f"answers and scores must be of the compared models: {', '.join(models)}")
+    if len(image_roots) != len(examples):
+        raise ValueError(f"{len(image_roots)} image roots for {len(examples)} examples")
     for name in models:
         if len(answers_by_model[name]) != len(examples):
             raise ValueError(f"{name}: {len(answers_by_model[name])} answers for {len(examples)} examples")
@@ -63,7 +65,7 @@ def write(
             examples[chosen.index],
             {name: answers_by_model[name][chosen.index] for name in models},
             {name: {m: s[chosen.index] for m, s in scores[name].scores.items()} for name in models},
-            Path(images_root),
+            Path(image_roots[chosen.index]),
         )
         for number, chosen in enumerate(choose(examples, trained, cases, seed), 1)
     ]
