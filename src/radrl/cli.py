@@ -33,7 +33,9 @@ def _common(version: Annotated[bool, typer.Option("--version", help="print the v
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="the run folder")] = Path("runs/demo"),
-    quick: Annotated[bool, typer.Option("--quick", help="a two-minute look at every stage; the figures mean little")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="a two-minute look at every stage; the figures mean little")
+    ] = False,
     resume: Resume = False,
 ) -> None:
     """The whole chain on drawn X-rays: SFT, cold start, GRPO, evaluation, and a page to read."""

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from radrl import recipe_trl
+from radrl.data.augment import Augment
 from radrl.endpoint import Endpoint
 from radrl.errors import UserError, nearest
 from radrl.example import Task
@@ -81,21 +82,6 @@ class Prompt(_Section):
     """Boxes in text as 0-1 with two decimals (RadVLM) or as 0-1000 (Qwen-VL)."""
     thinking: bool = False
     """Ask for thinking with the suffix `` /think``."""
-
-
-class Augment(_Section):
-    """Random changes to training images; all off by default."""
-
-    shift: Share = 0.0
-    """Largest shift, as a share of the image's side."""
-    scale: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    """Largest change of size: the factor is drawn from 1 - scale to 1 + scale."""
-    flip: Share = 0.0
-    """Probability of a left-right mirror image, which also swaps what is left and right in a film."""
-    contrast: Share = 0.0
-    """Largest change of contrast, as a share."""
-    brightness: Share = 0.0
-    """Largest change of brightness, as a share of the grey range."""
 
 
 class Reward(_Section):

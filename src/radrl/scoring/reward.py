@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from radrl.example import Example, Task
 from radrl.prompt import PromptStyle, parse
-from radrl.recipe import Reward
 from radrl.scoring import registry
 
 RewardFunction = Callable[..., list[float | None]]
 
 
-def load_rewards(rewards: dict[Task, list[Reward]], style: PromptStyle) -> tuple[list[RewardFunction], list[float]]:
-    """Returns TRL reward functions and their weights, one for each (task, scorer) of the recipe.
+def load_rewards(
+    rewards: Mapping[Task, Sequence[tuple[str, float]]], style: PromptStyle
+) -> tuple[list[RewardFunction], list[float]]:
+    """Returns TRL reward functions and their weights, one for each scorer and weight of each task.
 
     A function returns None for Examples of other tasks, so TRL sums only what applies. The trainer's rows must carry
     the column ``example``. A scorer is rewarded in the direction its metric improves: one where lower is better counts
@@ -22,10 +23,10 @@ def load_rewards(rewards: dict[Task, list[Reward]], style: PromptStyle) -> tuple
     """
     functions, weights = [], []
     for task, items in rewards.items():
-        for item in items:
-            scorer = registry.get(item.scorer)
+        for name, weight in items:
+            scorer = registry.get(name)
             functions.append(_function(task, scorer, style))
-            weights.append(item.weight if scorer.higher_is_better else -item.weight)
+            weights.append(weight if scorer.higher_is_better else -weight)
     return functions, weights
 
 

@@ -92,7 +92,9 @@ def train_grpo(
             f"add 'rewards.{missing[0]}' or leave the task out with 'data.tasks'"
         )
     style = PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking)
-    functions, weights = load_rewards({t: r for t, r in recipe.rewards.items() if t in tasks}, style)
+    functions, weights = load_rewards(
+        {task: [(r.scorer, r.weight) for r in recipe.rewards[task]] for task in sorted(tasks)}, style
+    )
     config = recipe.grpo_config(stage.folder, reward_weights=weights)
     config.disable_tqdm = True
     _check_saves(config, recipe)

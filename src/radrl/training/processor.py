@@ -12,7 +12,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, ProcessorMixin
+import numpy as np
+from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
+from transformers.image_utils import make_flat_list_of_images
 
 # the top-level name is a stub that asks for torchvision; the class itself falls back to PIL
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
@@ -28,6 +30,22 @@ class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
         self.vision_start_token, self.vision_end_token = "<|vision_start|>", "<|vision_end|>"
         for name in ("image_token", "video_token", "vision_start_token", "vision_end_token"):
             setattr(self, f"{name}_id", tokenizer.convert_tokens_to_ids(getattr(self, name)))
+
+    def _process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
+        """Resizes each picture once: the copies of a prompt in a GRPO group share one picture object."""
+        flat = make_flat_list_of_images(images)
+        distinct = {id(image): image for image in flat}
+        if len(distinct) == len(flat):
+            return super()._process_images(images, **kwargs)
+        done, _ = super()._process_images(list(distinct.values()), **kwargs)
+        counts = [int(grid.prod()) for grid in done["image_grid_thw"]]  # patches of each distinct picture
+        starts = np.cumsum([0, *counts])
+        place = {key: k for k, key in enumerate(distinct)}
+        order = [place[id(image)] for image in flat]
+        rows = np.concatenate([np.arange(starts[k], starts[k + 1]) for k in order])
+        done["pixel_values"] = done["pixel_values"][rows]
+        done["image_grid_thw"] = done["image_grid_thw"][np.array(order)]
+        return done, [self.replace_image_token(done, image_idx=k) for k in range(len(flat))]
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> Any:
         """Saves as transformers does, plus the settings of the video processor that others will look for."""

@@ -18,11 +18,12 @@ from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from trl import SFTTrainer
 
-from radrl.data.augment import augment
+from radrl import recipe_trl
+from radrl.data.augment import Augment, augment
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.prompt import PromptStyle
-from radrl.recipe import Augment, Recipe
+from radrl.recipe import Recipe
 from radrl.training import models
 from radrl.training.batch import IGNORE, sft_inputs
 from radrl.training.run import Clock, Progress, Stage
@@ -180,10 +181,11 @@ def lora_config(recipe: Recipe) -> Any:
         return None
     from peft import LoraConfig
 
+    settings = recipe_trl.fitted("peft.LoraConfig", recipe.model.lora, "model.lora", recipe.file)
     try:
-        return LoraConfig(**{"task_type": "CAUSAL_LM", **recipe.model.lora})
+        return LoraConfig(**{"task_type": "CAUSAL_LM", **settings})
     except (TypeError, ValueError) as error:
-        raise UserError(f"{recipe.file}: key 'model.lora': {error}") from None
+        raise UserError(f"{recipe.file}: section 'model.lora': {error}") from None
 
 
 def finish(trainer: Any, processor: ProcessorMixin, stage: Stage, clock: Clock, checkpoint: Path | None) -> dict:
