@@ -70,6 +70,7 @@ def _places(sentence: Sequence[Unit], mentions: Sequence[Mention], vocabulary: V
         if number and place.side is None and place.region is None:
             source = positions[number - 1]
             sided = not vocabulary.unsided.issuperset(sentence[source].meaning.findings)
+            sided = sided and not vocabulary.diffuse.issuperset(sentence[position].meaning.findings or ("",))
             if sided and _inherits(gaps[number], shares[number - 1][1], presence[source] == presence[position]):
                 place = place._replace(side=places[source].side, region=places[source].region)
         places[position] = place

@@ -47,6 +47,7 @@ class Vocabulary:
     names: tuple[str, ...]
     unsided: frozenset[str]
     ungraded: frozenset[str]
+    diffuse: frozenset[str]
     abbreviations: frozenset[str]
     skipped_headings: frozenset[str]
     kept_headings: frozenset[str]
@@ -134,6 +135,7 @@ def build(data: dict[str, Any]) -> Vocabulary:
         names=tuple(findings),
         unsided=frozenset(name for name, f in findings.items() if not f.get("sided", True)),
         ungraded=frozenset(name for name, f in findings.items() if not f.get("graded", True)),
+        diffuse=frozenset(name for name, f in findings.items() if f.get("diffuse", False)),
         abbreviations=frozenset(data["abbreviations"]),
         skipped_headings=frozenset(data["sections"]["skipped"]),
         kept_headings=frozenset(data["sections"]["kept"]),
