@@ -130,8 +130,8 @@ def compare(
     """Compares models on the same Examples.
 
     ``base`` is the model all others are compared with, ``others_base`` a second one. ``baselines`` are the names
-    in ``models`` that are trivial; they stand first, and a model whose mean is below one of them is flagged. The same seed gives the same
-    resamples for every model and metric.
+    in ``models`` that are trivial; they stand first, and a model whose mean is below one of them is flagged. The same
+    seed gives the same resamples for every model and metric.
 
     Raises:
         UserError: a base is not among the models, or a metric has cases of one patient only.

@@ -40,10 +40,10 @@ def write(
 ) -> None:
     """Writes the page of a comparison as one self-contained HTML file.
 
-    ``logs_by_stage`` holds ``trainer_state.log_history`` of each stage; ``image_roots`` the folder
-    each Example's image paths start from. ``facts`` are what a reader must know of the run: under ``title`` the heading, and groups of facts
-    (``{"Versions": {"torch": "2.11"}, "Seconds": {...}}``); a fact that stands alone goes under "Run". Model output,
-    names and facts are untrusted: everything is escaped, and signs that cannot be shown are replaced.
+    ``logs_by_stage`` holds ``trainer_state.log_history`` of each stage; ``image_roots`` the folder each Example's
+    image paths start from. ``facts`` are what a reader must know of the run: under ``title`` the heading, and groups
+    of facts (``{"Versions": {"torch": "2.11"}, "Seconds": {...}}``); a fact that stands alone goes under "Run". Model
+    output, names and facts are untrusted: everything is escaped, and signs that cannot be shown are replaced.
 
     Raises:
         ValueError: the models of the comparison, answers and scores differ, or an answer is lacking.
