@@ -162,7 +162,7 @@ def _haze(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Box
     d = ((x - cx) / (0.80 * part.size)) ** 2 + ((y - cy) / (1.25 * part.size)) ** 2
     mask = np.exp(-0.5 * d * d) * canvas.seen[part.side]
     scene.dense(part.density * mask * np.clip(0.85 + 0.28 * cloud(rng, 26, canvas.size), 0, 1.2))
-    scene.vessels += 1.1 * mask
+    scene.vessels += (2.0 * part.density) * mask
     return _box(mask, plan.name, 0.3)
 
 

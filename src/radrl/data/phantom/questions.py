@@ -216,7 +216,7 @@ def _open(reading: Reading, rng: np.random.Generator) -> _Asked:
     if main:
         kinds.append("main")
     if not reading.seen:
-        kinds = ["device" if rng.random() < 0.3 else "main"]
+        kinds = ["device" if rng.random() < 0.2 else "main"]
     kind = pick(rng, kinds or ["main"])
     template = pick(rng, phrases()["open"][kind])
     if kind == "device":
