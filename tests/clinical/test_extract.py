@@ -70,6 +70,8 @@ SENTENCES = [
      ["consolidation absent - - -", "pneumothorax absent - - -"]),
     ("Interval removal of the endotracheal tube.", ["endotracheal tube absent - - -"]),
     # looks denied
+    ("Non-calcified nodule in the lingula.", ["nodule present left - -"]),
+    ("Impression: right pleural effusion and edema.", ["pleural effusion present right - -", "edema present - - -"]),
     ("No change in the small left effusion.", ["pleural effusion present left - mild"]),
     ("Right effusion, not significantly changed.", ["pleural effusion present right - -"]),
     # doubted
@@ -82,6 +84,8 @@ SENTENCES = [
     # not of this film
     ("INDICATION: Rule out pneumonia.\nFINDINGS: Left effusion.", ["pleural effusion present left - -"]),
     ("HISTORY: pneumothorax.\n\nLeft effusion.", ["pleural effusion present left - -"]),
+    ("HISTORY: pneumothorax.\n\nLeft effusion.\n\nIMPRESSION: Nodule.",
+     ["pleural effusion present left - -", "nodule present - - -"]),
     ("If there is concern for pneumonia, recommend CT.", []),
     ("Pericardial effusion. Subcutaneous emphysema.", []),
 ]  # fmt: skip
@@ -100,7 +104,7 @@ def test_clear_lungs_rule_out_unless_the_report_names_the_finding():
     clear = {f.name: f.presence for f in findings("Lungs are clear.")}
     assert {"consolidation", "nodule", "mass", "edema", "atelectasis", "lung opacity"} <= set(clear)
     assert set(clear.values()) == {"absent"}
-    nodule = [f.presence for f in findings("Right apical nodule. Lungs otherwise clear.") if f.name == "nodule"]
+    nodule = [f.presence for f in findings("Right apical nodule. The lungs are clear.") if f.name == "nodule"]
     assert nodule == ["present"]
 
 

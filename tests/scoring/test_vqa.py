@@ -15,7 +15,7 @@ def score(name, reference, answer, choices=(), choice=None):
 @pytest.mark.parametrize(
     ("reference", "answer", "right"),
     [("Yes", "yes.", 1), ("yes", "True", 1), ("no", "Yes", 0), ("The left lung", "left  lung", 1), ("left", "right", 0),
-     ("two", "2", 1), ("4.5 cm", "45 cm", 0), ("none", "Nothing", 1), ("no", "none", 0), ("left lung", "left", 0),
+     ("two", "2", 1), ("4.5 cm", "4, 5 cm", 0), ("none", "Nothing", 1), ("no", "none", 0), ("left lung", "left", 0),
      ("X-ray", "x ray", 1)],
 )  # fmt: skip
 def test_equal_once_normalised(reference, answer, right):
