@@ -147,10 +147,11 @@ def read_choice(text: str, choices: tuple[str, ...]) -> int | None:
     if _is_yes_no(choices):
         match = _YES_NO.match(text)
         return [c.lower() for c in choices].index(match.group(1).lower()) if match else None
-    match = _LETTER.match(text.strip())
+    line = " ".join(text.split())  # else a long run of spaces takes the pattern cubic time
+    match = _LETTER.match(line)
     if match:
         index = LETTERS.index(match.group(1).upper())
-        said = _plain(text.strip()[match.end() :])
+        said = _plain(line[match.end() :])
         # "A. left" where A is right: a letter and words that name another option pick nothing
         others = [i for i, choice in enumerate(choices) if i != index and _plain(choice) == said]
         if index < len(choices) and not others:
