@@ -163,7 +163,6 @@ def _quoted(text: str) -> str:
 
 def main() -> None:
     """Runs a command; a user's mistake is one line on standard error and exit code 2."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()

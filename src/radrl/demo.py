@@ -66,6 +66,7 @@ def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
         _recipe(out, all_labels, sft.model, quick),
         models,
         out,
+        second_base="SFT continued",
         title="radrl demo" + (" (quick look)" if quick else ""),
         max_new_tokens=128,
         extra_facts={"Seconds of training": {name: (stage.done() or {})["seconds"] for name, stage in stages.items()}},

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from radrl.errors import UserError
 
 # A radiograph is at most about 60 megapixels; what claims more is broken or hostile.
 MAX_PIXELS = 100_000_000
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(root: str | Path, path: str) -> Image.Image:
@@ -24,18 +35,27 @@ def read_image(root: str | Path, path: str) -> Image.Image:
     if not file.resolve().is_relative_to(root):
         raise UserError(f"{file}: leads out of the manifest's folder; keep images below it")
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=("PNG", "JPEG")) as image:  # the other readers are many, and EPS runs a program
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(f"{file}: {image.width} x {image.height} pixels is more than {MAX_PIXELS}; resize it")
             image.load()
-            image = ImageOps.exif_transpose(image)
+            # ImageOps.exif_transpose would also rewrite the other tags, and fails on broken ones
+            turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+            image = image if turn is None else image.transpose(turn)
             if image.mode.startswith("I") or image.mode == "F":
                 image = _to_8_bit(np.asarray(image, dtype=np.float32))
             # through an array: drops EXIF, comments and palettes with the container
             return Image.fromarray(np.asarray(image.convert("RGB")))
     except FileNotFoundError:
         raise UserError(f"{file}: no such image; mend the path in the manifest or put the file there") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        struct.error,
+        Image.DecompressionBombError,
+    ) as error:
         raise UserError(f"{file}: not a readable PNG or JPEG ({error}); replace the file or drop its line") from None
 
 

@@ -33,6 +33,7 @@ def run_evaluation(
     models: Mapping[str, tuple[str, bool]],
     out: Path,
     *,
+    second_base: str | None = None,
     title: str = "Evaluation",
     max_new_tokens: int = MAX_NEW_TOKENS,
     extra_facts: Mapping[str, Any] | None = None,
@@ -42,6 +43,7 @@ def run_evaluation(
     Args:
         models: for each name the model folder (or hub id) and whether it is asked to think. Differences are to the
             first one.
+        second_base: another model that all are compared with.
         title: heading of the page.
         max_new_tokens: longest completion.
         extra_facts: groups of facts for the page.
@@ -64,7 +66,7 @@ def run_evaluation(
         write_text(out / "predictions" / f"{_file_name(name)}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     answers[baselines.NAME] = baselines.answers(list(train), list(test), recipe.seed)
     scores = {name: score(list(test), given) for name, given in answers.items()}
-    comparison = compare(list(test), scores, base=next(iter(models)), seed=recipe.seed)
+    comparison = compare(list(test), scores, base=next(iter(models)), others_base=second_base, seed=recipe.seed)
     comparison.save(out / "comparison.json")
     write_text(out / "table.md", comparison.to_markdown())
     file = out / "page.html"

@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOTrainer
@@ -22,7 +21,7 @@ from radrl.errors import UserError
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
-from radrl.training.models import patch_embedding_as_matmul
+from radrl.training.models import suit_to_cpu
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.sft import finish, lora_config
 
@@ -56,8 +55,8 @@ class RadrlGRPOTrainer(GRPOTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.ref_model is not None and not torch.cuda.is_available():
-            patch_embedding_as_matmul(self.ref_model)
+        if self.ref_model is not None:
+            suit_to_cpu(self.ref_model)
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
         return EpochSampler(

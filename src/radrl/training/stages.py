@@ -46,7 +46,9 @@ def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, 
     settings = recipe.model
     start = recipe.model_start()
     if start == "tiny":
-        return make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
+        model, processor = make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
+        models.suit_to_cpu(model)
+        return model, processor
     return models.load(start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
 
 
