@@ -1,0 +1,89 @@
+"""What the tests share: one small phantom data set, one tiny model, and short ways to say what is wanted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports transformers: no test may ask the network
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of published data that is too large for the repository."""
+    folder = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no published data at {folder}; set RADRL_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_set(tmp_path_factory) -> Path:
+    """A folder with train.jsonl (8 films) and test.jsonl (4 films), drawn at 64 pixels. Not to be changed."""
+    from radrl.data import phantom
+
+    folder = tmp_path_factory.mktemp("phantom")
+    phantom.write(folder, {"train": 8, "test": 4}, size=64, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def examples(phantom_set):
+    """The training Examples of the phantom set: every task, each with a trace."""
+    from radrl.data.examples import read_manifests
+
+    return read_manifests([phantom_set / "train.jsonl"])
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory, examples) -> Path:
+    """A saved tiny model whose tokenizer knows the phantom set. Not to be changed."""
+    from radrl.training import models
+    from radrl.training.sft import tokenizer_texts
+    from radrl.training.tiny import make_tiny
+
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    models.save(*make_tiny(tokenizer_texts(examples), image_size=64), folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(tiny_folder):
+    """A fresh copy of the tiny model in evaluation mode, and its processor."""
+    from radrl.training import models
+
+    model, processor = models.load(str(tiny_folder))
+    return model.eval(), processor
+
+
+@pytest.fixture
+def refusal():
+    """``refusal(function, *args)`` returns the message of the UserError it must raise: one printable line."""
+    from radrl.errors import UserError
+
+    def call(function, *args, **kwargs) -> str:
+        with pytest.raises(UserError) as caught:
+            function(*args, **kwargs)
+        text = str(caught.value)
+        assert text.isprintable(), text  # one line, no control characters
+        return text
+
+    return call
+
+
+@pytest.fixture
+def make_recipe(tmp_path, phantom_set):
+    """``make_recipe("a.b=c", ...)`` loads a recipe for the tiny model on the phantom set, its runs below tmp_path."""
+    from radrl.recipe import load
+
+    def make(*overrides: str, out: str = "run"):
+        file = tmp_path / "recipe.yaml"
+        file.write_text(
+            f"out: {out}\nmodel: {{start: tiny, image_size: 64}}\n"
+            f"data: {{train: ['{phantom_set}/train.jsonl'], test: ['{phantom_set}/test.jsonl']}}\n"
+        )
+        return load(file, overrides)
+
+    return make

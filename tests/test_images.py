@@ -1,0 +1,147 @@
+"""Image files to 8-bit pictures: every kind of PNG and JPEG, and one line for whatever is broken."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from radrl.errors import UserError
+from radrl.images import read_image
+
+GREY = np.random.default_rng(0).integers(0, 256, (9, 7), dtype=np.uint8)
+EXIF = Image.Exif()
+EXIF[0x0112] = 6  # orientation: a quarter turn clockwise is wanted
+EXIF[0x010F] = "a camera named after the patient"
+
+
+def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(data: bytes) -> Image.Image:
+        (tmp_path / "a").write_bytes(data)
+        return read_image(tmp_path, "a")
+
+    return read
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_of_8_bit_png_is_read_as_it_is(read, mode):
+    picture = Image.fromarray(GREY).convert(mode)
+    found = read(encoded(picture, "PNG"))
+    assert found.mode == "RGB"
+    assert np.array_equal(np.asarray(found), np.asarray(picture.convert("RGB")))
+
+
+def test_jpeg(read):
+    smooth = np.add.outer(np.arange(64), np.arange(48)).astype(np.uint8)
+    for mode in ("L", "RGB", "CMYK"):
+        found = np.asarray(read(encoded(Image.fromarray(smooth).convert(mode), "JPEG", quality=95)))
+        assert found.shape == (64, 48, 3)
+        assert np.abs(found.astype(int) - smooth[..., None]).max() <= 4
+
+
+def test_16_bits_are_scaled_from_their_range(read):
+    pixels = np.array([[1000, 1000 + 256], [1000 + 128, 1000 + 512]], dtype=np.uint16)
+    found = np.asarray(read(encoded(Image.fromarray(pixels), "PNG")))
+    assert found[..., 0].tolist() == [[0, 128], [64, 255]]
+    flat = np.full((3, 3), 40_000, dtype=np.uint16)
+    assert np.asarray(read(encoded(Image.fromarray(flat), "PNG"))).max() == 0
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_exif_orientation_is_applied_and_all_metadata_dropped(read, kind):
+    picture = Image.fromarray(np.repeat(np.arange(0, 250, 25, dtype=np.uint8)[:, None], 6, 1))  # dark above
+    found = read(encoded(picture, kind, exif=EXIF))
+    assert found.size == (10, 6)
+    assert np.asarray(found)[3, 0, 0] > 200  # what was below is now on the left
+    assert np.asarray(found)[3, -1, 0] < 30
+    assert not found.info
+    assert not found.getexif()
+
+
+def test_what_cannot_be_read_is_said_in_one_line(tmp_path, refusal):
+    inside = tmp_path / "set"
+    inside.mkdir()
+    whole = encoded(Image.fromarray(GREY), "PNG")
+    (tmp_path / "outside.png").write_bytes(whole)
+    (inside / "cut.png").write_bytes(whole[:60])
+    (inside / "text.png").write_text("no image")
+    (inside / "empty.png").touch()
+    (inside / "image.gif").write_bytes(encoded(Image.fromarray(GREY), "GIF"))
+    (inside / "huge.png").write_bytes(_chunks(whole, lambda name, body: struct.pack(">II", 20_000, 20_000) + body[8:]))
+    (inside / "out.png").symlink_to(tmp_path / "outside.png")
+    os.symlink("within.png", inside / "link.png")
+    (inside / "within.png").write_bytes(whole)
+
+    assert read_image(inside, "link.png").size == (7, 9)  # a link that stays inside is no harm
+    for name, wanted in {
+        "none.png": "no such image",
+        "cut.png": "not a readable PNG or JPEG",
+        "text.png": "not a readable PNG or JPEG",
+        "empty.png": "not a readable PNG or JPEG",
+        "image.gif": "not a readable PNG or JPEG",
+        "huge.png": "not a readable|is more than",
+        ".": "not a readable",
+        "out.png": "leads out",
+        "../outside.png": "leads out",
+    }.items():
+        message = refusal(read_image, inside, name)
+        assert name in message or name == "."
+        assert any(part in message for part in wanted.split("|"))
+
+
+def _chunks(png: bytes, change) -> bytes:
+    """Returns a PNG with ``change(name, body)`` done to its header chunk, and every checksum right."""
+    made, at = png[:8], 8
+    while at + 8 <= len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        name, body = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        body = change(name, body) if name == b"IHDR" else body
+        made += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        at += 12 + length
+    return made
+
+
+WHOLE = [
+    encoded(Image.fromarray(GREY), "PNG", exif=EXIF),
+    encoded(Image.fromarray(GREY).convert("P"), "PNG", transparency=3),
+    encoded(Image.fromarray(GREY.astype(np.uint16) * 200), "PNG"),
+    encoded(Image.fromarray(GREY), "JPEG", exif=EXIF),
+]
+flips = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 7)), min_size=1, max_size=4)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of broken EXIF
+@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.tuples(st.sampled_from(WHOLE), flips, st.booleans()).map(lambda parts: _flipped(*parts)),
+    )
+)
+def test_broken_data_is_a_picture_or_one_line(read, data):
+    try:
+        assert read(data).mode == "RGB"
+    except UserError as error:
+        assert str(error).isprintable()
+
+
+def _flipped(whole: bytes, bits, mended: bool) -> bytes:
+    data = bytearray(whole)
+    for place, bit in bits:
+        data[place % len(data)] ^= 1 << bit
+    # with its checksums right, broken data gets further
+    return _chunks(bytes(data), lambda name, body: body) if mended and data[:4] == b"\x89PNG" else bytes(data)

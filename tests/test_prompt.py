@@ -1,0 +1,167 @@
+"""Prompts out, completions back: thinking, boxes, options, and any text a model may write."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import radrl.scoring  # noqa: F401  registers the scorers
+from radrl.data import phantom
+from radrl.example import Answer, Box, Example
+from radrl.prompt import PromptStyle, boxes_text, messages, parse, question, read_choice, target
+from radrl.scoring import registry
+
+DIRECT, THINKING, THOUSAND = PromptStyle(), PromptStyle(thinking=True), PromptStyle("thousand")
+REPORT = Example(id="r", task="report", question="Report?", images=("a.png", "b.png"), reference="Clear.", thinking="t")
+BOXES = Example(id="b", task="grounding", question="Where is the heart?")
+CHOICE = Example(
+    id="c", task="vqa_closed", question="Which side?", choices=("left", "right", "both"), reference="right"
+)
+YES_NO = Example(id="y", task="vqa_closed", question="Big?", choices=("no", "yes"), reference="yes")
+SCORERS = {"report": "finding_f1", "grounding": "soft_f1", "vqa_closed": "vqa_accuracy", "vqa_open": "vqa_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("style", "completion", "thinking", "text", "well_formed"),
+    [
+        (THINKING, "<think>\na\n</think>\n\nClear.", "a", "Clear.", True),
+        (THINKING, "<think>a</think> b </think>Clear.", "a</think> b", "Clear.", False),  # the last one counts
+        (THINKING, "<think>a<think>b</think>Clear.", "a<think>b", "Clear.", False),
+        (THINKING, "a</think>Clear.", "a", "Clear.", False),  # never opened
+        (THINKING, "<think>Clear.", "Clear.", "", False),  # never closed: no answer
+        (THINKING, "Clear.", "Clear.", "", False),
+        (THINKING, "<think>a</think>", "a", "", False),
+        (DIRECT, " Clear.\n", None, "Clear.", True),
+        (DIRECT, "<think>a</think>Clear.", "a", "Clear.", False),  # it was not asked to think
+        (DIRECT, "a</think>Clear.", "a", "Clear.", False),
+        (DIRECT, "<think>Clear.", "Clear.", "", False),
+        (DIRECT, "", None, "", False),
+    ],
+)
+def test_only_what_follows_the_last_closed_thinking_is_the_answer(style, completion, thinking, text, well_formed):
+    assert parse(completion, REPORT, style) == Answer(text, thinking, well_formed=well_formed)
+
+
+def test_what_is_asked():
+    (turn,) = messages(REPORT, THINKING)
+    assert [part["type"] for part in turn["content"]] == ["image", "image", "text"]
+    assert turn["content"][-1]["text"] == "Report? /think"
+    assert question(CHOICE, DIRECT) == "Which side? A. left B. right C. both"
+    assert target(CHOICE, DIRECT) == "B. right"
+    assert (question(YES_NO, DIRECT), target(YES_NO, DIRECT)) == ("Big?", "yes")
+    assert question(BOXES, THOUSAND).endswith("in JSON format.")
+    assert target(BOXES, DIRECT) == "none"
+    with pytest.raises(ValueError, match="no thinking trace"):
+        target(BOXES, THINKING)
+
+
+def sides():
+    # a box narrower than the last digit has no width when written
+    return st.tuples(st.floats(0, 0.985), st.floats(0.011, 1)).map(lambda v: (v[0], min(v[0] + v[1], 1.0)))
+
+
+any_box = st.builds(
+    lambda x, y, label: Box(xyxy=(x[0], y[0], x[1], y[1]), label=label),
+    sides(),
+    sides(),
+    st.lists(st.text(string.ascii_letters + "é-", min_size=1), min_size=1, max_size=3).map(" ".join),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(any_box, max_size=4).map(tuple), st.sampled_from([DIRECT, THOUSAND]))
+def test_boxes_come_back_within_rounding(boxes, style):
+    answer = parse(boxes_text(boxes, style.box_format) or "none", BOXES, style)
+    assert answer.well_formed
+    assert [box.label for box in answer.boxes] == [box.label for box in boxes]
+    half_a_step = 0.005 if style is DIRECT else 0.0005
+    for written, box in zip(answer.boxes, boxes, strict=True):
+        assert written.xyxy == pytest.approx(box.xyxy, abs=half_a_step * 1.0001)
+
+
+def test_notations():
+    boxes = (Box(xyxy=(0.1, 0.25, 0.5, 1), label="heart"), Box(xyxy=(0, 0, 0.126, 0.5)))
+    assert boxes_text(boxes, "unit") == "heart [0.10, 0.25, 0.50, 1.00], [0.00, 0.00, 0.13, 0.50]"
+    assert boxes_text(boxes[:1], "thousand") == (
+        '```json\n[\n\t{"bbox_2d": [100, 250, 500, 1000], "label": "heart"}\n]\n```'
+    )
+    assert parse('{"label": "heart", "bbox_2d": [1, 2, 3, 4]}', BOXES, THOUSAND).boxes[0].xyxy == (
+        0.001, 0.002, 0.003, 0.004,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["[0.1, 0.2, 1.3, 0.4]", "[-0.1, 0.2, 0.3, 0.4]", "[0.3, 0.2, 0.1, 0.4]", "[0.1, 0.2, 0.1, 0.4]",
+     "[0.1, 0.2, 0.3]", "[0.1, 0.2, 0.3, 0.4", "[1e-1, 0.2, 0.3, 0.4]", "[100, 200, 300, 400]",
+     "[0.1, 0.2, 0.3, 99999999999999999999]"],
+)  # fmt: skip
+def test_what_is_no_box_is_left_out_and_said(bad):
+    answer = parse(f"lung {bad}, heart [0.1, 0.2, 0.3, 0.4]", BOXES, DIRECT)
+    assert [box.xyxy for box in answer.boxes] == [(0.1, 0.2, 0.3, 0.4)]
+    assert not answer.well_formed
+
+
+@pytest.mark.parametrize(
+    ("text", "picked"),
+    [
+        *((text, 1) for text in ("B", "b", "B.", "(b)", "B) right", "B. right", "right", "Right.", "Option B: right")),
+        *((text, 1) for text in ("The answer is B", "the correct answer is (b).", "Answer: B", "B\n\nIt is bright.")),
+        ("both", 2),
+        ("A. right", None),  # the letter and the words pick different options
+        ("D", None),
+        ("left right", None),
+        ("Bad film", None),
+        ("", None),
+    ],
+)
+def test_options_are_read_by_letter_or_words(text, picked):
+    assert read_choice(text, CHOICE.choices) == picked
+    assert parse(text, CHOICE, DIRECT).well_formed == (picked is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "picked"),
+    [("yes", 1), ("Yes, it is enlarged.", 1), ("**No**", 0), ("no, yes", 0), ("not so", None), ("It is. Yes", None)],
+)
+def test_yes_and_no_are_the_first_word(text, picked):
+    assert read_choice(text, YES_NO.choices) == picked
+
+
+PIECES = ["[", "]", "[0.1, 0.2, 0.3, 0.4]", "[1, 2,", ",", "-", "." * 9, "9" * 400, "٣", "\ud800", "\udfff", "\x00",
+          "<think>", "</think>", '"label": "', "the ", " ", "\n", "answer is ", "A", "(", "no", "ß", "İ"]  # fmt: skip
+any_text = st.one_of(
+    st.text(st.characters(exclude_categories=()), max_size=300),
+    st.lists(st.sampled_from(PIECES), max_size=60).map("".join),
+    st.tuples(st.lists(st.sampled_from(PIECES), max_size=3), st.sampled_from(PIECES)).map(
+        lambda parts: "".join(parts[0]) + parts[1] * (100_000 // len(parts[1])) + "!"
+    ),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(any_text, st.sampled_from([REPORT, BOXES, CHOICE, YES_NO]), st.booleans(), st.sampled_from(["unit", "thousand"]))
+def test_any_text_is_parsed(text, example, thinking, box_format):
+    answer = parse(text, example, PromptStyle(box_format, thinking))  # Box refuses what is no box
+    assert answer.choice is None or answer.choice < len(example.choices)
+    assert not answer.well_formed or answer.text
+
+
+@pytest.mark.parametrize("style", [PromptStyle(f, t) for f in ("unit", "thousand") for t in (False, True)], ids=str)
+def test_every_phantom_target_reads_back_as_the_right_answer(style):
+    films = (phantom.make(0, i, 64) for i in range(40))
+    asked = [e for i, film in enumerate(films) for e in phantom.examples(film, f"p{i}", "p.png", (0, i), "gold")]
+    assert {e.task for e in asked} == set(SCORERS)
+    for example in asked:
+        answer = parse(target(example, style), example, style)
+        assert answer.well_formed
+        assert answer.thinking == (example.thinking if style.thinking else None)
+        assert [b.label for b in answer.boxes] == [b.label for b in example.boxes]
+        for written, box in zip(answer.boxes, example.boxes, strict=True):
+            assert written.xyxy == pytest.approx(box.xyxy, abs=0.0051)
+        # boxes are judged against themselves as written: two decimals cost a small box some IoU
+        example = example.model_copy(update={"boxes": answer.boxes})
+        assert registry.get(SCORERS[example.task])([example], [answer])[0].value == pytest.approx(1)
