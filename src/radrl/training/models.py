@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from radrl.errors import UserError
+from radrl.recipe_yaml import one_line
 from radrl.training.allocator import keep_freed_memory
 from radrl.training.processor import Qwen3VLProcessor
 
@@ -33,7 +34,7 @@ def load(
     no remote code runs.
 
     Raises:
-        UserError: no such folder, no processor in it, or the files cannot be read.
+        UserError: no such folder, no processor in it, the files cannot be read, or weights are missing in them.
     """
     folder = Path(start)
     local = folder.is_dir()
@@ -49,14 +50,21 @@ def load(
             raise UserError(
                 f"{folder}: no processor here (preprocessor_config.json is missing); copy it from the base model"
             )
+        if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
+            # transformers would go on with an empty vocabulary
+            raise UserError(f"{folder}: no vocabulary here (tokenizer.json is missing); copy it from the base model")
     try:
         processor = _load_processor(start, revision=revision or "main")
-        model = AutoModelForImageTextToText.from_pretrained(
-            start, dtype=dtype, use_safetensors=True, revision=revision or "main"
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            start, dtype=dtype, use_safetensors=True, revision=revision or "main", output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{start}: cannot be loaded ({reason}); check the folder or the hub id") from None
+    except Exception as error:  # transformers, huggingface_hub and safetensors each raise errors of their own
+        raise UserError(
+            one_line(f"{start}: cannot be loaded ({str(error)[:300]}); check the folder or the hub id")
+        ) from None
+    if found["missing_keys"]:  # transformers would go on with random weights in their place
+        missing = sorted(found["missing_keys"])
+        raise UserError(f"{start}: {len(missing)} weights are missing, {missing[0]} first; copy the whole model folder")
     size = processor.image_processor.size
     if min_pixels is not None:
         size["shortest_edge"] = min_pixels
