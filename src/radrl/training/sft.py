@@ -25,31 +25,51 @@ from radrl.errors import UserError
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
 from radrl.training import models
-from radrl.training.batch import IGNORE, sft_inputs
+from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
 from radrl.training.run import Clock, Progress, Stage
 
 
 class SFTRows:
-    """Turns row numbers into what the collator takes. A row's random choices depend on (seed, epoch, row) only, so a
-    resumed run sees what an unbroken one sees."""
+    """Turns row numbers into Rows: an image with up to ``questions`` of its questions. A row's random choices depend on
+    (seed, epoch, row) only, so a resumed run sees what an unbroken one sees."""
 
     def __init__(
-        self, examples: ExampleSet, style: PromptStyle, *, augmentation: Augment, thinking_share: float, seed: int
+        self,
+        examples: ExampleSet,
+        style: PromptStyle,
+        *,
+        questions: int,
+        augmentation: Augment,
+        thinking_share: float,
+        seed: int,
     ) -> None:
         self.examples, self.style, self.augmentation, self.seed = examples, style, augmentation, seed
         self.thinking_share = thinking_share
         self.epoch = 0
+        by_image: dict[Any, list[int]] = {}
+        for index, (example, root) in enumerate(zip(examples, examples.roots, strict=True)):
+            by_image.setdefault((root, example.images) if example.images else index, []).append(index)
+        self.rows = [
+            group[start : start + questions] for group in by_image.values() for start in range(0, len(group), questions)
+        ]
 
-    def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
-        made = [self._row(index) for index in rows["index"]]
-        return {key: [row[key] for row in made] for key in ("example", "images", "style")}
+    def __len__(self) -> int:
+        return len(self.rows)
 
-    def _row(self, index: int) -> dict[str, Any]:
-        rng = np.random.default_rng([self.seed, self.epoch, index])
-        example, pictures = self.examples[index], self.examples.pictures(index)
-        thinking = bool(example.thinking) and rng.random() < self.thinking_share
-        example, pictures = augment(example, pictures, self.augmentation, rng)
-        return {"example": example, "images": pictures, "style": PromptStyle(self.style.box_format, thinking)}
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        rows = [self._row(index) for index in batch["index"]]
+        return {"images": [row.pictures for row in rows], "row": rows}  # TRL knows an image data set by its "images"
+
+    def _row(self, index: int) -> Row:
+        pictures = self.examples.pictures(self.rows[index][0])
+        questions, changed = [], pictures
+        for k in self.rows[index]:
+            rng = np.random.default_rng([self.seed, self.epoch, index])  # one picture: the same change for all
+            example, changed = augment(self.examples[k], pictures, self.augmentation, rng)
+            draw = np.random.default_rng([self.seed, self.epoch, k, 1])
+            thinking = bool(example.thinking) and draw.random() < self.thinking_share
+            questions.append((example, PromptStyle(self.style.box_format, thinking)))
+        return Row(changed, questions)
 
 
 class _Epoch(TrainerCallback):
@@ -69,19 +89,15 @@ class Collator:
     processor: ProcessorMixin
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        return sft_inputs(
-            self.processor,
-            [row["example"] for row in rows],
-            [row["images"] for row in rows],
-            [row["style"] for row in rows],
-        )
+        return sft_inputs(self.processor, [row["row"] for row in rows])
 
 
 class RadrlSFTTrainer(SFTTrainer):
-    """TRL's SFTTrainer, with soft labels on coordinate tokens when ``coordinate_sigma`` is above 0.
+    """TRL's SFTTrainer with rows of several questions, and soft labels on coordinate tokens.
 
     A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
-    The soft label of a coordinate c is proportional to exp(-(v - c)^2 / (2 sigma^2)) over the coordinate tokens v.
+    With ``coordinate_sigma`` above 0 the soft label of a coordinate c is proportional to exp(-(v - c)^2 / (2 sigma^2))
+    over the coordinate tokens v.
     """
 
     def __init__(self, *args: Any, coordinate_sigma: float = 0.0, **kwargs: Any) -> None:
@@ -93,14 +109,17 @@ class RadrlSFTTrainer(SFTTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        if self.soft_labels is None or return_outputs:
+        if return_outputs or (self.soft_labels is None and "segments" not in inputs):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels = inputs.pop("labels")
+        inputs = branch_attention(self.accelerator.unwrap_model(model), inputs)
+        labels = inputs.pop("labels")[:, 1:]
         logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T-1, V)
-        labels = labels[:, 1:]
         kept = labels != IGNORE
         logits, labels = logits[kept], labels[kept]  # (N, V), (N,)
-        losses = self.soft_labels.loss(logits, labels)
+        if self.soft_labels is None:
+            losses = nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+        else:
+            losses = self.soft_labels.loss(logits, labels)
         mode = "train" if model.training else "eval"
         self._metrics[mode]["mean_token_accuracy"].append((logits.argmax(-1) == labels).float().mean().item())
         count = kept.sum() if num_items_in_batch is None else num_items_in_batch
@@ -157,6 +176,7 @@ def train_sft(
     rows = SFTRows(
         examples,
         PromptStyle(recipe.prompt.box_format),
+        questions=recipe.data.questions_per_row,
         augmentation=recipe.augment,
         thinking_share=thinking_share,
         seed=recipe.seed,
@@ -165,7 +185,7 @@ def train_sft(
     trainer = RadrlSFTTrainer(
         model=model,
         args=config,
-        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(rows),
+        train_dataset=Dataset.from_dict({"index": range(len(rows))}).with_transform(rows),
         processing_class=processor,
         data_collator=Collator(processor),
         callbacks=[_Epoch(rows), clock, Progress(stage.name, ("loss", "mean_token_accuracy"))],
@@ -193,7 +213,12 @@ def finish(trainer: Any, processor: ProcessorMixin, stage: Stage, clock: Clock, 
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:  # a bar that is left running hides the terminal's cursor
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, Progress):
+                callback.bar.stop()
     seconds = clock.seconds
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
