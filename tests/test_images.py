@@ -134,9 +134,10 @@ flips = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 7)), min_size=1,
 )
 def test_broken_data_is_a_picture_or_one_line(read, data):
     try:
-        assert read(data).mode == "RGB"
+        shown = read(data).mode
     except UserError as error:
-        assert str(error).isprintable()
+        shown = str(error)
+    assert shown == "RGB" or (shown.isprintable() and shown.endswith(("drop its line", "resize it")))
 
 
 def _flipped(whole: bytes, bits, mended: bool) -> bytes:

@@ -1,0 +1,137 @@
+"""SFT: soft labels, and a run that is the same twice and the same when it is broken off and resumed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from radrl.data.augment import Augment
+from radrl.prompt import PromptStyle
+from radrl.training import stages
+from radrl.training.run import Progress
+from radrl.training.sft import Collator, SFTRows, SoftCoordinates
+
+# 12 Examples in batches of 4: 3 steps an epoch. Everything that is random is on.
+RUN = (
+    "data.limit=12",
+    "augment={shift: 0.1, scale: 0.1, flip: 0.5, contrast: 0.2, brightness: 0.1}",
+    "losses.coordinate_sigma=0.02",
+    "coldstart.thinking_share=0.5",
+    "coldstart.sft={max_steps: 7, per_device_train_batch_size: 4, save_steps: 2, learning_rate: 1e-3, "
+    "gradient_checkpointing: false}",
+)
+
+
+def weights(stage):
+    return load_file(stage.model / "model.safetensors")
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, monkeypatch):
+    recipe, broken = make_recipe(*RUN), make_recipe(*RUN, "out=broken")
+    unbroken = stages.run_coldstart(recipe)
+    assert not equal(weights(unbroken), dict(stages.start_model(recipe, stages.load_examples(recipe))[0].state_dict()))
+
+    on_step_end = Progress.on_step_end
+    bars = []
+
+    def stop(self, args, state, control, **kwargs):
+        bars.append(self.bar)
+        on_step_end(self, args, state, control, **kwargs)
+        if state.global_step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "on_step_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            stages.run_coldstart(broken)
+    folder = broken.path("broken") / "coldstart"
+    assert sorted(p.name for p in folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
+    assert not (folder / "model").exists()
+    assert not bars[-1].live.is_started  # else the terminal is left without its cursor
+
+    resumed = stages.run_coldstart(broken, resume=True)
+    assert equal(weights(resumed), weights(unbroken))
+    assert [row for row in resumed.log() if "loss" in row] == [row for row in unbroken.log() if "loss" in row]
+    assert not list(folder.glob("checkpoint-*"))
+    assert resumed.done()["steps"] == 7
+    modified = (resumed.model / "model.safetensors").stat().st_mtime_ns
+    stages.run_coldstart(broken, resume=True)  # a stage that has ended is not done again
+    assert (resumed.model / "model.safetensors").stat().st_mtime_ns == modified
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(make_recipe):
+    short = ("data.limit=6", "sft={max_steps: 2, per_device_train_batch_size: 3}")
+    one, again, other = (
+        weights(stages.run_sft(make_recipe(*short, f"seed={seed}"), name))
+        for name, seed in zip("abc", (0, 0, 1), strict=True)
+    )
+    assert equal(one, again)
+    assert not equal(one, other)
+
+
+def test_soft_labels_become_cross_entropy_as_sigma_vanishes(tiny, examples):
+    model, processor = tiny
+    made = SFTRows(examples, PromptStyle(), augmentation=Augment(), thinking_share=0, seed=0)({"index": range(6)})
+    batch = Collator(processor)([{key: made[key][row] for key in made} for row in range(6)])
+    labels = batch.pop("labels")[:, 1:]
+    with torch.inference_mode():
+        logits = model(**batch).logits[:, :-1][labels != -100]
+    labels = labels[labels != -100]
+    hard = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    torch.testing.assert_close(SoftCoordinates(processor.tokenizer, 1e-4).loss(logits, labels), hard)
+
+    soft = SoftCoordinates(processor.tokenizer, 0.02)
+    coordinate = torch.isin(labels, soft.ids)
+    assert coordinate.any()
+    found = soft.loss(logits, labels)
+    torch.testing.assert_close(found[~coordinate], hard[~coordinate])  # words keep their labels
+    assert not torch.allclose(found[coordinate], hard[coordinate])
+
+
+def test_a_soft_label_is_the_gaussian_over_neighbours(tiny):
+    _, processor = tiny
+    soft = SoftCoordinates(processor.tokenizer, 0.02)
+    logits = torch.randn(1, len(processor.tokenizer), generator=torch.Generator().manual_seed(0))
+    wanted = torch.exp(-((torch.arange(101) / 100 - 0.3) ** 2) / (2 * 0.02**2))
+    wanted = -(wanted / wanted.sum() * logits.log_softmax(-1)[:, soft.ids]).sum()
+    (label,) = processor.tokenizer("0.30")["input_ids"]
+    torch.testing.assert_close(soft.loss(logits, torch.tensor([label]))[0], wanted)
+
+
+def test_soft_labels_need_coordinate_tokens(refusal):
+    def letters(text, add_special_tokens):
+        return {"input_ids": list(text.encode())}
+
+    assert "coordinate_sigma" in refusal(SoftCoordinates, letters, 0.02)
+
+
+def test_the_random_choices_of_a_row_depend_on_seed_epoch_and_row_alone(examples):
+    def rows(seed, epoch, order):
+        made = SFTRows(examples, PromptStyle(), augmentation=Augment(shift=0.2), thinking_share=0.5, seed=seed)
+        made.epoch = epoch
+        found = made({"index": order})
+        return [(e.boxes, i[0].tobytes(), s.thinking) for e, i, s in zip(*found.values(), strict=True)]
+
+    order = list(range(len(examples)))
+    first = rows(0, 0, order)
+    assert rows(0, 0, order[::-1]) == first[::-1]
+    assert rows(0, 1, order) != first
+    assert rows(1, 0, order) != first
+    assert 0.25 < sum(thinking for *_, thinking in first) / len(first) < 0.75
+
+
+def test_lora_is_merged_into_the_saved_model(make_recipe):
+    recipe = make_recipe(
+        "data.limit=4",
+        "model.lora={r: 4, target_modules: [q_proj, v_proj]}",
+        "sft={max_steps: 1, per_device_train_batch_size: 4, learning_rate: 1e-2}",
+    )
+    saved = weights(stages.run_sft(recipe))
+    start = stages.start_model(recipe, stages.load_examples(recipe))[0].state_dict()
+    assert {key for key in saved if not torch.equal(saved[key], start[key])} <= {k for k in start if "_proj" in k}
+    assert saved.keys() <= start.keys()
