@@ -24,10 +24,18 @@ Resume = Annotated[bool, typer.Option("--resume", help="go on from the last chec
 Start = Annotated[str | None, typer.Option(help="the model to start from, instead of the recipe's model.start")]
 
 
-@app.callback()
-def _common(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         print(__version__)
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="print the version", callback=_print_version, is_eager=True)]
+
+
+@app.callback()
+def _common(version: Version = False) -> None:
+    pass
 
 
 @app.command()
@@ -164,11 +172,17 @@ def _quoted(text: str) -> str:
 def main() -> None:
     """Runs a command; a user's mistake is one line on standard error and exit code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its warnings are about what we do on purpose
     try:
         app()
     except UserError as error:
-        print(f"radrl: {error}", file=sys.stderr)
+        from radrl.recipe_yaml import one_line  # a file's name may hold a line break
+
+        print(one_line(f"radrl: {error}"), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # typer turns Ctrl-C into exit code 130 and says nothing
+        if isinstance(ended, SystemExit) and ended.code != 130:
+            raise
         print("radrl: stopped; run the same command with --resume to go on", file=sys.stderr)
         sys.exit(130)
