@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports transformers: no test may ask the network
+# before anything imports transformers
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask the network
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # as the command line does
 
 
 @pytest.fixture(scope="session")

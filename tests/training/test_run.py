@@ -1,0 +1,72 @@
+"""Run folders: nothing is overwritten unasked, and half-written checkpoints and models are never taken for whole."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+
+from radrl.training import models
+from radrl.training.run import MARKER, Clock, Stage, last_checkpoint
+
+
+def checkpoint(folder, step, whole=True):
+    made = folder / f"checkpoint-{step}"
+    made.mkdir(parents=True)
+    (made / "model.safetensors").touch()
+    if whole:
+        (made / MARKER).write_text('{"seconds": 12.5}')
+    return made
+
+
+def test_a_half_written_checkpoint_is_removed_and_the_one_before_taken(tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    for step, whole in ((2, True), (9, True), (10, False), (11, False)):  # 10 is after 9, not before it
+        checkpoint(tmp_path, step, whole)
+    (tmp_path / "checkpoint-best").mkdir()  # not ours
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-9"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-9", "checkpoint-best"]
+
+
+def test_a_folder_in_use_is_refused_and_resumed_only_with_its_own_recipe(make_recipe, tmp_path, refusal):
+    stage, recipe, other = Stage(tmp_path / "run" / "sft", "SFT"), make_recipe(), make_recipe("seed=1")
+    assert stage.begin(recipe, resume=True) is None  # nothing there yet: it starts anew
+    assert "holds a run already; add --resume" in refusal(stage.begin, recipe, resume=False)
+    assert "begun with another recipe" in refusal(stage.begin, other, resume=True)
+    made = checkpoint(stage.folder, 4)
+    assert stage.begin(recipe, resume=True) == made
+    assert Clock(made).seconds == 12.5
+    assert stage.done() is None
+
+
+def test_a_stage_ends_with_its_log_and_without_checkpoints(tmp_path):
+    stage = Stage(tmp_path, "SFT")
+    checkpoint(tmp_path, 4)
+    stage.end([{"loss": 0.5, "step": 1}], steps=1)
+    assert stage.done() is None  # no model: it has not ended
+    stage.model.mkdir()
+    assert stage.done() == {"steps": 1}
+    assert stage.log() == [{"loss": 0.5, "step": 1}]
+    assert last_checkpoint(tmp_path) is None
+
+
+@pytest.mark.parametrize("part", ["model", "processor"])
+def test_a_full_disk_leaves_the_older_model_and_no_half_one(tiny, tmp_path, refusal, monkeypatch, part):
+    model, processor = tiny
+    folder = tmp_path / "model"
+    models.save(model, processor, folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with torch.no_grad():
+        model.lm_head.weight.add_(1)
+
+    def full(self, path, *args, **kwargs):
+        (path / "half").touch() if path.is_dir() else None
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(model if part == "model" else processor), "save_pretrained", full)
+    message = refusal(models.save, model, processor, folder)
+    assert str(folder) in message
+    assert "No space left on device" in message
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
