@@ -11,6 +11,7 @@ patient is on the left of the picture.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from PIL import Image
 from radrl.errors import UserError
 from radrl.example import Box, Example, write_manifest
 from radrl.images import read_image
+from radrl.recipe_yaml import one_line
 
 HELD_OUT = 40
 QUESTION = "Locate the right lung and the left lung."
@@ -30,8 +32,12 @@ def prepare(root: Path, out: Path, *, max_side: int = 320) -> dict[str, int]:
     Returns the number of Examples a split.
 
     Raises:
-        UserError: the folder is not the data set, a line of it is wrong, or the disk is full.
+        UserError: the folder is not the data set, a line is wrong, ``out`` holds other files, or the disk is full.
     """
+    out = Path(os.path.abspath(out))
+    ours = {"train.jsonl", "test.jsonl", "images"}
+    if out.exists() and (not out.is_dir() or {file.name for file in out.iterdir()} - ours):
+        raise UserError(f"{out}: holds other files; give an empty or new folder")
     examples = _read(root)
     splits = {"train": examples[:-HELD_OUT], "test": examples[-HELD_OUT:]}
     temporary = out.with_name(f".{out.name}.tmp")
@@ -48,8 +54,9 @@ def prepare(root: Path, out: Path, *, max_side: int = 320) -> dict[str, int]:
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(f"{out}: cannot be written ({error.strerror}); free some space and run again") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return {split: len(rows) for split, rows in splits.items()}
 
 
@@ -62,8 +69,10 @@ def _read(root: Path) -> list[Example]:
         try:
             row = json.loads(line)
             examples.append(_example(row))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}:{number}: not a film with lung boxes ({error}); mend or drop the line") from None
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+            raise UserError(
+                one_line(f"{file}:{number}: not a film with lung boxes ({error}); mend or drop the line")
+            ) from None
     if len(examples) <= HELD_OUT:
         raise UserError(f"{file}: {len(examples)} films, but {HELD_OUT} alone are held out; use the whole data set")
     return sorted(examples, key=lambda e: e.meta["file"])
