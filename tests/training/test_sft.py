@@ -9,16 +9,18 @@ from safetensors.torch import load_file
 from radrl.data.augment import Augment
 from radrl.prompt import PromptStyle
 from radrl.training import stages
+from radrl.training.batch import Row, sft_inputs
 from radrl.training.run import Progress
-from radrl.training.sft import Collator, SFTRows, SoftCoordinates
+from radrl.training.sft import SFTRows, SoftCoordinates
 
-# 12 Examples in batches of 4: 3 steps an epoch. Everything that is random is on.
+# 12 Examples of two films, two in a row, in batches of 2 rows: 3 steps an epoch. Everything that is random is on.
 RUN = (
     "data.limit=12",
+    "data.questions_per_row=2",
     "augment={shift: 0.1, scale: 0.1, flip: 0.5, contrast: 0.2, brightness: 0.1}",
     "losses.coordinate_sigma=0.02",
     "coldstart.thinking_share=0.5",
-    "coldstart.sft={max_steps: 7, per_device_train_batch_size: 4, save_steps: 2, learning_rate: 1e-3, "
+    "coldstart.sft={max_steps: 7, per_device_train_batch_size: 2, save_steps: 2, learning_rate: 1e-3, "
     "gradient_checkpointing: false}",
 )
 
@@ -76,8 +78,7 @@ def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(make_rec
 
 def test_soft_labels_become_cross_entropy_as_sigma_vanishes(tiny, examples):
     model, processor = tiny
-    made = SFTRows(examples, PromptStyle(), augmentation=Augment(), thinking_share=0, seed=0)({"index": range(6)})
-    batch = Collator(processor)([{key: made[key][row] for key in made} for row in range(6)])
+    batch = sft_inputs(processor, [Row(examples.pictures(i), [(examples[i], PromptStyle())]) for i in range(6)])
     labels = batch.pop("labels")[:, 1:]
     with torch.inference_mode():
         logits = model(**batch).logits[:, :-1][labels != -100]
@@ -110,19 +111,48 @@ def test_soft_labels_need_coordinate_tokens(refusal):
     assert "coordinate_sigma" in refusal(SoftCoordinates, letters, 0.02)
 
 
-def test_the_random_choices_of_a_row_depend_on_seed_epoch_and_row_alone(examples):
-    def rows(seed, epoch, order):
-        made = SFTRows(examples, PromptStyle(), augmentation=Augment(shift=0.2), thinking_share=0.5, seed=seed)
-        made.epoch = epoch
-        found = made({"index": order})
-        return [(e.boxes, i[0].tobytes(), s.thinking) for e, i, s in zip(*found.values(), strict=True)]
+def rows_of(examples, questions=1, seed=0, epoch=0, order=None, share=0.5, **changes):
+    made = SFTRows(
+        examples,
+        PromptStyle(),
+        questions=questions,
+        augmentation=Augment(**changes),
+        thinking_share=share,
+        seed=seed,
+    )
+    made.epoch = epoch
+    return made({"index": list(range(len(made))) if order is None else order})["row"]
 
-    order = list(range(len(examples)))
-    first = rows(0, 0, order)
-    assert rows(0, 0, order[::-1]) == first[::-1]
-    assert rows(0, 1, order) != first
-    assert rows(1, 0, order) != first
-    assert 0.25 < sum(thinking for *_, thinking in first) / len(first) < 0.75
+
+def test_the_random_choices_of_a_row_depend_on_seed_epoch_and_row_alone(examples):
+    def rows(**more):
+        found = rows_of(examples, shift=0.2, **more)
+        return [(row.pictures[0].tobytes(), [(e.boxes, s.thinking) for e, s in row.questions]) for row in found]
+
+    first = rows()
+    assert rows(order=list(range(len(first)))[::-1]) == first[::-1]
+    assert rows(epoch=1) != first
+    assert rows(seed=1) != first
+    thinking = [asked[1] for _, questions in first for asked in questions]
+    assert 0.25 < sum(thinking) / len(thinking) < 0.75
+
+
+def asked_in(row):
+    return [example for example, _ in row.questions]
+
+
+def test_questions_on_one_film_share_a_row_and_its_changes(examples):
+    rows = rows_of(examples, questions=4, flip=0.5)
+    assert sorted(e.id for row in rows for e in asked_in(row)) == sorted(e.id for e in examples)
+    assert all(len(row.questions) <= 4 and len({e.images for e in asked_in(row)}) == 1 for row in rows)
+    assert len(rows) == 16  # 8 films of 6 questions, 4 to a row
+    given = {e.id: (e.boxes, examples.pictures(i)[0].tobytes()) for i, e in enumerate(examples)}
+    kept = set()
+    for row in rows:  # the questions are mirrored if and only if the picture is
+        (plain,) = {given[e.id][1] == row.pictures[0].tobytes() for e in asked_in(row)}
+        assert all((given[e.id][0] == e.boxes) == plain for e in asked_in(row) if e.boxes)
+        kept.add(plain)
+    assert kept == {False, True}
 
 
 def test_lora_is_merged_into_the_saved_model(make_recipe):
