@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
@@ -123,8 +124,9 @@ def save(model: PreTrainedModel, processor: ProcessorMixin, folder: str | os.Pat
         processor.save_pretrained(temporary)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except (OSError, SafetensorError) as error:  # on a full disk safetensors raises its own
         raise UserError(
-            f"{folder}: cannot be saved ({error.strerror}); free some space and run again with --resume"
+            one_line(f"{folder}: cannot be saved ({error}); free some space, run again with --resume")
         ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
