@@ -124,7 +124,7 @@ WHOLE = [
 flips = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 7)), min_size=1, max_size=4)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of broken EXIF
+@pytest.mark.filterwarnings("ignore")  # Pillow tells of broken EXIF and of very large pictures
 @settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from trl.data_utils import prepare_multimodal_messages
 
-from radrl.prompt import PromptStyle, target
+from radrl.prompt import PromptStyle, question, target
 from radrl.training import grpo
 from radrl.training.batch import IGNORE, PREFIX, Row, branch_attention, prompt_inputs, sft_inputs
 
@@ -108,6 +108,11 @@ def test_trl_makes_the_same_prompts(tiny, examples, make_recipe, thinking, monke
     grpo.train_grpo(recipe, model, processor, examples, grpo.Stage(recipe.path("run"), "GRPO"))
     (trainer,) = built
     rows = [trainer.train_dataset[i] for i in range(12)]
+    fetched = trainer.train_dataset[[5, 1]]  # the columns of a batch stay together
+    assert [e.id for e in fetched["example"]] == [examples[5].id, examples[1].id]
+    assert [p[0]["content"][-1]["text"] for p in fetched["prompt"]] == [
+        question(e, PromptStyle(thinking=thinking)) for e in fetched["example"]
+    ]
     prompts = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
     ids, images, fields = trainer._tokenize_prompts(prompts)
 

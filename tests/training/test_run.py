@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 
 import pytest
 import torch
@@ -51,7 +52,7 @@ def test_a_stage_ends_with_its_log_and_without_checkpoints(tmp_path):
     assert last_checkpoint(tmp_path) is None
 
 
-@pytest.mark.parametrize("part", ["model", "processor"])
+@pytest.mark.parametrize("part", ["weights", "processor"])
 def test_a_full_disk_leaves_the_older_model_and_no_half_one(tiny, tmp_path, refusal, monkeypatch, part):
     model, processor = tiny
     folder = tmp_path / "model"
@@ -60,13 +61,20 @@ def test_a_full_disk_leaves_the_older_model_and_no_half_one(tiny, tmp_path, refu
     with torch.no_grad():
         model.lm_head.weight.add_(1)
 
-    def full(self, path, *args, **kwargs):
-        (path / "half").touch() if path.is_dir() else None
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(type(model if part == "model" else processor), "save_pretrained", full)
-    message = refusal(models.save, model, processor, folder)
+    if part == "processor":
+        monkeypatch.setattr(type(processor), "save_pretrained", full)
+        message = refusal(models.save, model, processor, folder)
+    else:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # the system refuses to write more to a file
+        try:
+            message = refusal(models.save, model, processor, folder)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(folder) in message
-    assert "No space left on device" in message
+    assert "--resume" in message
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
