@@ -71,6 +71,8 @@ class Data(_Section):
     """Keep only these tasks; None keeps all."""
     limit: int | None = Field(default=None, ge=1)
     """Keep at most so many Examples a split; None keeps all."""
+    questions_per_row: int = Field(default=1, ge=1)
+    """SFT: questions on one image that share a row, so that the image is computed once for them (Qwen-VL models)."""
     quality: Literal["gold"] | None = None
     """Keep only Examples whose ``meta.quality`` equals it; None keeps all."""
 

@@ -1,19 +1,33 @@
-"""Examples to model inputs: the one place where text and pixels become tensors outside TRL's rollouts."""
+"""Examples to model inputs: the one place where text and pixels become tensors outside TRL's rollouts.
+
+A training row holds one image (or none, or several) and one or more questions on it. The image and the text before the
+first question are the row's prefix, computed once; every question with its answer is a branch that sees the prefix and
+itself only, at positions that go on from the prefix. So a row of six questions gives the log-probabilities and the
+gradients of six rows of one question each, at a fraction of the work.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
+from torch import nn
 from transformers import ProcessorMixin
 
 from radrl.example import Example
-from radrl.images import read_image
 from radrl.prompt import PromptStyle, messages, target
 
 IGNORE = -100  # label of a position that is not trained on
+PREFIX, PADDING = 0, -1  # segment numbers; branches count from 1
+
+
+class Row(NamedTuple):
+    """One image's pictures and the questions asked about it, each with its style."""
+
+    pictures: list[Image.Image]
+    questions: list[tuple[Example, PromptStyle]]
 
 
 def prompt_inputs(
@@ -21,7 +35,8 @@ def prompt_inputs(
 ) -> dict[str, torch.Tensor]:
     """Returns left-padded model inputs that end where the completion begins; rows in the order of ``examples``."""
     texts = [prompt_text(processor, example, style) for example in examples]
-    return _process(processor, texts, images, "left")
+    flat = [image for group in images for image in group]
+    return dict(processor(text=texts, images=flat or None, padding=True, padding_side="left", return_tensors="pt"))
 
 
 def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle) -> str:
@@ -29,38 +44,91 @@ def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle)
     return processor.apply_chat_template(messages(example, style), tokenize=False, add_generation_prompt=True)
 
 
-def _process(
-    processor: ProcessorMixin, texts: list[str], images: Sequence[list[Image.Image]], side: str
-) -> dict[str, torch.Tensor]:
-    flat = [image for group in images for image in group]
-    inputs = processor(
-        text=texts, images=flat or None, padding=True, padding_side=side, return_tensors="pt", add_special_tokens=False
-    )
-    return dict(inputs)
+def sft_inputs(processor: ProcessorMixin, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    """Returns right-padded inputs with ``labels`` (the target and the end token are trained on, nothing else).
 
-
-def sft_inputs(
-    processor: ProcessorMixin,
-    examples: Sequence[Example],
-    images: Sequence[list[Image.Image]],
-    styles: Sequence[PromptStyle],
-) -> dict[str, torch.Tensor]:
-    """Returns right-padded inputs with ``labels``: the target and the end token are trained on, nothing else."""
-    tokenizer = processor.tokenizer
-    prompts = [prompt_text(processor, e, s) for e, s in zip(examples, styles, strict=True)]
-    targets = [target(e, s) + tokenizer.eos_token for e, s in zip(examples, styles, strict=True)]
-    inputs = _process(processor, [p + t for p, t in zip(prompts, targets, strict=True)], images, "right")
-    lengths = inputs["attention_mask"].sum(1)
-    labels = torch.full_like(inputs["input_ids"], IGNORE)
-    for row, ids in enumerate(tokenizer(targets, add_special_tokens=False)["input_ids"]):
-        end = int(lengths[row])
-        labels[row, end - len(ids) : end] = torch.tensor(ids)
-    # the target's own tokens must be the last ones of the row: a tokenizer that merges across the seam breaks this
-    assert torch.equal(labels[labels != IGNORE], inputs["input_ids"][labels != IGNORE])
-    inputs["labels"] = labels
+    When a row has several questions there is also ``segments`` (B, T): PREFIX, a branch's number, or PADDING; pass
+    the inputs through `branch_attention` then.
+    """
+    ids, labels, segments, vision = [], [], [], []
+    for row in rows:
+        made = _row(processor, row)
+        for kept, part in zip((ids, labels, segments), made[:3], strict=True):
+            kept.append(torch.tensor(part))
+        vision.append(made[3])
+    pad = processor.tokenizer.pad_token_id
+    inputs = {
+        "input_ids": nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad),
+        "labels": nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE),
+    }
+    segments = nn.utils.rnn.pad_sequence(segments, batch_first=True, padding_value=PADDING)
+    inputs["attention_mask"] = (segments != PADDING).long()
+    inputs["mm_token_type_ids"] = (inputs["input_ids"] == processor.image_token_id).int() * inputs["attention_mask"]
+    for key in {key for fields in vision for key in fields}:
+        inputs[key] = torch.cat([fields[key] for fields in vision if key in fields])
+    if any(len(row.questions) > 1 for row in rows):
+        inputs["segments"] = segments
     return inputs
 
 
-def read_images(examples: Sequence[Example], root: Path) -> list[list[Image.Image]]:
-    """Returns the pictures of each Example, read now."""
-    return [[read_image(root, path) for path in example.images] for example in examples]
+def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], list[int], dict[str, torch.Tensor]]:
+    tokenizer = processor.tokenizer
+    texts = [prompt_text(processor, example, style) for example, style in row.questions]
+    prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    targets = [target(example, style) + tokenizer.eos_token for example, style in row.questions]
+    answers = tokenizer(targets, add_special_tokens=False)["input_ids"]
+    # The processor writes out the image placeholders; they stand in what all prompts begin with.
+    inputs = processor(text=texts[:1], images=row.pictures or None, return_tensors="pt")
+    first = inputs["input_ids"][0].tolist()
+    written_out = len(first) - len(prompts[0])
+    shared = _shared_length(prompts)
+    prefix = first[: shared + written_out]
+    ids, labels, segments = list(prefix), [IGNORE] * len(prefix), [PREFIX] * len(prefix)
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True), 1):
+        branch = prompt[shared:]
+        ids += branch + answer
+        labels += [IGNORE] * len(branch) + answer
+        segments += [number] * (len(branch) + len(answer))
+    vision = {key: inputs[key] for key in ("pixel_values", "image_grid_thw") if key in inputs}
+    return ids, labels, segments, vision
+
+
+def _shared_length(prompts: list[list[int]]) -> int:
+    """Returns how many first tokens all prompts share; each keeps one of its own, which predicts the answer."""
+    longest = min(len(prompt) for prompt in prompts) - 1
+    for k in range(longest):
+        if len({prompt[k] for prompt in prompts}) > 1:
+            return k
+    return longest
+
+
+def branch_attention(model: nn.Module, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Replaces ``segments`` by what makes branches blind to each other: ``attention_mask`` (B, 1, T, T), true where a
+    query (third axis) sees a key, and 3-D rotary ``position_ids`` (3, B, T) that restart after the prefix.
+
+    ``model`` is a Qwen-VL model (it counts the positions of an image). Inputs without ``segments`` stay as they are.
+    """
+    inputs = dict(inputs)
+    segments = inputs.pop("segments", None)
+    if segments is None:
+        return inputs
+    places, _ = model.model.get_rope_index(
+        inputs["input_ids"],
+        mm_token_type_ids=inputs["mm_token_type_ids"],
+        image_grid_thw=inputs.get("image_grid_thw"),
+        attention_mask=inputs["attention_mask"],
+    )  # (3, B, T), counted as if the row were one text
+    batch, length = segments.shape
+    index = torch.arange(length, device=segments.device).expand(batch, length)
+    starts = torch.ones_like(segments, dtype=torch.bool)
+    starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    begin = torch.where(starts, index, 0).cummax(1).values  # where the token's own segment begins
+    end_of_prefix = (segments == PREFIX).sum(1, keepdim=True).clamp(max=length - 1)
+    base = places.gather(2, end_of_prefix.expand(3, batch, 1))  # position of the first token after the prefix
+    restarted = base + (index - begin)
+    inputs["position_ids"] = torch.where(segments > PREFIX, restarted, places).long()
+    query, key = segments[:, :, None], segments[:, None, :]
+    causal = index[:, :, None] >= index[:, None, :]
+    sees = causal & ((key == PREFIX) | (key == query))  # padding sees padding: no row of the softmax is empty
+    inputs["attention_mask"] = sees[:, None]
+    return inputs

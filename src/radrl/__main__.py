@@ -1,0 +1,5 @@
+"""``python -m radrl``, and ``accelerate launch -m radrl``."""
+
+from radrl.cli import main
+
+main()
