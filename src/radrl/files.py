@@ -12,6 +12,16 @@ from typing import Any
 from radrl.errors import UserError
 
 
+def no_space(error: BaseException) -> bool:
+    """Returns whether an error says that the disk, or the user's share of it, is full, whoever raised it."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    # torch and safetensors raise errors of their own; torch's reader is in the same file as its writer
+    said = str(error)
+    signs = ("No space left", "Disk quota exceeded", "PytorchStreamWriter", "inline_container")
+    return "PytorchStreamReader" not in said and any(sign in said for sign in signs)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a text file so that a reader sees either the old file or the whole new one, never a part.
 
@@ -35,7 +45,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     except UnicodeEncodeError as error:
         raise UserError(f"{path}: the text holds half a surrogate pair (character {error.start}); remove it") from None
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if no_space(error):
             raise UserError(f"{path}: no space left on device; free some and run again with --resume") from None
         raise UserError(f"{path}: cannot write: {error.strerror}; check the folder and its rights") from None
 

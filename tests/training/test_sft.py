@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from radrl.data.augment import Augment
+from radrl.errors import UserError
 from radrl.prompt import PromptStyle
 from radrl.training import stages
 from radrl.training.batch import Row, sft_inputs
-from radrl.training.run import Progress
-from radrl.training.sft import SFTRows, SoftCoordinates
+from radrl.training.run import Clock, Progress, Stage
+from radrl.training.sft import SFTRows, SoftCoordinates, finish
 
 # 12 Examples of two films, two in a row, in batches of 2 rows: 3 steps an epoch. Everything that is random is on.
 RUN = (
@@ -64,6 +69,34 @@ def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, m
     modified = (resumed.model / "model.safetensors").stat().st_mtime_ns
     stages.run_coldstart(broken, resume=True)  # a stage that has ended is not done again
     assert (resumed.model / "model.safetensors").stat().st_mtime_ns == modified
+
+
+def _safetensors_error(folder):
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    ("save", "full"),
+    [
+        (lambda folder: Path("/dev/full").write_text("a"), True),
+        (lambda folder: torch.save({"a": torch.zeros(10**6)}, "/dev/full"), True),
+        (_safetensors_error, True),
+        (lambda folder: (folder / "none").read_text(), False),
+        (lambda folder: torch.zeros(2) @ torch.zeros(3), False),
+    ],
+    ids=["file", "torch", "safetensors", "other file", "other"],
+)
+def test_a_full_disk_while_a_checkpoint_is_written_is_one_line(tmp_path, save, full):
+    trainer = SimpleNamespace(
+        remove_callback=lambda _: None,
+        callback_handler=SimpleNamespace(callbacks=[]),
+        train=lambda **_: save(tmp_path),
+    )
+    with pytest.raises((UserError, OSError, RuntimeError)) as caught:
+        finish(trainer, None, Stage(tmp_path, "SFT"), Clock(None), None)
+    line = f"{tmp_path}: no space left; free some and run again with --resume"
+    assert (isinstance(caught.value, UserError) and str(caught.value) == line) == full
 
 
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(make_recipe):
