@@ -8,6 +8,7 @@ RadVLM does (0-1, two decimals, after their label) or as Qwen3-VL does (JSON, 0-
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,9 +23,7 @@ _NUMBER = r"-?\d{1,6}(?:\.\d{1,6})?"
 _BOX = re.compile(rf"\[\s{{0,3}}({_NUMBER})" + rf"\s{{0,3}},\s{{0,3}}({_NUMBER})" * 3 + r"\s{0,3}\]")
 _LABEL_AFTER = re.compile(r'\s{0,9},\s{0,9}"label"\s{0,3}:\s{0,3}"([^"\n]{0,200})"')
 _YES_NO = re.compile(r"\W{0,4}(yes|no)\b", re.IGNORECASE)
-_LETTER = re.compile(
-    r"(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)?\s*(?:is|:)?\s*\(?([A-Z])(?:[).:,\s]|$)", re.I
-)
+_LETTER = re.compile(r"(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)?\s*(?:is|:)?\s*\(?([A-Z])([).:,\s]|$)", re.I)
 _MAX_ANSWER = 20_000  # characters that are parsed; no radiology answer is longer
 
 
@@ -82,9 +81,20 @@ def boxes_text(boxes: tuple[Box, ...], box_format: BoxFormat) -> str:
     if not boxes:
         return ""
     if box_format == "unit":
-        return ", ".join(f"{box.label} [{', '.join(f'{v:.2f}' for v in box.xyxy)}]".lstrip() for box in boxes)
-    items = [{"bbox_2d": [round(v * 1000) for v in box.xyxy], "label": box.label} for box in boxes]
+        return ", ".join(f"{box.label} [{', '.join(f'{v:.2f}' for v in _rounded(box, 2))}]".lstrip() for box in boxes)
+    items = [{"bbox_2d": [round(v * 1000) for v in _rounded(box, 3)], "label": box.label} for box in boxes]
     return "```json\n[\n" + ",\n".join("\t" + json.dumps(item, ensure_ascii=False) for item in items) + "\n]\n```"
+
+
+def _rounded(box: Box, digits: int) -> list[float]:
+    """Returns the corners with so many decimals; where no width or height would be left, one step that it lies in."""
+    steps = 10**digits
+    ends = [round(v, digits) for v in box.xyxy]
+    for axis in (0, 1):
+        if ends[axis] == ends[axis + 2]:
+            first = min(math.floor(box.xyxy[axis] * steps), steps - 1)
+            ends[axis], ends[axis + 2] = first / steps, (first + 1) / steps
+    return ends
 
 
 def parse(completion: str, example: Example, style: PromptStyle) -> Answer:
@@ -129,7 +139,8 @@ def _read_boxes(text: str, box_format: BoxFormat) -> tuple[tuple[Box, ...], bool
             after = _LABEL_AFTER.match(text, match.end())
             label = after.group(1) if after else ""
         if 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1:
-            boxes.append(Box(xyxy=(x1, y1, x2, y2), label=label))
+            # half a surrogate pair cannot be written as UTF-8
+            boxes.append(Box(xyxy=(x1, y1, x2, y2), label=label.encode(errors="replace").decode()))
         else:
             readable = False
         end = match.end()
@@ -147,16 +158,16 @@ def read_choice(text: str, choices: tuple[str, ...]) -> int | None:
     if _is_yes_no(choices):
         match = _YES_NO.match(text)
         return [c.lower() for c in choices].index(match.group(1).lower()) if match else None
-    line = " ".join(text.split())  # else a long run of spaces takes the pattern cubic time
-    match = _LETTER.match(line)
-    if match:
-        index = LETTERS.index(match.group(1).upper())
-        said = _plain(line[match.end() :])
-        # "A. left" where A is right: a letter and words that name another option pick nothing
-        others = [i for i, choice in enumerate(choices) if i != index and _plain(choice) == said]
-        if index < len(choices) and not others:
-            return index
-    return None
+    # without long runs of white space, on which the pattern would take cubic time
+    lines = "\n".join(line for raw in text.splitlines() if (line := " ".join(raw.split())))
+    match = _LETTER.match(lines)
+    if not match or (index := LETTERS.index(match.group(1).upper())) >= len(choices):
+        return None
+    said, words = _plain(lines[match.end() :]), [_plain(choice) for choice in choices]
+    if match.group(2) == " ":  # "A nodule", "a mass is seen", "A or B": an article or the first of several
+        return index if said in ("", words[index]) else None
+    # "A. left" where A is right: a letter and words that name another option pick nothing
+    return None if said and said != words[index] and said in words else index
 
 
 def _is_yes_no(choices: tuple[str, ...]) -> bool:
