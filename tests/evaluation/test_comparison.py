@@ -70,11 +70,20 @@ def test_markdown_keeps_its_columns_whatever_a_model_is_called():
     assert any("SFT \\| 1 is below trivial baseline on Grounding: soft F1" in line for line in lines)
 
 
-def test_errors_name_the_model_or_the_metric():
+def test_a_metric_whose_cases_are_of_one_patient_has_a_mean_and_no_interval():
+    one = [e.model_copy(update={"patient": "same" if e.task == "report" else e.patient}) for e in EXAMPLES]
+    found = compare(one, MODELS, "SFT | 1", "trivial baseline", samples=50)
+    cell = found.cells["GRPO"]["finding_f1"]
+    assert cell == (40, 1, pytest.approx(np.nanmean(MODELS["GRPO"].values["finding_f1"])), None, None, (), ())
+    assert found.cells["GRPO"]["soft_f1"].low is not None
+    json.dumps(found.to_dict(), allow_nan=False)
+    row = next(line for line in found.to_markdown().splitlines() if line.startswith("| **GRPO**"))
+    assert f"| {cell.mean:.3f} [–] |" in row
+    assert row.count("–") == 2  # finding_f1 and length
+
+
+def test_errors_name_the_model():
     with pytest.raises(UserError, match=r"no model 'GRP' \(did you mean 'GRPO'\?\)"):
         compare(EXAMPLES, MODELS, "GRP")
-    one = [e.model_copy(update={"patient": "same" if e.task == "report" else e.patient}) for e in EXAMPLES]
-    with pytest.raises(UserError, match="finding_f1: all cases are of one patient"):
-        compare(one, MODELS, "GRPO")
     with pytest.raises(ValueError, match="80 values for 10 examples"):
         compare(EXAMPLES[:10], MODELS, "GRPO")

@@ -115,6 +115,16 @@ def test_a_page_of_little_is_still_a_page(tmp_path):
         page.write(tmp_path / "p.html", comparison, examples, {}, {"SFT": scores}, {}, [tmp_path] * 5, {})
 
 
+def test_cases_of_one_patient_have_a_mean_and_a_dash(tmp_path):
+    made = synthetic.make(tmp_path, patients=1)
+    page.write(tmp_path / "p.html", **made)
+    text = (tmp_path / "p.html").read_text()
+    assert Reader(text).open == []
+    cells = [cell for row in made["comparison"].cells.values() for cell in row.values() if cell]
+    assert text.count("<span>–</span>") == len(cells)
+    assert 'id="differences"' not in text
+
+
 def test_cases_represent_all_tasks_and_half_of_them_are_disputed(tmp_path):
     made = synthetic.make(tmp_path)
     examples, scores = made["examples"], made["scores_by_model"]

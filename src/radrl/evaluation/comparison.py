@@ -38,13 +38,14 @@ class Difference(NamedTuple):
 
 class Cell(NamedTuple):
     """One model on one metric. ``differences`` are to the base models other than itself; ``below`` holds the
-    difference to each baseline whose mean it does not reach."""
+    difference to each baseline whose mean it does not reach. Where all cases are of one patient there is nothing to
+    resample: ``low`` and ``high`` are None and there are no differences."""
 
     n: int
     patients: int
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     differences: tuple[Difference, ...]
     below: tuple[Difference, ...]
 
@@ -66,7 +67,7 @@ class Comparison:
     seed: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the comparison as JSON types; ``null`` only where a metric does not apply."""
+        """Returns the comparison as JSON types; ``null`` only where a metric does not apply or has no interval."""
         found = asdict(self)
         found["cells"] = {
             model: {metric: _cell(cell) if cell else None for metric, cell in row.items()}
@@ -134,7 +135,7 @@ def compare(
     seed gives the same resamples for every model and metric.
 
     Raises:
-        UserError: a base is not among the models, or a metric has cases of one patient only.
+        UserError: a base is not among the models.
         ValueError: a model was scored on another number of Examples.
     """
     for name in filter(None, (base, others_base)):
@@ -166,10 +167,12 @@ def compare(
         return tuple(Difference(other, int(values[0]), *values[2:]) for other, values in found if values)
 
     cells: dict[str, dict[str, Cell | None]] = {name: {} for name in models}
-    for (name, metric), values in ((key, means.get(key)) for key in rows):
-        if values is None:
+    for (name, metric), row in rows.items():
+        known = row[~np.isnan(row)]
+        if not known.size:
             cells[name][metric] = None
             continue
+        values = means.get((name, metric), (known.size, 1, float(known.mean()), None, None))
         column = BY_NAME[metric]
         below = differences_to(trivials, name, metric) if column.headline and not column.trivial else ()
         cells[name][metric] = Cell(
@@ -196,15 +199,10 @@ def compare(
 def _by_column(
     columns: Mapping[Key, np.ndarray], statistic: Callable[[np.ndarray], tuple[np.ndarray, ...]], units: Sequence[str]
 ) -> dict[Key, tuple[float, ...]]:
-    """Returns (cases, patients, *statistic) of each column that has a value; the last part of a key is the metric."""
+    """Returns (cases, patients, *statistic) of each column that has values of two patients or more."""
     known = {key: ~np.isnan(column) for key, column in columns.items()}
     there = {key: len({units[i] for i in np.flatnonzero(rows)}) for key, rows in known.items()}
-    used = [key for key in columns if there[key]]
-    for key in used:
-        if there[key] < 2:
-            raise UserError(
-                f"{key[-1]}: all cases are of one patient, so there is no interval; evaluate on more patients"
-            )
+    used = [key for key in columns if there[key] > 1]
     if not used:
         return {}
     found = statistic(np.column_stack([columns[key] for key in used]))
@@ -225,13 +223,18 @@ def digits(metric: str) -> int:
 
 def _mean(cell: Cell | None, metric: str) -> str:
     d = digits(metric)
-    return f"{cell.mean:.{d}f} [{cell.low:.{d}f}, {cell.high:.{d}f}]" if cell else "n/a"
+    if not cell:
+        return "n/a"
+    interval = "–" if cell.low is None else f"{cell.low:.{d}f}, {cell.high:.{d}f}"
+    return f"{cell.mean:.{d}f} [{interval}]"
 
 
 def _difference(cell: Cell | None, metric: str, base: str) -> str:
     found = next((x for x in cell.differences if x.to == base), None) if cell else None
+    if not found:
+        return "–" if cell else "n/a"
     d = digits(metric)
-    return f"{found.mean:+.{d}f} [{found.low:+.{d}f}, {found.high:+.{d}f}], p = {found.p:.2g}" if found else "n/a"
+    return f"{found.mean:+.{d}f} [{found.low:+.{d}f}, {found.high:+.{d}f}], p = {found.p:.2g}"
 
 
 def _row(cells: Sequence[str]) -> str:
