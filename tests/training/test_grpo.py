@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from radrl.training import stages
+from radrl.training.grpo import _check_saves
 from radrl.training.run import Progress, last_checkpoint
 
 # an untrained model gets no answer right, but some of its completions have more words than others
@@ -68,13 +69,24 @@ def test_a_task_without_rewards_is_refused(make_recipe, refusal):
 
 
 @pytest.mark.parametrize(
-    ("more", "refused"),
-    [("num_iterations=2", False), ("num_iterations=4", True), ("steps_per_generation=3", True)],
+    ("more", "wanted"),
+    [
+        ("num_iterations: 2, save_steps: 2", 2),
+        ("num_iterations: 4, save_steps: 2", "make it a multiple of 4"),
+        ("steps_per_generation: 3, save_steps: 2", "make it a multiple of 3"),
+        ("steps_per_generation: 3, gradient_accumulation_steps: 2, save_steps: 50", "make it a multiple of 3"),
+        ("save_steps: 0.1", "0.1, a share of the run; give a number of steps"),
+        ("save_steps: 0.1, save_strategy: 'no'", 0.1),
+        ("num_iterations: 4", 52),  # not said: the first multiple from 50 on
+        ("num_iterations: 1", 50),
+        ("steps_per_generation: 3, gradient_accumulation_steps: 2", 51),
+    ],
 )
-def test_checkpoints_must_fall_between_rollouts(make_recipe, refusal, more, refused, monkeypatch):
-    monkeypatch.setattr("radrl.training.grpo.finish", lambda *_: {})
-    recipe = make_recipe(*RUN, f"grpo.{more}")
-    if refused:
-        assert "make it a multiple of" in refusal(stages.run_grpo, recipe)
+def test_checkpoints_must_fall_between_rollouts(make_recipe, refusal, more, wanted):
+    recipe = make_recipe(f"grpo={{per_device_train_batch_size: 4, num_generations: 2, {more}}}")
+    config = recipe.grpo_config("out")
+    if isinstance(wanted, str):
+        assert wanted in refusal(_check_saves, config, recipe)
     else:
-        stages.run_grpo(recipe)
+        _check_saves(config, recipe)
+        assert config.save_steps == wanted

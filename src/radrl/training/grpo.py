@@ -8,6 +8,7 @@ and the logs that a length audit needs. RadVLM-GRPO: arXiv 2512.10691; GRPO: arX
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from radrl.scoring.reward import load_rewards
 from radrl.training.models import suit_to_cpu
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.sft import finish, lora_config
+
+LEAST_BETWEEN_SAVES = 50  # steps between checkpoints where the recipe does not say
 
 
 class GRPORows:
@@ -111,10 +114,15 @@ def train_grpo(
 
 
 def _check_saves(config: Any, recipe: Recipe) -> None:
-    # one rollout serves this many optimiser steps; a checkpoint between them could not be resumed exactly
-    per_rollout = max(1, config.num_iterations * config.steps_per_generation // config.gradient_accumulation_steps)
-    if config.save_strategy == "steps" and config.save_steps % per_rollout:
-        raise UserError(
-            f"{recipe.file}: key 'grpo.save_steps' is {config.save_steps:g}, but one rollout serves {per_rollout} "
-            f"steps; make it a multiple of {per_rollout}"
-        )
+    if config.save_strategy != "steps":
+        return
+    # a rollout and an optimiser step end together every so many steps; in between, no checkpoint resumes exactly
+    accumulated = config.gradient_accumulation_steps
+    together = math.lcm(config.num_iterations * config.steps_per_generation, accumulated) // accumulated
+    if "save_steps" not in recipe.grpo:
+        config.save_steps = math.ceil(LEAST_BETWEEN_SAVES / together) * together
+    at = f"{recipe.file}: key 'grpo.save_steps' is {config.save_steps:g}"
+    if config.save_steps < 1:
+        raise UserError(f"{at}, a share of the run; give a number of steps, a multiple of {together}")
+    if config.save_steps % together:
+        raise UserError(f"{at}, but a rollout ends only every {together} steps; make it a multiple of {together}")
