@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, refusal):
         message = refusal(read_image, inside, name)
         assert name in message or name == "."
         assert any(part in message for part in wanted.split("|"))
+
+
+def test_a_large_picture_is_read_without_a_warning(read, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # Pillow's, beyond which it warns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read(encoded(Image.fromarray(GREY), "PNG")).size == (7, 9)
 
 
 def _chunks(png: bytes, change) -> bytes:

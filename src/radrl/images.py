@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,10 @@ def read_image(root: str | Path, path: str) -> Image.Image:
     if not file.resolve().is_relative_to(root):
         raise UserError(f"{file}: leads out of the manifest's folder; keep images below it")
     try:
-        with Image.open(file, formats=("PNG", "JPEG")) as image:  # the other readers are many, and EPS runs a program
+        with warnings.catch_warnings():  # of pictures that are large, but not more than MAX_PIXELS
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(file, formats=("PNG", "JPEG"))  # the other readers are many, and EPS runs a program
+        with opened as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(f"{file}: {image.width} x {image.height} pixels is more than {MAX_PIXELS}; resize it")
             image.load()
