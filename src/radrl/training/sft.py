@@ -99,13 +99,11 @@ class RadrlSFTTrainer(SFTTrainer):
 
     A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
     With ``coordinate_sigma`` above 0 the soft label of a coordinate c is proportional to exp(-(v - c)^2 / (2 sigma^2))
-    over the coordinate tokens v. With ``per_question`` the loss is the mean over questions of each one's mean over its
-    tokens, so that a one-word answer counts as much as a report.
+    over the coordinate tokens v.
     """
 
-    def __init__(self, *args: Any, coordinate_sigma: float = 0.0, per_question: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, coordinate_sigma: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.per_question = per_question
         self.soft_labels = (
             SoftCoordinates(self.processing_class.tokenizer, coordinate_sigma) if coordinate_sigma > 0 else None
         )
@@ -113,10 +111,8 @@ class RadrlSFTTrainer(SFTTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        plain = self.soft_labels is None and not self.per_question and "segments" not in inputs
-        if return_outputs or plain:
+        if return_outputs or (self.soft_labels is None and "segments" not in inputs):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        segments = inputs.get("segments", inputs["attention_mask"])[:, 1:]
         inputs = branch_attention(self.accelerator.unwrap_model(model), inputs)
         labels = inputs.pop("labels")[:, 1:]
         logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T-1, V)
@@ -128,11 +124,6 @@ class RadrlSFTTrainer(SFTTrainer):
             losses = self.soft_labels.loss(logits, labels)
         mode = "train" if model.training else "eval"
         self._metrics[mode]["mean_token_accuracy"].append((logits.argmax(-1) == labels).float().mean().item())
-        if self.per_question:
-            rows = torch.arange(len(segments), device=segments.device)[:, None]
-            question = (rows * (int(segments.max()) + 1) + segments)[kept]
-            weights = 1.0 / torch.bincount(question)[question]
-            return (losses * weights).sum() / weights.sum() / self.current_gradient_accumulation_steps
         count = kept.sum() if num_items_in_batch is None else num_items_in_batch
         loss = losses.sum() / count
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
@@ -201,7 +192,6 @@ def train_sft(
         data_collator=Collator(processor),
         callbacks=[_Epoch(rows), clock, Progress(stage.name, ("loss", "mean_token_accuracy"))],
         coordinate_sigma=recipe.losses.coordinate_sigma,
-        per_question=recipe.losses.per_question,
         peft_config=lora_config(recipe),
     )
     return finish(trainer, processor, stage, clock, checkpoint)
