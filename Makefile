@@ -12,10 +12,29 @@ DATA ?= ../shared/data
 	touch .venv
 
 demo: .venv
-	$(BIN)/radrl demo --out runs/demo --resume
+	$(BIN)/radrl demo --out runs/demo --resume $(RADRL_DEMO)
 
 test: .venv
 	$(BIN)/pytest
 
 lint: .venv
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# Real X-rays, about fifteen minutes; needs the SFT model of 'make demo'.
+lungs: .venv
+	test -d runs/lungs/data || $(BIN)/radrl data prepare covid_lungs --root $(DATA)/covid_lungs --out runs/lungs/data
+	$(BIN)/radrl sft recipes/lungs.yaml --resume
+	$(BIN)/radrl grpo recipes/lungs.yaml --start runs/lungs/sft/model --resume
+	$(BIN)/radrl sft recipes/lungs.yaml --start runs/lungs/sft/model --name sft-continued --as-long-as runs/lungs/grpo \
+		--set sft.learning_rate=3e-4 --resume
+	$(BIN)/radrl evaluate recipes/lungs.yaml --out runs/lungs --model SFT=runs/lungs/sft/model \
+		--model 'SFT continued=runs/lungs/sft-continued/model' --model GRPO=runs/lungs/grpo/model
+
+# The slow proofs of docs/bars.md, after 'make demo' and 'make lungs'.
+bars: .venv
+	$(BIN)/python benchmarks/sampled_reward.py --recipe runs/demo/grpo/recipe.yaml \
+		--before runs/demo/sft/model --after runs/demo/grpo/model
+	$(BIN)/python benchmarks/sampled_reward.py --recipe runs/lungs/grpo/recipe.yaml \
+		--before runs/lungs/sft/model --after runs/lungs/grpo/model
+	$(BIN)/python benchmarks/kill_grpo.py
+	$(BIN)/python benchmarks/phantom.py

@@ -210,8 +210,18 @@ def lora_config(recipe: Recipe) -> Any:
         raise UserError(f"{recipe.file}: section 'model.lora': {error}") from None
 
 
-def finish(trainer: Any, processor: ProcessorMixin, stage: Stage, clock: Clock, checkpoint: Path | None) -> dict:
-    """Trains, saves the model (adapters merged) and notes what it took. Raises UserError on a full disk."""
+def finish(
+    trainer: Any,
+    processor: ProcessorMixin,
+    stage: Stage,
+    clock: Clock,
+    checkpoint: Path | None,
+    model: PreTrainedModel | None = None,
+) -> dict[str, Any]:
+    """Trains, saves the model (adapters merged) and notes what it took. Raises UserError on a full disk.
+
+    ``model`` is what to save where the trainer holds only a part of it.
+    """
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -226,7 +236,7 @@ def finish(trainer: Any, processor: ProcessorMixin, stage: Stage, clock: Clock, 
             if isinstance(callback, Progress):
                 callback.bar.stop()
     seconds = clock.seconds
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    model = model or trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     notes = {

@@ -17,8 +17,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from radrl.training.processor import Qwen3VLProcessor
 
-PATCH, MERGE = 16, 2
-# Qwen's 0.02 suits layers of thousands; at a width of 192 it would let hardly any signal through.
+PATCH, MERGE = 16, 4
+# Qwen's 0.02 suits layers of thousands; at a width of 128 it would let hardly any signal through.
 INIT = 0.06
 END = "<|endoftext|>"
 SPECIAL_TOKENS = (
@@ -107,16 +107,16 @@ def make_tiny(
         tokenizer=tokenizer,
         chat_template=CHAT_TEMPLATE,
     )
-    hidden, head = 192, 32
+    hidden, head = 128, 32
     ids = tokenizer.convert_tokens_to_ids
     config = Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
             "hidden_size": hidden,
-            "intermediate_size": 512,
+            "intermediate_size": 384,
             "num_hidden_layers": 3,
-            "num_attention_heads": 6,
-            "num_key_value_heads": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
             "head_dim": head,
             "max_position_embeddings": 4096,
             # the three sections (time, height, width) add up to head_dim / 2
@@ -134,9 +134,9 @@ def make_tiny(
         vision_config={
             "initializer_range": INIT,
             "depth": 3,
-            "hidden_size": 128,
-            "intermediate_size": 384,
-            "num_heads": 4,
+            "hidden_size": 64,
+            "intermediate_size": 192,
+            "num_heads": 2,
             "patch_size": PATCH,
             "spatial_merge_size": MERGE,
             "temporal_patch_size": 2,
