@@ -73,6 +73,8 @@ class Data(_Section):
     """Keep at most so many Examples a split; None keeps all."""
     questions_per_row: int = Field(default=1, ge=1)
     """SFT: questions on one image that share a row, so that the image is computed once for them (Qwen-VL models)."""
+    mix: dict[Task, Annotated[int, Field(ge=0)]] = {}
+    """GRPO: how often an epoch each Example of a task is asked; 1 where not given, 0 leaves the task out."""
     quality: Literal["gold"] | None = None
     """Keep only Examples whose ``meta.quality`` equals it; None keeps all."""
 
@@ -132,8 +134,6 @@ class Recipe(_Section):
     """Scorers and weights for each task that is trained with GRPO."""
     losses: Losses = Losses()
     """Changes to the SFT loss."""
-    vision: dict[str, Any] = {}
-    """Warm-up of a tiny model's vision tower: fields of ``trl.SFTConfig`` (a ``TrainingArguments``)."""
     sft: dict[str, Any] = {}
     """Fields of ``trl.SFTConfig``."""
     coldstart: ColdStart = ColdStart()
@@ -179,10 +179,6 @@ class Recipe(_Section):
             raise UserError(one_line(f"{self._file}: key 'model.start': no such folder: {folder}"))
         return start
 
-    def vision_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
-        """Returns the config of the ``vision`` section; its keys win over ``ours``. Raises UserError."""
-        return self._build("trl.SFTConfig", self.vision, "vision", out_dir, ours)
-
     def sft_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
         """Returns TRL's config of the ``sft`` section; its keys win over ``ours``. Raises UserError."""
         return self._build("trl.SFTConfig", self.sft, "sft", out_dir, ours)
@@ -225,7 +221,6 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     recipe._file = file
     for kind, section, name in (
         ("peft.LoraConfig", recipe.model.lora or {}, "model.lora"),
-        ("trl.SFTConfig", recipe.vision, "vision"),
         ("trl.SFTConfig", recipe.sft, "sft"),
         ("trl.SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
         ("trl.GRPOConfig", recipe.grpo, "grpo"),

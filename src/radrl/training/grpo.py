@@ -22,7 +22,7 @@ from radrl.errors import UserError
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
-from radrl.training.models import suit_to_cpu
+from radrl.training.models import see_equal_images_once, suit_to_cpu
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.sft import finish, lora_config
 
@@ -60,6 +60,7 @@ class RadrlGRPOTrainer(GRPOTrainer):
         super().__init__(*args, **kwargs)
         if self.ref_model is not None:
             suit_to_cpu(self.ref_model)
+            see_equal_images_once(self.ref_model)
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
         return EpochSampler(
@@ -101,6 +102,7 @@ def train_grpo(
     config.disable_tqdm = True
     _check_saves(config, recipe)
     clock = Clock(checkpoint)
+    see_equal_images_once(model)
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,

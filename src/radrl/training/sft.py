@@ -211,17 +211,9 @@ def lora_config(recipe: Recipe) -> Any:
 
 
 def finish(
-    trainer: Any,
-    processor: ProcessorMixin,
-    stage: Stage,
-    clock: Clock,
-    checkpoint: Path | None,
-    model: PreTrainedModel | None = None,
+    trainer: Any, processor: ProcessorMixin, stage: Stage, clock: Clock, checkpoint: Path | None
 ) -> dict[str, Any]:
-    """Trains, saves the model (adapters merged) and notes what it took. Raises UserError on a full disk.
-
-    ``model`` is what to save where the trainer holds only a part of it.
-    """
+    """Trains, saves the model (adapters merged) and notes what it took. Raises UserError on a full disk."""
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -236,7 +228,7 @@ def finish(
             if isinstance(callback, Progress):
                 callback.bar.stop()
     seconds = clock.seconds
-    model = model or trainer.accelerator.unwrap_model(trainer.model)
+    model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     notes = {

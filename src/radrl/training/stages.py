@@ -20,7 +20,6 @@ from radrl.training.grpo import train_grpo
 from radrl.training.run import Stage
 from radrl.training.sft import tokenizer_texts, train_sft
 from radrl.training.tiny import make_tiny
-from radrl.training.vision import train_vision
 
 
 def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
@@ -51,16 +50,6 @@ def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, 
         models.suit_to_cpu(model)
         return model, processor
     return models.load(start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
-
-
-def run_vision(recipe: Recipe, name: str = "vision", *, resume: bool = False) -> Stage:
-    """Warm-up of the vision tower of a tiny model, on the findings and boxes of the training Examples."""
-    stage, checkpoint = _begin(recipe, name, "Vision warm-up", resume)
-    if stage.done():
-        return stage
-    examples = load_examples(recipe)
-    train_vision(recipe, *start_model(recipe, examples), examples, stage, checkpoint)
-    return stage
 
 
 def run_sft(recipe: Recipe, name: str = "sft", *, resume: bool = False, as_long_as: Path | None = None) -> Stage:
@@ -110,6 +99,8 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Sta
     if stage.done():
         return stage
     examples = load_examples(recipe)
+    times = recipe.data.mix
+    examples = examples.take([i for i, e in enumerate(examples) for _ in range(times.get(e.task, 1))])
     train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint)
     return stage
 
