@@ -17,7 +17,7 @@ from radrl.errors import UserError
 from radrl.recipe import Recipe, load
 
 # Films a split. Silver labels are by a hurried reader, as most labels of the published sets are; see data/phantom.
-FILMS = {"silver": 2000, "gold": 600, "test": 400}
+FILMS = {"silver": 2000, "gold": 600, "test": 320}
 QUICK_FILMS = {"silver": 160, "gold": 64, "test": 24}
 QUICK = [
     "sft.max_steps=60",
@@ -25,7 +25,11 @@ QUICK = [
     "grpo.max_steps=4",
     "grpo.per_device_train_batch_size=32",
     "grpo.max_completion_length=64",
+    "grpo.save_steps=4",
 ]
+# Thinking writes more, so its run is shorter to fit the ten minutes.
+THINKING = ["prompt.thinking=true", "grpo.max_completion_length=96", "grpo.max_steps=18"]
+QUICK_THINKING = ["grpo.max_steps=4"]
 
 
 def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
@@ -51,9 +55,18 @@ def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
     sft = run_sft(_recipe(out, all_labels, None, quick), "sft", resume=resume)
     from_sft = _recipe(out, gold, sft.model, quick)
     grpo = run_grpo(from_sft, "grpo", resume=resume)
-    control = run_sft(from_sft, "sft-continued", resume=resume, as_long_as=grpo.folder)
+    control = run_sft(
+        _recipe(out, gold, sft.model, quick, "sft.learning_rate=1e-3"),
+        "sft-continued",
+        resume=resume,
+        as_long_as=grpo.folder,
+    )
     cold = run_coldstart(_recipe(out, all_labels, sft.model, quick), "coldstart", resume=resume)
-    thinking = run_grpo(_recipe(out, gold, cold.model, quick, "prompt.thinking=true"), "grpo-thinking", resume=resume)
+    thinking = run_grpo(
+        _recipe(out, gold, cold.model, quick, *THINKING, *(QUICK_THINKING if quick else [])),
+        "grpo-thinking",
+        resume=resume,
+    )
     stages = {
         "SFT": sft,
         "SFT continued": control,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 
 import pytest
@@ -46,3 +47,10 @@ def test_a_missing_image_and_a_second_id_are_named(two, refusal):
     two[1].write_text(two[1].read_text().replace("b1", "a1"))
     message = refusal(read_manifests, two)
     assert all(part in message for part in (str(two[1]), str(two[0]), "'a1'"))
+
+
+def test_a_set_survives_pickling(examples):
+    again = pickle.loads(pickle.dumps(examples))
+    assert list(again) == list(examples)
+    assert again.roots == examples.roots
+    assert again.pictures(0)[0].tobytes() == examples.pictures(0)[0].tobytes()

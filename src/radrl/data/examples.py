@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -24,6 +25,12 @@ class ExampleSet(Sequence[Example]):
         self.examples = list(examples)
         self.roots = list(roots)
         self._read = lru_cache(maxsize=64)(read_image)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As text: data-loader workers and the fingerprints of `datasets` pickle a set, and records by the ten thousand
+        # would take them seconds. The pictures kept stay behind.
+        lines = "\n".join(example.model_dump_json(exclude_defaults=True) for example in self.examples)
+        return _from_text, (lines, [str(root) for root in self.roots])
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -45,6 +52,12 @@ class ExampleSet(Sequence[Example]):
     def take(self, indexes: Sequence[int]) -> ExampleSet:
         """Returns the Examples at ``indexes``."""
         return ExampleSet([self.examples[i] for i in indexes], [self.roots[i] for i in indexes])
+
+
+def _from_text(lines: str, roots: list[str]) -> ExampleSet:
+    return ExampleSet(
+        [Example.model_validate_json(line) for line in lines.split("\n") if line], [Path(r) for r in roots]
+    )
 
 
 def read_manifests(paths: Sequence[Path]) -> ExampleSet:
