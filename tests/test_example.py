@@ -117,9 +117,13 @@ findings = st.builds(
 names = st.lists(st.text("abc é\n.-", min_size=1), max_size=2).map(
     lambda v: tuple(f"i/{n}".replace("..", "") for n in v)
 )
+def _example(choices: list[str], reference: str, **fields) -> Example:
+    return Example(choices=(*choices, reference) if choices else (), reference=reference, **fields)
+
+
 examples = st.builds(
-    Example, id=text, task=st.sampled_from(TASKS), question=text.filter(bool), images=names, reference=text,
-    boxes=st.lists(boxes, max_size=2).map(tuple), choices=st.lists(text, max_size=3).map(tuple),
+    _example, id=text, task=st.sampled_from(TASKS), question=text.filter(bool), images=names, reference=text,
+    boxes=st.lists(boxes, max_size=2).map(tuple), choices=st.lists(text, max_size=3),
     thinking=st.none() | text, findings=st.lists(findings, max_size=2).map(tuple), patient=st.none() | text,
     study=st.none() | text, source=text, meta=st.dictionaries(text, json_values, max_size=2),
 )  # fmt: skip

@@ -49,6 +49,7 @@ def demo(
     """The whole chain on drawn X-rays: SFT, cold start, GRPO, evaluation, and a page to read."""
     from radrl.demo import run_demo
 
+    _no_foreign_bars()
     page = run_demo(out, quick=quick, resume=resume)
     print(f"Page: {page}")
 
@@ -155,12 +156,20 @@ def evaluate(
 def _recipe(file: Path, overrides: list[str], start: str | None = None):
     from radrl.recipe import load
 
+    _no_foreign_bars()
     if start is not None:
         folder = Path(start).expanduser()
         overrides = [*overrides, f"model.start={_quoted(str(folder.resolve()) if folder.is_dir() else start)}"]
         if (folder.is_dir() or start != "tiny") and load(file, overrides[:-1]).model.image_size is not None:
             overrides.append("model.image_size=null")
     return load(file, overrides)
+
+
+def _no_foreign_bars() -> None:
+    """Switches transformers' bars for loading and saving off; they would break ours."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _quoted(text: str) -> str:

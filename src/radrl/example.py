@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from radrl.errors import UserError
 from radrl.files import write_text
@@ -80,6 +80,12 @@ class Example(_Record):
     study: str | None = None
     source: str = ""
     meta: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _reference_is_an_option(self) -> Example:
+        if self.choices and self.reference not in self.choices:
+            raise ValueError(f"reference {self.reference!r} is none of the choices; write it as one of them")
+        return self
 
     @field_validator("images")
     @classmethod

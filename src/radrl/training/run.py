@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -43,6 +44,8 @@ class Stage:
             UserError: there is a run in the folder already and ``resume`` is not asked for, or the recipe to resume
                 with is another one.
         """
+        if int(os.environ.get("RANK", "0")) > 0:  # of several processes the first one looks after the folder
+            return last_checkpoint(self.folder, mend=False)
         yaml = recipe.to_yaml()
         stored = self.folder / "recipe.yaml"
         if stored.is_file():
@@ -66,8 +69,8 @@ class Stage:
         return json.loads(path.read_text()) if path.is_file() else []
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """Returns the newest whole checkpoint and removes newer, half-written ones."""
+def last_checkpoint(folder: Path, *, mend: bool = True) -> Path | None:
+    """Returns the newest whole checkpoint; with ``mend``, removes newer, half-written ones."""
     found = sorted(
         (p for p in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", p.name)),
         key=lambda p: int(p.name.split("-")[1]),
@@ -75,7 +78,9 @@ def last_checkpoint(folder: Path) -> Path | None:
     while found:
         if (found[-1] / MARKER).is_file():
             return found[-1]
-        shutil.rmtree(found.pop())
+        half = found.pop()
+        if mend:
+            shutil.rmtree(half)
     return None
 
 
