@@ -22,7 +22,7 @@ lint: .venv
 
 # Real X-rays, about fifteen minutes; needs the SFT model of 'make demo'.
 lungs: .venv
-	test -d runs/lungs/data || $(BIN)/radrl data prepare covid_lungs --root $(DATA)/covid_lungs --out runs/lungs/data
+	test -d runs/lungs/data || $(BIN)/radrl data prepare covid_lungs --root $(DATA)/covid_lungs --out runs/lungs/data --max-side 192
 	$(BIN)/radrl sft recipes/lungs.yaml --resume
 	$(BIN)/radrl grpo recipes/lungs.yaml --start runs/lungs/sft/model --resume
 	$(BIN)/radrl sft recipes/lungs.yaml --start runs/lungs/sft/model --name sft-continued --as-long-as runs/lungs/grpo \

@@ -75,6 +75,7 @@ def prepare(
     name: Annotated[str, typer.Argument(help="the data set")],
     root: Annotated[Path, typer.Option(help="the published files")],
     out: Annotated[Path, typer.Option(help="the folder to write")],
+    max_side: Annotated[int, typer.Option(help="longest side of the copies of the images, in pixels", min=32)] = 1024,
 ) -> None:
     """Turn a published data set into manifests."""
     from radrl.data import READERS
@@ -82,7 +83,7 @@ def prepare(
 
     if name not in READERS:
         raise UserError(f"unknown data set '{name}'{nearest(name, READERS)}; known: {', '.join(READERS)}")
-    for split, count in READERS[name](root, out).items():
+    for split, count in READERS[name](root, out, max_side=max_side).items():
         print(f"{out / split}.jsonl: {count} Examples")
 
 

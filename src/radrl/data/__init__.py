@@ -1,4 +1,4 @@
-"""Data sets: one reader each. A reader takes (root, out), writes manifests, and returns Examples a split."""
+"""Data sets: one reader each. A reader takes (root, out, max_side), writes manifests, and returns Examples a split."""
 
 from radrl.data import covid_lungs
 

@@ -26,7 +26,7 @@ HELD_OUT = 40
 QUESTION = "Locate the right lung and the left lung."
 
 
-def prepare(root: Path, out: Path, *, max_side: int = 320) -> dict[str, int]:
+def prepare(root: Path, out: Path, *, max_side: int = 1024) -> dict[str, int]:
     """Writes ``out/train.jsonl`` and ``out/test.jsonl`` with grey copies of at most ``max_side`` pixels a side.
 
     Returns the number of Examples a split.
