@@ -117,6 +117,8 @@ findings = st.builds(
 names = st.lists(st.text("abc é\n.-", min_size=1), max_size=2).map(
     lambda v: tuple(f"i/{n}".replace("..", "") for n in v)
 )
+
+
 def _example(choices: list[str], reference: str, **fields) -> Example:
     return Example(choices=(*choices, reference) if choices else (), reference=reference, **fields)
 

@@ -42,7 +42,7 @@ def write(folder, rows):
 
 def test_films_are_split_by_name_and_shrunk_with_their_boxes(published):
     out = published / "out"
-    assert prepare(published / "in", out) == {"train": 3, "test": HELD_OUT}
+    assert prepare(published / "in", out, max_side=320) == {"train": 3, "test": HELD_OUT}
     train, test = (read_manifests([out / f"{split}.jsonl"]) for split in ("train", "test"))
     assert [e.meta["file"] for e in train] == ["films/000.jpg", "films/001.jpg", "films/002.jpg"]
     assert not {e.images for e in train} & {e.images for e in test}

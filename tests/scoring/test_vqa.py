@@ -35,7 +35,7 @@ def test_choices_that_differ_only_in_punctuation():
     choices = ("T1", "T.1")
     assert score("vqa_accuracy", "T.1", "B", choices, 1) == 1
     assert score("vqa_accuracy", "T.1", "B", choices, 0) == 0
-    assert score("vqa_accuracy", "a", "A.", ("a mass", "A", "the a"), None) == 0  # fits two options: no answer
+    assert score("vqa_accuracy", "the a", "A.", ("a mass", "A", "the a"), None) == 0  # fits two options: no answer
 
 
 def test_token_f1():
