@@ -28,7 +28,7 @@ QUICK = [
     "grpo.save_steps=4",
 ]
 # Thinking writes more, so its run is shorter to fit the ten minutes.
-THINKING = ["prompt.thinking=true", "grpo.max_completion_length=96", "grpo.max_steps=18"]
+THINKING = ["prompt.thinking=true", "grpo.max_completion_length=96", "grpo.max_steps=14"]
 QUICK_THINKING = ["grpo.max_steps=4"]
 
 
