@@ -1,6 +1,6 @@
 """Kills one GRPO run ten times with ``kill -9`` at random moments, resumes it each time, and compares final weights.
 
-    python benchmarks/kill_grpo.py [--kills 10] [--steps 24] [--seed 0]
+    python benchmarks/kill_grpo.py [--kills 10] [--steps 60] [--seed 0]
 
 Both runs start from a tiny model with random weights on a small phantom data set; the run is as ``radrl grpo`` makes
 it, in its own process. Prints the last whole checkpoint at each kill, and "identical" or the largest difference.
@@ -47,10 +47,14 @@ def radrl(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "radrl", *arguments]
 
 
+def last_whole(folder: Path) -> int:
+    return max((int(p.parent.name.split("-")[1]) for p in folder.glob("checkpoint-*/radrl.json")), default=0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     draw = random.Random(options.seed)
@@ -66,25 +70,21 @@ def main() -> None:
         for run in ("unbroken", "killed"):
             recipes[run] = root / f"{run}.yaml"
             recipes[run].write_text(RECIPE.format(out=run, start="start/sft/model", steps=options.steps))
-        began = time.monotonic()
         subprocess.run(radrl("grpo", str(recipes["unbroken"])), check=True, **quiet)
-        whole = time.monotonic() - began
         command = radrl("grpo", str(recipes["killed"]), "--resume")
-        kills = 0
-        while kills < options.kills:
+        folder = root / "killed" / "grpo"
+        # A kill waits until a step drawn at random is in a whole checkpoint (often one from before, so that the kill
+        # falls into the start), and then a moment drawn at random: in a rollout, an update, or the saving.
+        for kill, step in enumerate(sorted(draw.randrange(options.steps - 12) for _ in range(options.kills)), 1):
             process = subprocess.Popen(command, **quiet)
-            try:
-                process.wait(draw.uniform(0.3, 0.8) * whole)
-                raise SystemExit(
-                    f"the run ended (code {process.returncode}) before kill {kills + 1}; give more --steps"
-                )
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            kills += 1
-            marked = [p.parent.name for p in (root / "killed" / "grpo").glob("checkpoint-*/radrl.json")]
-            last = max(marked, key=lambda n: int(n.split("-")[1]), default="none")
-            print(f"kill {kills}: last whole checkpoint {last}", flush=True)
+            while last_whole(folder) < step and process.poll() is None:
+                time.sleep(0.02)
+            time.sleep(draw.uniform(0, 2))
+            if process.poll() is not None:
+                raise SystemExit(f"the run ended (code {process.returncode}) before kill {kill}; give more --steps")
+            process.kill()
+            process.wait()
+            print(f"kill {kill}: last whole checkpoint at step {last_whole(folder)}", flush=True)
         subprocess.run(command, check=True, **quiet)
         one, other = (load_file(root / run / "grpo" / "model" / "model.safetensors") for run in ("unbroken", "killed"))
         same = one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
