@@ -33,8 +33,8 @@ lungs: .venv
 # The slow proofs of docs/bars.md, after 'make demo' and 'make lungs'.
 bars: .venv
 	$(BIN)/python benchmarks/sampled_reward.py --recipe runs/demo/grpo/recipe.yaml \
-		--before runs/demo/sft/model --after runs/demo/grpo/model
+		--before runs/demo/sft/model --after runs/demo/grpo/model --max-new-tokens 64
 	$(BIN)/python benchmarks/sampled_reward.py --recipe runs/lungs/grpo/recipe.yaml \
-		--before runs/lungs/sft/model --after runs/lungs/grpo/model
+		--before runs/lungs/sft/model --after runs/lungs/grpo/model --max-new-tokens 40
 	$(BIN)/python benchmarks/kill_grpo.py
 	$(BIN)/python benchmarks/phantom.py
