@@ -44,8 +44,8 @@ class Box(_Record):
 class Finding(_Record):
     """One finding of a chest film, as drawn by the phantom or read from a report.
 
-    ``side`` is None where the finding has no side or the text gives none; ``severity`` likewise. ``span`` is the
-    character range in the text it was read from; ``boxes`` where it lies in the image, when known.
+    ``side`` is None where the finding has no side or the text gives none; ``severity`` likewise. ``change`` is how it
+    compares with an earlier film, ``position`` where a tube or line ends ("superior vena cava"). ``span`` is the character range in the text it was read from; ``boxes`` where it lies in the image, when known.
     """
 
     name: str
@@ -53,6 +53,8 @@ class Finding(_Record):
     side: Literal["left", "right", "bilateral"] | None = None
     region: Literal["upper", "middle", "lower"] | None = None
     severity: Literal["mild", "moderate", "severe"] | None = None
+    change: Literal["new", "improved", "worse", "stable", "resolved"] | None = None
+    position: str | None = None
     span: tuple[int, int] | None = None
     boxes: tuple[Box, ...] = ()
 

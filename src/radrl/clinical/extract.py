@@ -19,10 +19,30 @@ INHERITED = frozenset({"link", "uncertainty", "or", "versus", "doubt"})
 NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link", "uncertainty"})
 
 
+class Statement(NamedTuple):
+    """What one phrase of a report says: a concept of the vocabulary, and how the text has it.
+
+    ``presence`` is present, probable ("likely", "versus", "borderline"), uncertain ("may be", "cannot be excluded") or
+    absent. ``implied``: ruled out by a state ("lungs are clear") and not named. ``span`` is the character range.
+    """
+
+    concept: str
+    presence: str
+    implied: bool
+    side: str | None
+    region: str | None
+    severity: str | None
+    change: str | None
+    position: str | None
+    span: tuple[int, int]
+
+
 class _Place(NamedTuple):
     side: str | None = None
     region: str | None = None
     severity: str | None = None
+    change: str | None = None
+    position: str | None = None
 
 
 def findings(text: str) -> tuple[Finding, ...]:
@@ -32,27 +52,53 @@ def findings(text: str) -> tuple[Finding, ...]:
     compare.merge makes one of them. Sections such as INDICATION are not read. What "lungs are clear" or "normal
     heart" rules out is returned as absent, unless the report names the finding itself anywhere.
     """
+    concepts = load().concepts
+    said = statements(text)
+    named = {concepts[s.concept].name for s in said if not s.implied}
+    return tuple(
+        Finding(
+            name=concepts[s.concept].name,
+            presence="uncertain" if s.presence == "probable" else s.presence,
+            side=s.side,
+            region=s.region,
+            severity=s.severity,
+            change=s.change,
+            position=s.position,
+            span=s.span,
+        )
+        for s in said
+        if not (s.implied and concepts[s.concept].name in named)
+    )
+
+
+def statements(text: str) -> list[Statement]:
+    """Returns everything a report says of the vocabulary's concepts, in order of the text, implied ones too."""
     vocabulary = load()
     lowered = lower(text)
-    said: list[tuple[Mention, _Place]] = []
+    said: list[Statement] = []
     for start, end in ranges(text, vocabulary):
         for tokens in sentences(lowered, start, end, vocabulary):
             sentence = units(tokens, vocabulary.tree)
             mentions = Reader(sentence).read()
             if mentions:
-                said += zip(mentions, _places(sentence, mentions, vocabulary), strict=True)
-    named = {mention.name for mention, _ in said if not mention.implied}
-    return tuple(
-        Finding(
-            name=mention.name,
-            presence=mention.presence,
-            side=place.side if mention.name not in vocabulary.unsided else None,
-            region=place.region if mention.name not in vocabulary.unsided else None,
-            severity=place.severity if mention.name not in vocabulary.ungraded else None,
-            span=(mention.start, mention.end),
-        )
-        for mention, place in said
-        if not (mention.implied and mention.name in named)
+                for mention, place in zip(mentions, _places(sentence, mentions, vocabulary), strict=True):
+                    said.append(_statement(mention, place, vocabulary))
+    return said
+
+
+def _statement(mention: Mention, place: _Place, vocabulary: Vocabulary) -> Statement:
+    concept = vocabulary.concepts[mention.concept]
+    resolved = place.change == "resolved"
+    return Statement(
+        mention.concept,
+        mention.presence,
+        mention.implied,
+        place.side if concept.sided else None,
+        place.region if concept.sided else None,
+        place.severity if concept.graded else None,
+        None if (mention.presence == "absent") != resolved else place.change,
+        place.position if concept.device else None,
+        (mention.start, mention.end),
     )
 
 
@@ -66,12 +112,13 @@ def _places(sentence: Sequence[Unit], mentions: Sequence[Mention], vocabulary: V
     for number, position in enumerate(positions):
         before, after = shares[number][1], shares[number + 1][0]
         own = [*before, sentence[position], *after]
-        place = _Place(_side(own), _region(own), _severity(own))
+        place = _Place(_side(own), _region(own), _severity(own), _change(own, vocabulary), _position(own))
         if number and place.side is None and place.region is None:
             source = positions[number - 1]
-            sided = not vocabulary.unsided.issuperset(sentence[source].meaning.findings)
-            sided = sided and not vocabulary.diffuse.issuperset(sentence[position].meaning.findings or ("",))
-            if sided and _inherits(gaps[number], shares[number - 1][1], presence[source] == presence[position]):
+            concepts = [vocabulary.concepts[c] for c in sentence[source].meaning.findings]
+            sided = not concepts or any(c.sided for c in concepts)
+            diffuse = [vocabulary.concepts[c].diffuse for c in sentence[position].meaning.findings]
+            if sided and not (diffuse and all(diffuse)) and _inherits(gaps[number], shares[number - 1][1], presence[source] == presence[position]):
                 place = place._replace(side=places[source].side, region=places[source].region)
         places[position] = place
     return [places[mention.unit] for mention in mentions]
@@ -124,8 +171,8 @@ def _place_before(parts: Sequence[tuple[str, list[Unit]]], separator: str) -> li
 def _only_places(part: Sequence[Unit]) -> bool:
     """Whether a stretch names places and sizes and nothing else."""
     meanings = [unit.meaning for unit in part]
-    return any(m.side or m.region or m.severity for m in meanings) and all(
-        m.side or m.region or m.severity or m.glue for m in meanings
+    return any(m.side or m.region or m.severity or m.change for m in meanings) and all(
+        m.side or m.region or m.severity or m.change or m.position or m.glue for m in meanings
     )
 
 
@@ -156,3 +203,12 @@ def _region(own: Sequence[Unit]) -> str | None:
 
 def _severity(own: Sequence[Unit]) -> str | None:
     return next((unit.meaning.severity for unit in own if unit.meaning.severity), None)
+
+
+def _change(own: Sequence[Unit], vocabulary: Vocabulary) -> str | None:
+    changes = {unit.meaning.change for unit in own} - {None}
+    return min(changes, key=vocabulary.changes.index) if changes else None
+
+
+def _position(own: Sequence[Unit]) -> str | None:
+    return next((unit.meaning.position for unit in own if unit.meaning.position), None)

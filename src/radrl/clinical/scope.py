@@ -14,6 +14,7 @@ from radrl.clinical.vocabulary import END, Meaning, Tree
 
 UNKNOWN = Meaning()
 COMMA = Meaning(cue="comma")
+DOUBT = {"present": 0, "probable": 1, "uncertain": 2}  # "atelectasis versus scarring" is probable, "may be" uncertain
 LOOK_AHEAD = 4  # units between a state and the structure it is said of: "enlargement of the cardiac silhouette"
 
 
@@ -29,9 +30,12 @@ class Unit:
 
 @dataclass(slots=True)
 class Mention:
-    """A finding as a sentence speaks of it. ``implied``: read from a state ("lungs are clear"), not named."""
+    """A concept as a sentence speaks of it: present, probable, uncertain or absent.
 
-    name: str
+    ``implied``: ruled out by a state ("lungs are clear"), not named.
+    """
+
+    concept: str
     presence: str
     unit: int
     start: int
@@ -63,7 +67,8 @@ class Reader:
     def __init__(self, sentence: Sequence[Unit]) -> None:
         self.units = sentence
         self.mentions: list[Mention] = []
-        self.denied = self.doubted = self.hypothetical = False
+        self.denied = self.hypothetical = False
+        self.doubted = ""  # or a key of DOUBT
         self.named = False  # a finding was named inside the open scope
         self.closing = False  # "... is seen": the denial ends at the next comma or "and"
         self.gap: set[str] = set()
@@ -105,28 +110,29 @@ class Reader:
         return later_or, predicate
 
     def _end_scope(self) -> None:
-        self.denied = self.doubted = self.named = self.closing = False
+        self.denied = self.named = self.closing = False
+        self.doubted = ""
 
-    def _mention(self, name: str, presence: str, k: int, start: int, end: int, implied: bool = False) -> None:
-        self.mentions.append(Mention(name, presence, k, start, end, implied, frozenset(self.gap)))
+    def _mention(self, concept: str, presence: str, k: int, start: int, end: int, implied: bool = False) -> None:
+        self.mentions.append(Mention(concept, presence, k, start, end, implied, frozenset(self.gap)))
 
     def _finding(self, k: int, unit: Unit) -> None:
         self.named = True
         if self.hypothetical:
             return
-        presence = "absent" if self.denied else "uncertain" if self.doubted else "present"
+        presence = "absent" if self.denied else self.doubted or "present"
         either = "or" in self.gap and not self.gap & {"and", "with", "exception", "new"}
         if presence == "present" and either and self.mentions:
-            presence = "uncertain"  # "atelectasis or infiltrate"
-            self._doubt(self.mentions[-1])
-        for name in unit.meaning.findings:
-            self._mention(name, presence, k, unit.start, unit.end)
+            presence = "probable"  # "atelectasis or infiltrate"
+            self._doubt(self.mentions[-1], "probable")
+        for concept in unit.meaning.findings:
+            self._mention(concept, presence, k, unit.start, unit.end)
         self.gap = set()
 
     @staticmethod
-    def _doubt(mention: Mention) -> None:
-        if mention.presence == "present":
-            mention.presence = "uncertain"
+    def _doubt(mention: Mention, presence: str) -> None:
+        if DOUBT.get(mention.presence, 3) < DOUBT[presence]:
+            mention.presence = presence
 
     def _structure(self, k: int) -> None:
         if k in self.bound:
@@ -165,10 +171,10 @@ class Reader:
             if presence == "absent" and (self.denied or self.doubted):
                 continue  # "not clear"
             if presence != "absent":
-                presence = "absent" if self.denied else "uncertain" if self.doubted else presence
-            for name in state.findings:
-                if not any(m.unit == k and m.name == name for m in self.mentions[-len(state.findings) :]):
-                    self._mention(name, presence, k, start, end, implied=state.presence == "absent")
+                presence = "absent" if self.denied else max(presence, self.doubted or presence, key=DOUBT.__getitem__)
+            for concept in state.findings:
+                if not any(m.unit == k and m.concept == concept for m in self.mentions[-len(state.findings) :]):
+                    self._mention(concept, presence, k, start, end, implied=state.presence == "absent")
         self.gap = set()
         self.named = True
         if structures is self.pending:
@@ -201,14 +207,17 @@ class Reader:
         elif cue == "negation":
             self._end_scope()
             self.denied = True
-        elif cue == "uncertainty":
+        elif cue in ("uncertainty", "probable"):
             if self.named or not self.denied:
                 self._end_scope()
-            self.doubted = True
-        elif cue in ("doubt", "versus"):
-            self.doubted = True
-            if cue == "versus" and self.mentions and not self.gap & {"exception", "new", "with"}:
-                self._doubt(self.mentions[-1])
+            if self.doubted != "uncertain":
+                self.doubted = "uncertain" if cue == "uncertainty" else "probable"
+        elif cue == "doubt":
+            self.doubted = "uncertain"
+        elif cue == "versus":
+            self.doubted = self.doubted or "probable"
+            if self.mentions and not self.gap & {"exception", "new", "with"}:
+                self._doubt(self.mentions[-1], "probable")
         elif cue == "hypothetical":
             self.hypothetical = True
         elif cue == "negation_after":
@@ -243,8 +252,10 @@ class Reader:
         for mention in reversed(self.mentions):
             if mention.implied:
                 return
-            if presence == "absent" or mention.presence == "present":
+            if presence == "absent":
                 mention.presence = presence
+            else:
+                self._doubt(mention, presence)
             joined = joined or bool(mention.gap & {"or"}) or (plural and bool(mention.gap & {"and"}))
             if not joined or mention.gap & {"with", "exception", "new", "seen"}:
                 return

@@ -6,15 +6,20 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from radrl.clinical.vocabulary import Vocabulary
+from radrl.clinical.vocabulary import Vocabulary, load
 
 # Bounded repeats only: each place in the text is tried a fixed number of times, whatever the text.
-HEADING = re.compile(r"(?:^|(?<=[\n.;]))[ \t*#>-]{0,8}([A-Za-z][A-Za-z /,&()'-]{1,48})[*]{0,3}:", re.MULTILINE)
+HEADING = re.compile(
+    r"(?:^|(?<=[\n.;]))[ \t*#>-]{0,40}([A-Za-z][A-Za-z /,&()'-]{1,48})[*]{0,3}:"
+    r"|^[ \t]{0,40}([A-Z][A-Z /&]{5,40})[ \t]{0,8}$",
+    re.MULTILINE,
+)
 WORD = re.compile(r"[A-Za-z]+")
 PARAGRAPH_END = re.compile(r"\S[^\S\n]*(\n[^\S\n]{0,8}\n)")
 # Numbers with decimals are one token, so that "4.5 cm" does not end a sentence.
 TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:\d+)?|[.;:!?,()]|\n[ \t]*(?:\n|[-*•–]|\d{1,2}[.)])")
 SENTENCE_ENDS = frozenset(".;!?")
+UNLABELLED = "findings"  # text without a heading is read as findings
 
 
 class Token(NamedTuple):
@@ -25,6 +30,31 @@ class Token(NamedTuple):
     end: int
 
 
+class Section(NamedTuple):
+    """A stretch of a report: ``name`` is a key of sections.yaml, ``heading`` where its heading starts.
+
+    The text of the section is ``text[start:end]``; ``heading`` is ``start`` where there is none.
+    """
+
+    name: str
+    heading: int
+    start: int
+    end: int
+
+
+def split(text: str) -> dict[str, str]:
+    """Returns the text of each section by name, in order of the report.
+
+    Names are findings, impression, indication, comparison, history, technique and other. Text without a heading counts
+    as findings; stretches of one name are joined by a blank line.
+    """
+    parts: dict[str, list[str]] = {}
+    for section in sections(text, load()):
+        if content := text[section.start : section.end].strip():
+            parts.setdefault(section.name, []).append(content)
+    return {name: "\n\n".join(contents) for name, contents in parts.items()}
+
+
 def lower(text: str) -> str:
     """Returns the text in lower case with every character in its place (str.lower may change the length)."""
     if text.isascii():
@@ -32,42 +62,56 @@ def lower(text: str) -> str:
     return "".join(low if len(low := c.lower()) == 1 else c for c in text)
 
 
-def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
-    """Returns the character ranges that hold findings: all but sections such as INDICATION.
+def sections(text: str, vocabulary: Vocabulary) -> list[Section]:
+    """Returns the sections of a report in order; together with their headings they cover it.
 
-    A skipped section ends at the next heading, or at the first blank line after its content.
+    A section that does not speak of this film ends at the next heading, or at the first blank line after its content.
     """
-    if ":" not in text:
-        return [(0, len(text))]
+    found: list[Section] = []
+    name, heading, start = UNLABELLED, 0, 0
+    for match in HEADING.finditer(text):
+        new = _name(match[1] or match[2], vocabulary)
+        skipping = name not in vocabulary.read
+        at_line_start = match.start() == 0 or text[match.start() - 1] == "\n"
+        if new is None:
+            if not (skipping and at_line_start and match[1]):
+                continue  # a colon in running text, a line in capitals
+            new = UNLABELLED
+        _close(found, text, Section(name, heading, start, match.start()), vocabulary)
+        name, heading, start = new, match.start(), match.end()
+    _close(found, text, Section(name, heading, start, len(text)), vocabulary)
+    return found
+
+
+def _close(found: list[Section], text: str, section: Section, vocabulary: Vocabulary) -> None:
+    """Adds a section, and what follows its first paragraph as one of its own where it does not speak of this film."""
+    end = section.end
+    if section.name not in vocabulary.read and (blank := PARAGRAPH_END.search(text, section.start, end)):
+        end = blank.end()
+    if section.heading < end:
+        found.append(section._replace(end=end))
+    if end < section.end:
+        found.append(Section(UNLABELLED, end, end, section.end))
+
+
+def _name(heading: str, vocabulary: Vocabulary) -> str | None:
+    words = {word.lower() for word in WORD.findall(heading)}
+    return next((name for name, known in vocabulary.headings.items() if words.intersection(known)), None)
+
+
+def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Returns the character ranges that hold findings, headings included ("Heart: enlarged"): not INDICATION or such."""
     kept: list[tuple[int, int]] = []
-    start = 0
-    skipping = False
-    for heading in HEADING.finditer(text):
-        words = {word.lower() for word in WORD.findall(heading[1])}
-        skip = not words & vocabulary.kept_headings and bool(words & vocabulary.skipped_headings)
-        at_line_start = heading.start() == 0 or text[heading.start() - 1] == "\n"
-        if not skip and not words & vocabulary.kept_headings and not (skipping and at_line_start):
-            continue  # a colon in running text
-        if skipping:
-            start = _paragraph_end(text, start, heading.start())
-        if start < heading.start():
-            kept.append((start, heading.start()))
-        start, skipping = (heading.end() if skip else heading.start()), skip
-    if skipping:
-        start = _paragraph_end(text, start, len(text))
-    if start < len(text):
-        kept.append((start, len(text)))
+    for section in sections(text, vocabulary):
+        if section.name in vocabulary.read:
+            kept.append((section.heading, section.end))
     return kept
-
-
-def _paragraph_end(text: str, start: int, end: int) -> int:
-    found = PARAGRAPH_END.search(text, start, end)
-    return found.end() if found else end
 
 
 def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Iterator[list[Token]]:
     """Yields the sentences of a range as tokens; full stops of decimals and abbreviations do not end one."""
     sentence: list[Token] = []
+    correct = vocabulary.speller.correct
     for match in TOKEN.finditer(lowered, start, end):
         word = match[0]
         if word in SENTENCE_ENDS or word[0] == "\n":
@@ -77,6 +121,8 @@ def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Ite
                 yield sentence
                 sentence = []
         else:
+            if len(word) > 6:
+                word = correct(word)
             sentence.append(Token("," if word in "():" else word, match.start(), match.end()))
     if sentence:
         yield sentence

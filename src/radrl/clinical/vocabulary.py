@@ -1,4 +1,4 @@
-"""The vocabulary of chest X-ray reports: ``vocabulary.yaml`` as a tree of words, read once."""
+"""The vocabulary of chest X-ray reports: the files in ``vocabulary/`` as a tree of words, read once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,30 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from radrl.clinical.spelling import Speller
+
 Tree = dict[str, Any]
 """Words to subtrees; under the key ``END`` stands what the phrase up to here means."""
 END = ""
 GROUP = re.compile(r"\[([^()\[\]]*)\]|\(([^()\[\]]*)\)")
+FILES = ("findings", "structures", "modifiers", "cues", "sections")
 
 
 class State(NamedTuple):
-    """What one state word says of one structure: findings, and whether they are present, uncertain or absent."""
+    """What one state word says of one structure: concepts, and whether they are present, probable or absent."""
 
     findings: tuple[str, ...]
     presence: str
+
+
+class Concept(NamedTuple):
+    """One entry of findings.yaml: the name of its Finding, and which words say something about it."""
+
+    name: str
+    sided: bool = True
+    graded: bool = True
+    diffuse: bool = False
+    device: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,8 @@ class Meaning:
     side: str | None = None
     region: str | None = None
     severity: str | None = None
+    change: str | None = None
+    position: str | None = None
     structure: str = ""
     states: dict[str, State] | None = None
     fresh: bool = False
@@ -41,16 +56,20 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words as a tree, with what a reader of text needs besides."""
+    """The words as a tree, with what a reader of text needs besides. ``concepts`` is in the order of findings.yaml."""
 
     tree: Tree
-    names: tuple[str, ...]
-    unsided: frozenset[str]
-    ungraded: frozenset[str]
-    diffuse: frozenset[str]
+    concepts: dict[str, Concept]
+    changes: tuple[str, ...]
     abbreviations: frozenset[str]
-    skipped_headings: frozenset[str]
-    kept_headings: frozenset[str]
+    headings: dict[str, tuple[str, ...]]
+    read: frozenset[str]
+    speller: Speller
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Returns the names of findings."""
+        return tuple(dict.fromkeys(concept.name for concept in self.concepts.values()))
 
 
 @dataclass
@@ -69,7 +88,22 @@ class _Builder:
                     new = replace(new, findings=tuple(dict.fromkeys(old.findings + new.findings)))
                 if old.states:
                     new = replace(new, states={**old.states, **(new.states or {})})
+                if old.change:  # the kinds of change stand in order of precedence
+                    new = replace(new, change=old.change)
                 self.meanings[words] = new
+
+    def place(self) -> None:
+        """Gives phrases that name a finding the side and region of their words ("apical cap", "retrocardiac density")."""
+        for words, meaning in self.meanings.items():
+            if meaning.findings:
+                own = [self.meanings[word,] for word in words if (word,) in self.meanings]
+                sides = {m.side for m in own} - {None}
+                regions = {m.region for m in own} - {None}
+                if len(sides) == 1 and len(words) > 1:
+                    meaning = replace(meaning, side=sides.pop())
+                if len(regions) == 1 and len(words) > 1:
+                    meaning = replace(meaning, region=regions.pop())
+                self.meanings[words] = meaning
 
     def tree(self) -> Tree:
         root: Tree = {}
@@ -96,47 +130,61 @@ def expand(phrase: str) -> Iterator[str]:
 @lru_cache(maxsize=1)
 def load() -> Vocabulary:
     """Returns the vocabulary that comes with the package."""
-    text = resources.files(__package__).joinpath("vocabulary.yaml").read_text(encoding="utf-8")
-    return build(yaml.safe_load(text))
+    folder = resources.files(__package__).joinpath("vocabulary")
+    texts = {name: folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in FILES}
+    return build({name: yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) for name, text in texts.items()})
 
 
 def build(data: dict[str, Any]) -> Vocabulary:
-    """Returns the vocabulary of parsed YAML; the notation is described at the top of ``vocabulary.yaml``.
+    """Returns the vocabulary of parsed YAML, file by file; the notation is described at the top of findings.yaml.
 
     Raises:
         ValueError: a phrase may be empty.
     """
     builder = _Builder()
-    for name, finding in data["findings"].items():
-        builder.add(finding["phrases"], findings=(name,))
+    for concept, finding in data["findings"].items():
+        builder.add(finding["phrases"], findings=(concept,))
     for structure, entry in data["structures"].items():
         builder.add(entry["phrases"], structure=structure)
         named = (entry["finding"],) if "finding" in entry else ()
-        for presence in ("present", "uncertain"):
+        for presence in ("present", "probable", "uncertain"):
             builder.add(entry.get(presence, []), states={structure: State(named, presence)})
+        for concept, phrases in entry.get("states", {}).items():
+            builder.add(phrases, states={structure: State((concept,), "present")})
         builder.add(entry.get("absent", []), states={structure: State(tuple(entry.get("rules_out", ())), "absent")})
-    builder.add(data["neutral_states"], states={})
-    for side, phrases in data["sides"].items():
+    modifiers = data["modifiers"]
+    builder.add(modifiers["neutral_states"], states={})
+    for side, phrases in modifiers["sides"].items():
         builder.add(phrases, side=side)
-    for region, phrases in data["regions"].items():
+    for region, phrases in modifiers["regions"].items():
         builder.add(phrases, region=region)
-    for place in data["places"]:
+    for place in modifiers["places"]:
         builder.add(place["phrases"], side=place["side"], region=place["region"])
-    for severity, phrases in data["severities"].items():
+    for severity, phrases in modifiers["severities"].items():
         builder.add(phrases, severity=severity, fresh=True)
-    for cue, phrases in data["cues"].items():
+    for change, phrases in modifiers["changes"].items():
+        builder.add(phrases, change=change, fresh=True)
+    for position, phrases in modifiers["positions"].items():
+        builder.add(phrases, position=position)
+    for cue, phrases in data["cues"]["cues"].items():
         builder.add(phrases, cue=cue)
-    builder.add(data["fresh"], fresh=True)
-    builder.add(data["glue"], glue=True)
-    builder.add(data["ignore"], cue="ignore")
-    findings = data["findings"]
+    builder.add(modifiers["fresh"], fresh=True)
+    builder.add(modifiers["glue"], glue=True)
+    builder.add(data["cues"]["ignore"], cue="ignore")
+    builder.place()
+    sections = data["sections"]["sections"]
     return Vocabulary(
         tree=builder.tree(),
-        names=tuple(findings),
-        unsided=frozenset(name for name, f in findings.items() if not f.get("sided", True)),
-        ungraded=frozenset(name for name, f in findings.items() if not f.get("graded", True)),
-        diffuse=frozenset(name for name, f in findings.items() if f.get("diffuse", False)),
-        abbreviations=frozenset(data["abbreviations"]),
-        skipped_headings=frozenset(data["sections"]["skipped"]),
-        kept_headings=frozenset(data["sections"]["kept"]),
+        concepts={
+            name: Concept(finding.get("as", name), **{k: finding[k] for k in Concept._fields[1:] if k in finding})
+            for name, finding in data["findings"].items()
+        },
+        changes=tuple(modifiers["changes"]),
+        abbreviations=frozenset(data["sections"]["abbreviations"]),
+        headings={name: tuple(words) for kind in sections.values() for name, words in kind.items()},
+        read=frozenset(sections["read"]),
+        speller=Speller(
+            (word for words, m in builder.meanings.items() if m.findings or m.structure for word in words),
+            (word for words in builder.meanings for word in words),
+        ),
     )

@@ -1,0 +1,133 @@
+"""Reports to rows of labels, by the label sets of schemas.yaml."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from radrl.clinical.extract import Statement, statements
+from radrl.clinical.vocabulary import load
+from radrl.errors import UserError, nearest
+from radrl.files import write_text
+
+PRESENT, ABSENT, UNCERTAIN = 1, 0, -1
+
+
+@lru_cache(maxsize=1)
+def schemas() -> dict[str, dict[str, Any]]:
+    """Returns the label sets by name; ``all`` has a column for every concept of the vocabulary."""
+    text = resources.files(__package__).joinpath("schemas.yaml").read_text(encoding="utf-8")
+    every = {"probable": UNCERTAIN, "implied": list(load().concepts), "labels": {c: [c] for c in load().concepts}}
+    return {**yaml.safe_load(text), "all": every}
+
+
+def labels(text: str, schema: str) -> dict[str, int | None]:
+    """Returns what a report says of each column of a label set: 1 present, 0 absent, -1 uncertain, None not mentioned.
+
+    Raises:
+        UserError: there is no label set of that name.
+    """
+    if schema not in schemas():
+        raise UserError(f"unknown label schema '{schema}'{nearest(schema, schemas())}; known: {', '.join(schemas())}")
+    rules = schemas()[schema]
+    said = _concepts(statements(text), set(rules["implied"]), rules["probable"])
+    row: dict[str, int | None] = {}
+    for column, concepts in rules["labels"].items():
+        values = {said[concept] for concept in concepts if concept in said}
+        row[column] = next((value for value in (PRESENT, UNCERTAIN, ABSENT) if value in values), None)
+    if "normal" in rules:
+        found = any(value != ABSENT and concept not in rules["beside"] for concept, value in said.items())
+        row[rules["normal"]] = PRESENT if said and not found else None
+    return row
+
+
+def _concepts(said: Iterable[Statement], implied: set[str], probable: int) -> dict[str, int]:
+    """Returns what the report says of each concept in the end.
+
+    What is there in one place is there, whatever is absent in another; but "has resolved" or "not seen" said later of
+    the same side, or of none, withdraws what was doubted before, and a state ("lungs are clear") withdraws nothing.
+    """
+    value = {"present": PRESENT, "probable": probable, "uncertain": UNCERTAIN, "absent": ABSENT}
+    found: dict[str, int] = {}
+    for statement in said:
+        new, old = value[statement.presence], found.get(statement.concept)
+        if statement.implied and (old is not None or statement.concept not in implied):
+            continue
+        if old is None or old == ABSENT or new == PRESENT or (old == UNCERTAIN and new == ABSENT and not statement.side):
+            found[statement.concept] = new
+    return found
+
+
+def read_reports(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """Yields (id, text) of each line of a JSONL file of ``{"id", "text"}``; other keys are left aside.
+
+    Raises:
+        UserError: the file is missing or empty, or a line is not such an object or repeats an id (file and line named).
+    """
+    path = Path(path)
+    seen: dict[str, int] = {}
+    try:
+        with path.open("rb") as lines:
+            for number, raw in enumerate(lines, 1):
+                if not raw.strip():
+                    continue
+                report = _line(f"{path}:{number}", raw, number == 1)
+                if report[0] in seen:
+                    raise UserError(
+                        f"{path}:{number}: id {report[0]!r} stands already in line {seen[report[0]]}; "
+                        "give each report its own id"
+                    )
+                seen[report[0]] = number
+                yield report
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the reports: {error.strerror}") from None
+    if not seen:
+        raise UserError(f'{path}: no reports; write one JSON object a line, {{"id": "a1", "text": "..."}}')
+
+
+def _line(where: str, raw: bytes, first: bool) -> tuple[str, str]:
+    wanted = 'write {"id": "a1", "text": "..."}'
+    try:
+        record = json.loads(raw.decode("utf-8-sig" if first else "utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{where}: not JSON; {wanted}") from None
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: not an object; {wanted}")
+    identity = record.get("id")
+    if isinstance(identity, int) and not isinstance(identity, bool):
+        identity = str(identity)
+    for key, value in (("id", identity), ("text", record.get("text"))):
+        if not isinstance(value, str):
+            raise UserError(f"{where}: key '{key}' is {'missing' if key not in record else 'not text'}; {wanted}")
+    return identity, record["text"]
+
+
+def write_labels(reports: str | os.PathLike[str], schema: str, out: str | os.PathLike[str]) -> int:
+    """Labels a JSONL file of reports, writes a CSV (``id``, then the columns of the label set), returns how many.
+
+    Cells are 1 present, 0 absent, -1 uncertain, empty not mentioned. The file is whole or not there.
+
+    Raises:
+        UserError: the reports cannot be read, the label set is unknown, or the file cannot be written.
+    """
+    labels("", schema)  # an unknown name, before the reports are read
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["id", *schemas()[schema]["labels"]])
+    count = 0
+    for identity, text in read_reports(reports):
+        writer.writerow([identity, *("" if value is None else value for value in labels(text, schema).values())])
+        count += 1
+    write_text(out, table.getvalue())
+    return count
