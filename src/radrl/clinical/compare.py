@@ -1,18 +1,52 @@
-"""Two reports compared finding by finding.
+"""Two reports compared finding by finding, and the clinical errors of one against the other, counted.
 
 What counts is what a report says is there: findings that are present or uncertain (an uncertain finding counts as
-mentioned, like CheXpert's U-Ones, arXiv 1901.07031). Findings said to be absent are neither credited nor blamed.
+mentioned, like CheXpert's U-Ones, arXiv 1901.07031). Findings said to be absent are neither credited nor blamed, save
+that a report which agrees with the reference in nothing is not a report of a normal film.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Literal, NamedTuple, get_args
+
+import yaml
 
 from radrl.clinical import extract
+from radrl.errors import UserError, nearest
 from radrl.example import Finding
 
 HALF = 0.5  # one side against both
+NORMAL = "acute disease"  # said to be absent, it speaks of the whole film
+SEVERITIES = ("mild", "moderate", "severe")
+
+ErrorKind = Literal[
+    "false_finding",
+    "missed_finding",
+    "wrong_side",
+    "wrong_region",
+    "wrong_position",
+    "wrong_severity",
+    "wrong_change",
+]
+KINDS: tuple[ErrorKind, ...] = get_args(ErrorKind)
+
+
+class ClinicalError(NamedTuple):
+    """One mistake of the answer: its kind, what each report says (with spans), and how much of a mistake it is.
+
+    ``false_finding``: only the answer has it; ``missed_finding``: only the reference has it; the others: both name it
+    and differ. 
+    ``share`` is 1, or one half for one side against both and for severities one grade apart.
+    """
+
+    kind: ErrorKind
+    reference: Finding | None
+    answer: Finding | None
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -20,8 +54,14 @@ class Comparison:
     """Reference against answer.
 
     ``matched`` holds pairs (reference finding, answer finding), ``missed`` what only the reference says, ``false``
-    what only the answer says. ``precision``, ``recall``, ``f1`` and ``name_f1`` (sides left aside) are in 0-1, and 1
-    where neither report says that anything is there.
+    what only the answer says; a finding on the wrong side is both missed and false. ``precision``, ``recall``, ``f1``
+    and ``name_f1`` (sides left aside) are in 0-1. Where neither report says that anything is there they are 1, if the
+    answer agrees with the reference in something that is not there or that the film is normal, else 0: a text off the
+    subject is no report of a normal film.
+
+    ``errors`` counts each mistake once: a finding on the wrong side is one ``wrong_side`` error and neither missed nor false.
+    ``named`` is in how many findings the reports agree by name, ``agreed_absent`` the share (0-1) of what the reference
+    rules out that the answer rules out too.
     """
 
     matched: tuple[tuple[Finding, Finding], ...]
@@ -31,32 +71,75 @@ class Comparison:
     recall: float
     f1: float
     name_f1: float
+    errors: tuple[ClinicalError, ...] = ()
+    named: int = 0
+    agreed_absent: float = 0.0
+
+    def count(self, kind: ErrorKind) -> int:
+        """Returns how many errors of a kind there are."""
+        return sum(error.kind == kind for error in self.errors)
 
 
-def compare(reference: str | Iterable[Finding], answer: Iterable[Finding]) -> Comparison:
-    """Compares an answer's findings with those of a reference (its text, or the findings read from it).
+def compare(reference: str | Iterable[Finding], answer: str | Iterable[Finding]) -> Comparison:
+    """Compares an answer with a reference; each is a report's text, or the findings read from it.
 
     Both are merged first. Two findings match when their names are equal and their sides agree: equal sides, or a
     side that one of them leaves open, count 1; left or right against bilateral counts one half, in precision and
     in recall. F1 = 2·matched / (|answer| + |reference|).
     """
-    if isinstance(reference, str):
-        reference = extract.findings(reference)
-    wanted, given = _mentioned(merge(reference)), _mentioned(merge(answer))
+    said, told = (extract.findings(x) if isinstance(x, str) else tuple(x) for x in (reference, answer))
+    said, told = merge(said), merge(told)
+    wanted, given = _mentioned(said), _mentioned(told)
     pairs = _pairs(wanted, given)
     weight = sum(w for _, _, w in pairs)
     names = len({f.name for f in wanted} & {f.name for f in given})
     name_total = len({f.name for f in wanted}) + len({f.name for f in given})
     hit = {id(r) for r, _, _ in pairs}, {id(a) for _, a, _ in pairs}
+    agreed_absent = _agreed_absent(said, told)
+    empty = float(agreed_absent > 0 or not said)  # neither says that anything is there
     return Comparison(
         matched=tuple((r, a) for r, a, _ in pairs),
         missed=tuple(f for f in wanted if id(f) not in hit[0]),
         false=tuple(f for f in given if id(f) not in hit[1]),
-        precision=weight / len(given) if given else float(not wanted),
-        recall=weight / len(wanted) if wanted else float(not given),
-        f1=2 * weight / (len(given) + len(wanted)) if given or wanted else 1.0,
-        name_f1=2 * names / name_total if name_total else 1.0,
+        precision=weight / len(given) if given else 0.0 if wanted else empty,
+        recall=weight / len(wanted) if wanted else 0.0 if given else empty,
+        f1=2 * weight / (len(given) + len(wanted)) if given or wanted else empty,
+        name_f1=2 * names / name_total if name_total else empty,
+        errors=tuple(_errors(wanted, given)),
+        named=names,
+        agreed_absent=agreed_absent,
     )
+
+
+@lru_cache(maxsize=1)
+def default_weights() -> dict[str, float]:
+    """Returns the weights of errors.yaml by kind of error."""
+    return yaml.safe_load(resources.files(__package__).joinpath("errors.yaml").read_text(encoding="utf-8"))
+
+
+def weighted_error(comparison: Comparison, weights: Mapping[str, float] | None = None) -> float:
+    """Returns the weighted sum of the clinical errors as a share of all that was said, in 0-1; 0 is without error.
+
+    E / (E + named + agreed_absent), where E = Σ weight·share over the errors. A finding named by both counts 1 as
+    agreement, and so does, in all, what both rule out. ``weights`` by kind of error replace those of errors.yaml; a
+    kind left out has the weight given there. 1 where nothing is agreed on, so also for a text that says nothing of
+    the film.
+
+    Raises:
+        UserError: a weight is of no known kind, negative or not finite.
+    """
+    table = {**default_weights(), **(weights or {})}
+    for kind, value in table.items():
+        if kind not in KINDS:
+            raise UserError(f"weights: unknown kind of error '{kind}'{nearest(kind, KINDS)}; known: {', '.join(KINDS)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise UserError(f"weights: '{kind}' is {value!r}; give a number from 0 up")
+    error = sum(table[e.kind] * e.share for e in comparison.errors)
+    agreed = comparison.named + comparison.agreed_absent
+    if not agreed:
+        return 1.0
+    # a weight near the largest float makes E infinite; the share is then 1
+    return error / (error + agreed) if error < float("inf") else 1.0
 
 
 def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -64,8 +147,8 @@ def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     The later statement wins, except over another side: "left effusion. No right effusion." stays a left effusion.
     So an earlier present finding is withdrawn by a later absent one only if the absent one has the same side or
-    none. Findings that are there are joined: left and right become bilateral, a missing side, region or severity is
-    filled from the other, the later severity wins, and present outweighs uncertain.
+    none. Findings that are there are joined: left and right become bilateral, a missing side, region, severity, change
+    or position is filled from the other, the later severity and change win, and present outweighs uncertain.
     """
     merged: dict[str, Finding] = {}
     for new in findings:
@@ -87,6 +170,8 @@ def _join(old: Finding, new: Finding) -> Finding:
             "side": "bilateral" if len(sides) > 1 else next(iter(sides), None),
             "region": old.region or new.region,
             "severity": new.severity or old.severity,
+            "change": new.change or old.change,
+            "position": old.position or new.position,
             "span": old.span or new.span,
         }
     )
@@ -94,6 +179,19 @@ def _join(old: Finding, new: Finding) -> Finding:
 
 def _mentioned(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.presence != "absent"]
+
+
+def _agreed_absent(said: Sequence[Finding], told: Sequence[Finding]) -> float:
+    """Returns the share of what the reference rules out that the answer does too; a normal film rules out all."""
+    wanted = {f.name for f in said if f.presence == "absent"}
+    given = {f.name for f in told if f.presence == "absent"}
+    if not wanted or not given:
+        return 0.0
+    if NORMAL in given:
+        return 1.0
+    if wanted == {NORMAL}:
+        return 1.0
+    return len(wanted & given) / len(wanted - {NORMAL})
 
 
 def _pairs(wanted: Sequence[Finding], given: Sequence[Finding]) -> list[tuple[Finding, Finding, float]]:
@@ -111,3 +209,32 @@ def _side_weight(a: str | None, b: str | None) -> float:
     if a is None or b is None or a == b:
         return 1.0
     return HALF if "bilateral" in (a, b) else 0.0
+
+
+def _errors(wanted: Sequence[Finding], given: Sequence[Finding]) -> list[ClinicalError]:
+    answers = {finding.name: finding for finding in given}
+    errors = []
+    for finding in wanted:
+        other = answers.pop(finding.name, None)
+        if other is None:
+            errors.append(ClinicalError("missed_finding", finding, None))
+        else:
+            errors += _differences(finding, other)
+    return errors + [ClinicalError("false_finding", None, finding) for finding in answers.values()]
+
+
+def _differences(a: Finding, b: Finding) -> list[ClinicalError]:
+    """Returns in what two statements of one finding differ. Left open is not wrong; a change left open is no change."""
+    found = []
+    if (weight := _side_weight(a.side, b.side)) < 1:
+        found.append(ClinicalError("wrong_side", a, b, 1 - weight))
+    elif a.region and b.region and a.region != b.region:
+        found.append(ClinicalError("wrong_region", a, b))
+    if a.position and b.position and a.position != b.position:
+        found.append(ClinicalError("wrong_position", a, b))
+    if a.severity and b.severity and a.severity != b.severity:
+        apart = abs(SEVERITIES.index(a.severity) - SEVERITIES.index(b.severity))
+        found.append(ClinicalError("wrong_severity", a, b, apart * HALF))
+    if (a.change or "stable") != (b.change or "stable"):
+        found.append(ClinicalError("wrong_change", a, b))
+    return found

@@ -16,6 +16,7 @@ from radrl.example import Finding
 
 SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link", "uncertainty"})
 INHERITED = frozenset({"link", "uncertainty", "or", "versus", "doubt"})
+ENDS = frozenset({"exception", "new", "with", "negation"})
 NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link", "uncertainty"})
 
 
@@ -23,12 +24,14 @@ class Statement(NamedTuple):
     """What one phrase of a report says: a concept of the vocabulary, and how the text has it.
 
     ``presence`` is present, probable ("likely", "versus", "borderline"), uncertain ("may be", "cannot be excluded") or
-    absent. ``implied``: ruled out by a state ("lungs are clear") and not named. ``span`` is the character range.
+    absent. ``implied``: ruled out by a state ("lungs are clear") and not named. ``limited``: denied in part only ("no
+    large effusion", "no other nodules"). ``span`` is the character range.
     """
 
     concept: str
     presence: str
     implied: bool
+    limited: bool
     side: str | None
     region: str | None
     severity: str | None
@@ -50,11 +53,13 @@ def findings(text: str) -> tuple[Finding, ...]:
 
     ``span`` is the character range in ``text`` of the phrase that says it. A finding named twice is returned twice;
     compare.merge makes one of them. Sections such as INDICATION are not read. What "lungs are clear" or "normal
-    heart" rules out is returned as absent, unless the report names the finding itself anywhere.
+    heart" rules out is returned as absent, unless the report names the finding itself anywhere; "no large effusion"
+    likewise, unless there is one.
     """
     concepts = load().concepts
     said = statements(text)
     named = {concepts[s.concept].name for s in said if not s.implied}
+    there = {concepts[s.concept].name for s in said if s.presence != "absent"}
     return tuple(
         Finding(
             name=concepts[s.concept].name,
@@ -68,6 +73,7 @@ def findings(text: str) -> tuple[Finding, ...]:
         )
         for s in said
         if not (s.implied and concepts[s.concept].name in named)
+        and not (s.limited and concepts[s.concept].name in there)
     )
 
 
@@ -81,18 +87,20 @@ def statements(text: str) -> list[Statement]:
             sentence = units(tokens, vocabulary.tree)
             mentions = Reader(sentence).read()
             if mentions:
+                limits = any(unit.meaning.limits for unit in sentence)
                 for mention, place in zip(mentions, _places(sentence, mentions, vocabulary), strict=True):
-                    said.append(_statement(mention, place, vocabulary))
+                    said.append(_statement(mention, place, limits, vocabulary))
     return said
 
 
-def _statement(mention: Mention, place: _Place, vocabulary: Vocabulary) -> Statement:
+def _statement(mention: Mention, place: _Place, limits: bool, vocabulary: Vocabulary) -> Statement:
     concept = vocabulary.concepts[mention.concept]
     resolved = place.change == "resolved"
     return Statement(
         mention.concept,
         mention.presence,
         mention.implied,
+        mention.presence == "absent" and (limits or place.severity in ("moderate", "severe")),
         place.side if concept.sided else None,
         place.region if concept.sided else None,
         place.severity if concept.graded else None,
@@ -113,8 +121,14 @@ def _places(sentence: Sequence[Unit], mentions: Sequence[Mention], vocabulary: V
         before, after = shares[number][1], shares[number + 1][0]
         own = [*before, sentence[position], *after]
         place = _Place(_side(own), _region(own), _severity(own), _change(own, vocabulary), _position(own))
-        if number and place.side is None and place.region is None:
-            source = positions[number - 1]
+        if not number:
+            places[position] = place
+            continue
+        source = positions[number - 1]
+        cues = {unit.meaning.cue for unit in gaps[number]}
+        if place.change is None and "link" in cues and not cues & ENDS:
+            place = place._replace(change=places[source].change)  # "new opacity consistent with pneumonia"
+        if place.side is None and place.region is None:
             concepts = [vocabulary.concepts[c] for c in sentence[source].meaning.findings]
             sided = not concepts or any(c.sided for c in concepts)
             diffuse = [vocabulary.concepts[c].diffuse for c in sentence[position].meaning.findings]
@@ -183,7 +197,7 @@ def _inherits(gap: Sequence[Unit], leading: Sequence[Unit], same_presence: bool)
     "effusion on the left and atelectasis" only the first.
     """
     cues = {unit.meaning.cue for unit in gap}
-    if cues & {"exception", "new", "with", "negation"}:
+    if cues & ENDS:
         return False
     if cues & INHERITED:
         return True

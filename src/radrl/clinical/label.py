@@ -53,17 +53,25 @@ def labels(text: str, schema: str) -> dict[str, int | None]:
 def _concepts(said: Iterable[Statement], implied: set[str], probable: int) -> dict[str, int]:
     """Returns what the report says of each concept in the end.
 
-    What is there in one place is there, whatever is absent in another; but "has resolved" or "not seen" said later of
-    the same side, or of none, withdraws what was doubted before, and a state ("lungs are clear") withdraws nothing.
+    The later statement wins, but what is there in one place is there, whatever is absent in another; a partial denial
+    ("no large effusion") and a state ("lungs are clear") withdraw nothing.
     """
     value = {"present": PRESENT, "probable": probable, "uncertain": UNCERTAIN, "absent": ABSENT}
     found: dict[str, int] = {}
+    sides: dict[str, str | None] = {}
     for statement in said:
         new, old = value[statement.presence], found.get(statement.concept)
         if statement.implied and (old is not None or statement.concept not in implied):
             continue
-        if old is None or old == ABSENT or new == PRESENT or (old == UNCERTAIN and new == ABSENT and not statement.side):
+        if old is None or old == ABSENT:
             found[statement.concept] = new
+        elif new == ABSENT:
+            if not statement.limited and statement.side in (None, sides.get(statement.concept)):
+                found[statement.concept] = new
+        elif new == PRESENT:
+            found[statement.concept] = new
+        if new != ABSENT:
+            sides[statement.concept] = statement.side
     return found
 
 

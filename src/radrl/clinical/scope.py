@@ -220,6 +220,9 @@ class Reader:
                 self._doubt(self.mentions[-1], "probable")
         elif cue == "hypothetical":
             self.hypothetical = True
+        elif cue == "negation_after" and unit.word in ("resolved", "cleared") and self._last() is None:
+            self._end_scope()  # "resolved edema"
+            self.denied = True
         elif cue == "negation_after":
             self._after(k, unit, "absent")
         elif cue == "uncertainty_after":

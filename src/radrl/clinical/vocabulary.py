@@ -51,6 +51,7 @@ class Meaning:
     structure: str = ""
     states: dict[str, State] | None = None
     fresh: bool = False
+    limits: bool = False
     glue: bool = False
 
 
@@ -170,6 +171,7 @@ def build(data: dict[str, Any]) -> Vocabulary:
         builder.add(phrases, cue=cue)
     builder.add(modifiers["fresh"], fresh=True)
     builder.add(modifiers["glue"], glue=True)
+    builder.add(modifiers["limiting"], limits=True)
     builder.add(data["cues"]["ignore"], cue="ignore")
     builder.place()
     sections = data["sections"]["sections"]

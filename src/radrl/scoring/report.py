@@ -1,52 +1,124 @@
-"""Scorers of report text."""
+"""Scorers of report text by what it says: findings, and clinical errors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from radrl.clinical import extract
-from radrl.clinical.compare import Comparison, compare
+from radrl.clinical.compare import KINDS, Comparison, compare, weighted_error
 from radrl.example import Answer, Example, Finding, Mark, Score
 from radrl.scoring.registry import scorer
 
+@lru_cache(maxsize=16384)
+def _read(text: str) -> tuple[Finding, ...]:
+    """A reference is scored once a rollout and once an epoch, an answer once by each scorer here."""
+    return extract.findings(text)
+
 
 @lru_cache(maxsize=4096)
-def _reference_findings(text: str) -> tuple[Finding, ...]:
-    """A reference is scored once a rollout and once an epoch; an answer is seldom seen twice."""
-    return extract.findings(text)
+def _compare(reference: str, answer: str) -> Comparison:
+    return compare(_read(reference), _read(answer))
 
 
 @scorer("finding_f1", tasks=("report",))
 def finding_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """F1 of the findings that the answer says are there against those of the reference text, in 0-1.
 
-    Both texts are read by clinical.extract and compared by clinical.compare, which has the rules. Parts:
-    ``precision``, ``recall``, and ``name_f1``, which leaves sides aside. Marks colour both texts.
+    Both texts are read by clinical.extract and compared by clinical.compare, which has the rules: names and sides
+    count, severity and change do not. For a normal film it is 1 where the answer says so, 0 for a text that says nothing
+    of the film. Parts: ``precision``, ``recall``, and ``name_f1``, which leaves sides aside. Marks colour both texts.
     """
+    return _scores(examples, answers, lambda found: found.f1, _parts)
+
+
+@scorer("faithfulness", tasks=("report",))
+def faithfulness(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """The share of the answer's findings that the reference has too, names and sides, in 0-1 (CRPO, arXiv 2512.00601).
+
+    1 where the answer names none and is a report all the same: it rules out something that the reference rules out, or
+    leaves out what the reference has. So it must not be rewarded alone: a report of a normal film is always faithful.
+    """
+
+    def value(found: Comparison) -> float:
+        if found.matched or found.false:
+            return found.precision
+        return float(found.agreed_absent > 0)
+
+    return _scores(examples, answers, value)
+
+
+@scorer("comprehensiveness", tasks=("report",))
+def comprehensiveness(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """The share of the reference's findings that the answer has too, names and sides, in 0-1 (CRPO, arXiv 2512.00601).
+
+    1 where the reference has none and the answer speaks of the film. It must not be rewarded alone: an answer that
+    names every finding is comprehensive.
+    """
+
+    def value(found: Comparison) -> float:
+        if found.matched or found.missed:
+            return found.recall
+        return float(found.agreed_absent > 0 or bool(found.false))
+
+    return _scores(examples, answers, value)
+
+
+def clinical_error(
+    examples: Sequence[Example], answers: Sequence[Answer], weights: Mapping[str, float] | None = None
+) -> list[Score | None]:
+    """Weighted clinical errors of the answer, in 0-1; 0 is without error, 1 agrees in nothing.
+
+    The value is clinical.compare.weighted_error; ``weights`` by kind of error replace those of clinical/errors.yaml.
+    Parts are the counts of each kind of error.
+    """
+    counts = lambda found: {kind: float(found.count(kind)) for kind in KINDS}  # noqa: E731
+    return _scores(examples, answers, lambda found: weighted_error(found, weights), counts)
+
+
+@scorer("clinical_error", tasks=("report",), higher_is_better=False)
+def _clinical_error(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    return clinical_error(examples, answers)
+
+
+def _scores(
+    examples: Sequence[Example],
+    answers: Sequence[Answer],
+    value: Callable[[Comparison], float],
+    parts: Callable[[Comparison], Mapping[str, float]] = lambda _: {},
+) -> list[Score | None]:
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
-        reference, given = _reference_findings(example.reference), extract.findings(answer.text)
-        found = compare(reference, given)
-        parts = {"precision": found.precision, "recall": found.recall, "name_f1": found.name_f1}
-        scores.append(Score(found.f1, parts, _marks(reference, given, found)))
+        found = _compare(example.reference, answer.text)
+        marks = _marks(_read(example.reference), _read(answer.text), found)
+        scores.append(Score(value(found), parts(found), marks))
     return scores
+
+
+def _parts(found: Comparison) -> dict[str, float]:
+    return {"precision": found.precision, "recall": found.recall, "name_f1": found.name_f1}
 
 
 def _marks(reference: Sequence[Finding], given: Sequence[Finding], found: Comparison) -> tuple[Mark, ...]:
     """Returns a mark for every finding either text speaks of, also for those merged into one."""
     matched = {finding.name for finding, _ in found.matched}
+    wrong: dict[str, list[str]] = {}
+    for error in found.errors:
+        if error.reference is not None and error.answer is not None:
+            wrong.setdefault(error.reference.name, []).append(error.kind.replace("_", " "))
     marks = []
     for side, findings, alone in (("reference", reference, "missed"), ("answer", given, "false")):
         for finding in findings:
             if finding.span is None:
                 continue
             kind = "absent" if finding.presence == "absent" else "match" if finding.name in matched else alone
-            marks.append(Mark(side, *finding.span, kind, _note(finding)))
+            note = _note(finding, wrong.get(finding.name, ()) if kind == "match" else ())
+            marks.append(Mark(side, *finding.span, kind, note))
     return tuple(marks)
 
 
-def _note(finding: Finding) -> str:
-    """Returns a finding in words: ``pleural effusion, left, mild``."""
+def _note(finding: Finding, wrong: Sequence[str]) -> str:
+    """Returns a finding in words: ``pleural effusion, left, mild, worse; wrong severity``."""
     presence = "uncertain" if finding.presence == "uncertain" else None
-    return ", ".join(x for x in (finding.name, finding.side, finding.region, finding.severity, presence) if x)
+    said = (finding.name, finding.side, finding.region, finding.severity, finding.change, finding.position, presence)
+    return "; ".join([", ".join(x for x in said if x), *wrong])
