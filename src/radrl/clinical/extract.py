@@ -120,7 +120,7 @@ def _places(sentence: Sequence[Unit], mentions: Sequence[Mention], vocabulary: V
     for number, position in enumerate(positions):
         before, after = shares[number][1], shares[number + 1][0]
         own = [*before, sentence[position], *after]
-        place = _Place(_side(own), _region(own), _severity(own), _change(own, vocabulary), _position(own))
+        place = _Place(_side(own), _region(own), _severity(own), _change(own, vocabulary), _position(own + gaps[number + 1]))
         if not number:
             places[position] = place
             continue

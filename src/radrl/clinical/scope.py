@@ -15,6 +15,8 @@ from radrl.clinical.vocabulary import END, Meaning, Tree
 UNKNOWN = Meaning()
 COMMA = Meaning(cue="comma")
 DOUBT = {"present": 0, "probable": 1, "uncertain": 2}  # "atelectasis versus scarring" is probable, "may be" uncertain
+JOINED = frozenset({"and", "or", "comma"})
+NEAR = 3  # units between two states of one structure
 LOOK_AHEAD = 4  # units between a state and the structure it is said of: "enlargement of the cardiac silhouette"
 
 
@@ -74,6 +76,7 @@ class Reader:
         self.gap: set[str] = set()
         self.pending: list[int] = []  # structures waiting for their state
         self.stated = False
+        self.settled = -1  # the unit of the last state of the pending structures
         self.bound: set[int] = set()  # structures already read together with a state before them
         self.later_or, self.predicate = self._look_back()
 
@@ -143,7 +146,7 @@ class Reader:
         if self.named and self.predicate[k] and "or" not in self.gap:
             self._end_scope()  # "no effusion, the heart is enlarged"
         if self.stated:
-            self.pending, self.stated = [], False
+            self.pending, self.stated, self.settled = [], False, -1
         limited = before and (before[-1].meaning.side in ("left", "right") or before[-1].meaning.region)
         if not (limited and self.units[k].meaning.structure == "lungs"):
             self.pending.append(k)
@@ -157,6 +160,8 @@ class Reader:
             self.bound.add(ahead)
             structures, start, end = [ahead], unit.start, self.units[ahead].end
         elif self.pending:
+            if self.stated and self.settled >= 0 and not (k - self.settled <= NEAR and self.gap <= JOINED):
+                return  # only "tortuous and calcified" is said of one structure
             structures, start, end = self.pending, self.units[self.pending[0]].start, unit.end
             if not states and not unit.meaning.severity:
                 self.stated = True
@@ -178,7 +183,8 @@ class Reader:
         self.gap = set()
         self.named = True
         if structures is self.pending:
-            self.pending, self.stated = (self.pending, True) if not states else ([], False)
+            self.stated = True
+            self.settled = k
 
     def _structure_ahead(self, k: int) -> int | None:
         """Returns the structure that the state at k directly precedes, -1 where a finding comes first, or None."""
@@ -201,7 +207,7 @@ class Reader:
                 self._end_scope()
             if cue != "with":
                 self.hypothetical = False
-                self.pending, self.stated = [], False
+                self.pending, self.stated, self.settled = [], False, -1
         elif cue == "negation" and unit.word in ("resolved", "removed", "absent") and self._last() is not None:
             self._after(k, unit, "absent")
         elif cue == "negation":

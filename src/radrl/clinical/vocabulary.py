@@ -187,6 +187,6 @@ def build(data: dict[str, Any]) -> Vocabulary:
         read=frozenset(sections["read"]),
         speller=Speller(
             (word for words, m in builder.meanings.items() if m.findings or m.structure for word in words),
-            (word for words in builder.meanings for word in words),
+            (word for words in [*builder.meanings, data["cues"]["not_misspelt"]] for word in words),
         ),
     )
