@@ -17,6 +17,7 @@ COMMA = Meaning(cue="comma")
 DOUBT = {"present": 0, "probable": 1, "uncertain": 2}  # "atelectasis versus scarring" is probable, "may be" uncertain
 JOINED = frozenset({"and", "or", "comma"})
 NEAR = 3  # units between two states of one structure
+LONGEST_LIST = 12  # findings that one "are not seen" may speak of
 LOOK_AHEAD = 4  # units between a state and the structure it is said of: "enlargement of the cardiac silhouette"
 
 
@@ -258,7 +259,7 @@ class Reader:
             return
         plural = unit.word in ("are", "were", "have")  # "A and B are not seen", but "A, and B is not seen"
         joined = False
-        for mention in reversed(self.mentions):
+        for mention in reversed(self.mentions[-LONGEST_LIST:]):
             if mention.implied:
                 return
             if presence == "absent":

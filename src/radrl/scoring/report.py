@@ -1,4 +1,7 @@
-"""Scorers of report text by what it says: findings, and clinical errors."""
+"""Scorers of report text by what it says: findings, and clinical errors.
+
+A reference that says nothing of a chest film (no finding present, absent or in doubt, and no "normal") gives None.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +92,9 @@ def _scores(
 ) -> list[Score | None]:
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
+        if not _read(example.reference):
+            scores.append(None)  # nothing to compare with
+            continue
         found = _compare(example.reference, answer.text)
         marks = _marks(_read(example.reference), _read(answer.text), found)
         scores.append(Score(value(found), parts(found), marks))
