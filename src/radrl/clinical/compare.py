@@ -39,7 +39,7 @@ class ClinicalError(NamedTuple):
     """One mistake of the answer: its kind, what each report says (with spans), and how much of a mistake it is.
 
     ``false_finding``: only the answer has it; ``missed_finding``: only the reference has it; the others: both name it
-    and differ. 
+    and differ.
     ``share`` is 1, or one half for one side against both and for severities one grade apart.
     """
 

@@ -14,21 +14,23 @@ from radrl.clinical.sections import lower, ranges, sentences
 from radrl.clinical.vocabulary import Vocabulary, load
 from radrl.example import Finding
 
-SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link", "uncertainty"})
-INHERITED = frozenset({"link", "uncertainty", "or", "versus", "doubt"})
+DOUBTS = frozenset({"uncertainty", "probable"})
+SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link"}) | DOUBTS
+INHERITED = frozenset({"link", "or", "versus", "doubt"}) | DOUBTS
+NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link"}) | DOUBTS
 ENDS = frozenset({"exception", "new", "with", "negation"})
-NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link", "uncertainty"})
 
 
 class Statement(NamedTuple):
     """What one phrase of a report says: a concept of the vocabulary, and how the text has it.
 
-    ``presence`` is present, probable ("likely", "versus", "borderline"), uncertain ("may be", "cannot be excluded") or
+    ``name`` is that of the concept's finding.     ``presence`` is present, probable ("likely", "versus", "borderline"), uncertain ("may be", "cannot be excluded") or
     absent. ``implied``: ruled out by a state ("lungs are clear") and not named. ``limited``: denied in part only ("no
     large effusion", "no other nodules"). ``span`` is the character range.
     """
 
     concept: str
+    name: str
     presence: str
     implied: bool
     limited: bool
@@ -56,13 +58,12 @@ def findings(text: str) -> tuple[Finding, ...]:
     heart" rules out is returned as absent, unless the report names the finding itself anywhere; "no large effusion"
     likewise, unless there is one.
     """
-    concepts = load().concepts
     said = statements(text)
-    named = {concepts[s.concept].name for s in said if not s.implied}
-    there = {concepts[s.concept].name for s in said if s.presence != "absent"}
+    named = {s.name for s in said if not s.implied}
+    there = {s.name for s in said if s.presence != "absent"}
     return tuple(
         Finding(
-            name=concepts[s.concept].name,
+            name=s.name,
             presence="uncertain" if s.presence == "probable" else s.presence,
             side=s.side,
             region=s.region,
@@ -72,8 +73,7 @@ def findings(text: str) -> tuple[Finding, ...]:
             span=s.span,
         )
         for s in said
-        if not (s.implied and concepts[s.concept].name in named)
-        and not (s.limited and concepts[s.concept].name in there)
+        if not (s.implied and s.name in named) and not (s.limited and s.name in there)
     )
 
 
@@ -85,8 +85,9 @@ def statements(text: str) -> list[Statement]:
     for start, end in ranges(text, vocabulary):
         for tokens in sentences(lowered, start, end, vocabulary):
             sentence = units(tokens, vocabulary.tree)
-            mentions = Reader(sentence).read()
-            if mentions:
+            if not any(unit.meaning.findings or unit.meaning.structure for unit in sentence):
+                continue
+            if mentions := Reader(sentence).read():
                 limits = any(unit.meaning.limits for unit in sentence)
                 for mention, place in zip(mentions, _places(sentence, mentions, vocabulary), strict=True):
                     said.append(_statement(mention, place, limits, vocabulary))
@@ -98,6 +99,7 @@ def _statement(mention: Mention, place: _Place, limits: bool, vocabulary: Vocabu
     resolved = place.change == "resolved"
     return Statement(
         mention.concept,
+        concept.name,
         mention.presence,
         mention.implied,
         mention.presence == "absent" and (limits or place.severity in ("moderate", "severe")),
@@ -120,19 +122,24 @@ def _places(sentence: Sequence[Unit], mentions: Sequence[Mention], vocabulary: V
     for number, position in enumerate(positions):
         before, after = shares[number][1], shares[number + 1][0]
         own = [*before, sentence[position], *after]
-        place = _Place(_side(own), _region(own), _severity(own), _change(own, vocabulary), _position(own + gaps[number + 1]))
+        place = _place(own, gaps[number + 1], vocabulary)
         if not number:
             places[position] = place
             continue
         source = positions[number - 1]
-        cues = {unit.meaning.cue for unit in gaps[number]}
-        if place.change is None and "link" in cues and not cues & ENDS:
-            place = place._replace(change=places[source].change)  # "new opacity consistent with pneumonia"
+        if place.change is None and places[source].change:  # "new opacity consistent with pneumonia"
+            cues = {unit.meaning.cue for unit in gaps[number]}
+            if "link" in cues and not cues & ENDS:
+                place = place._replace(change=places[source].change)
         if place.side is None and place.region is None:
             concepts = [vocabulary.concepts[c] for c in sentence[source].meaning.findings]
             sided = not concepts or any(c.sided for c in concepts)
             diffuse = [vocabulary.concepts[c].diffuse for c in sentence[position].meaning.findings]
-            if sided and not (diffuse and all(diffuse)) and _inherits(gaps[number], shares[number - 1][1], presence[source] == presence[position]):
+            if (
+                sided
+                and not (diffuse and all(diffuse))
+                and _inherits(gaps[number], shares[number - 1][1], presence[source] == presence[position])
+            ):
                 place = place._replace(side=places[source].side, region=places[source].region)
         places[position] = place
     return [places[mention.unit] for mention in mentions]
@@ -215,14 +222,10 @@ def _region(own: Sequence[Unit]) -> str | None:
     return regions.pop() if len(regions) == 1 else None  # of two regions, none is the one
 
 
-def _severity(own: Sequence[Unit]) -> str | None:
-    return next((unit.meaning.severity for unit in own if unit.meaning.severity), None)
-
-
-def _change(own: Sequence[Unit], vocabulary: Vocabulary) -> str | None:
-    changes = {unit.meaning.change for unit in own} - {None}
-    return min(changes, key=vocabulary.changes.index) if changes else None
-
-
-def _position(own: Sequence[Unit]) -> str | None:
-    return next((unit.meaning.position for unit in own if unit.meaning.position), None)
+def _place(own: Sequence[Unit], gap: Sequence[Unit], vocabulary: Vocabulary) -> _Place:
+    """Returns what the words of a finding say of it; ``gap`` is all up to the next one ("catheter with tip in ...")."""
+    severity = next((unit.meaning.severity for unit in own if unit.meaning.severity), None)
+    changes = {unit.meaning.change for unit in own if unit.meaning.change}
+    change = min(changes, key=vocabulary.changes.index) if changes else None
+    position = next((unit.meaning.position for unit in (*own, *gap) if unit.meaning.position), None)
+    return _Place(_side(own), _region(own), severity, change, position)

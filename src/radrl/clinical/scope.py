@@ -52,14 +52,18 @@ def units(tokens: Sequence[Token], tree: Tree) -> list[Unit]:
     found: list[Unit] = []
     i, n = 0, len(tokens)
     while i < n:
-        node, j, meaning, end = tree, i, UNKNOWN, i + 1
-        while j < n and (node := node.get(tokens[j].word)) is not None:
-            j += 1
+        word, start, stop = tokens[i]
+        node, j, meaning, end = tree.get(word), i + 1, UNKNOWN, i + 1
+        while node is not None:
             if END in node:
                 meaning, end = node[END], j
-        if tokens[i].word == ",":
+            if j == n:
+                break
+            node = node.get(tokens[j][0])
+            j += 1
+        if word == ",":
             meaning = COMMA
-        found.append(Unit(meaning, tokens[i].start, tokens[end - 1].end, tokens[i].word))
+        found.append(Unit(meaning, start, stop if end == i + 1 else tokens[end - 1][2], word))
         i = end
     return found
 

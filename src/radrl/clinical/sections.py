@@ -22,12 +22,8 @@ SENTENCE_ENDS = frozenset(".;!?")
 UNLABELLED = "findings"  # text without a heading is read as findings
 
 
-class Token(NamedTuple):
-    """A lower-case word or a comma, and its character range in the original text."""
-
-    word: str
-    start: int
-    end: int
+Token = tuple[str, int, int]
+"""A lower-case word or a comma, and its character range in the original text."""
 
 
 class Section(NamedTuple):
@@ -111,22 +107,22 @@ def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
 def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Iterator[list[Token]]:
     """Yields the sentences of a range as tokens; full stops of decimals and abbreviations do not end one."""
     sentence: list[Token] = []
-    correct = vocabulary.speller.correct
+    correct, known = vocabulary.speller.correct, vocabulary.speller.known
     for match in TOKEN.finditer(lowered, start, end):
         word = match[0]
-        if word in SENTENCE_ENDS or word[0] == "\n":
+        if word in known:
+            sentence.append((word, match.start(), match.end()))
+        elif word in SENTENCE_ENDS or word[0] == "\n":
             if word == "." and sentence and _abbreviated(sentence[-1], match.start(), vocabulary):
                 continue
             if sentence:
                 yield sentence
                 sentence = []
         else:
-            if len(word) > 6:
-                word = correct(word)
-            sentence.append(Token("," if word in "():" else word, match.start(), match.end()))
+            sentence.append(("," if word in "():" else correct(word), match.start(), match.end()))
     if sentence:
         yield sentence
 
 
 def _abbreviated(last: Token, at: int, vocabulary: Vocabulary) -> bool:
-    return last.end == at and last.word in vocabulary.abbreviations
+    return last[2] == at and last[0] in vocabulary.abbreviations

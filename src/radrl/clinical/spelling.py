@@ -17,7 +17,7 @@ class Speller:
     """
 
     def __init__(self, terms: Iterable[str], known: Iterable[str]) -> None:
-        self._known = frozenset(known)
+        self.known = frozenset(known)
         self._near: dict[str, set[str]] = defaultdict(set)
         for term in set(terms):
             if SHORTEST <= len(term) <= LONGEST:
@@ -26,7 +26,7 @@ class Speller:
 
     def correct(self, word: str) -> str:
         """Returns the term that a word is a misspelling of, or the word itself; the time does not grow with the text."""
-        if word in self._known or not SHORTEST - 1 <= len(word) <= LONGEST:
+        if word in self.known or not SHORTEST - 1 <= len(word) <= LONGEST:
             return word
         found = {
             term

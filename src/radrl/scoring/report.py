@@ -13,6 +13,7 @@ from radrl.clinical.compare import KINDS, Comparison, compare, weighted_error
 from radrl.example import Answer, Example, Finding, Mark, Score
 from radrl.scoring.registry import scorer
 
+
 @lru_cache(maxsize=16384)
 def _read(text: str) -> tuple[Finding, ...]:
     """A reference is scored once a rollout and once an epoch, an answer once by each scorer here."""
