@@ -154,6 +154,18 @@ def evaluate(
     print(f"Page: {page}")
 
 
+@app.command()
+def label(
+    reports: Annotated[Path, typer.Argument(metavar="REPORTS.jsonl", help='one {"id": ..., "text": ...} a line')],
+    out: Annotated[Path, typer.Option(help="the CSV to write")],
+    schema: Annotated[str, typer.Option(help="the columns: nih14, chexpert14, openi14 or all")] = "chexpert14",
+) -> None:
+    """Label reports by rules: 1 present, 0 absent, -1 uncertain, blank not mentioned."""
+    from radrl.clinical.label import write_labels
+
+    print(f"{out}: {write_labels(reports, schema, out)} reports")
+
+
 def _recipe(file: Path, overrides: list[str], start: str | None = None):
     from radrl.recipe import load
 

@@ -1,9 +1,13 @@
 """The comparison of two reports, and the order in which finding-F1 puts mistakes."""
 
-import pytest
+from importlib import resources
 
-from radrl.clinical.compare import compare, merge
+import pytest
+import yaml
+
+from radrl.clinical.compare import KINDS, compare, default_weights, merge, weighted_error
 from radrl.clinical.extract import findings
+from radrl.errors import UserError
 
 REFERENCE = "Small left pleural effusion. The heart is mildly enlarged. No pneumothorax."
 
@@ -38,7 +42,9 @@ def test_worked_example():
 @pytest.mark.parametrize(
     ("reference", "answer", "wanted"),
     [("Left effusion.", "Effusion.", 1), ("Left effusion.", "Bilateral effusions.", 0.5),
-     ("Left effusion.", "Right effusion.", 0), ("Possible nodule.", "Nodule.", 1), ("No nodule.", "", 1),
+     ("Left effusion.", "Right effusion.", 0), ("Possible nodule.", "Nodule.", 1), ("No nodule.", "", 0),
+     ("No nodule.", "No effusion. No nodules.", 1), ("No nodule.", "Normal chest.", 1), ("No nodule.", "Eggs.", 0),
+     ("No acute disease.", "No effusion.", 1), ("No nodule.", "No fracture.", 0),
      ("", "Nodule.", 0), ("Nodule.", "", 0), ("", "", 1)],
 )  # fmt: skip
 def test_matching_rules(reference, answer, wanted):
@@ -57,3 +63,74 @@ def test_matching_rules(reference, answer, wanted):
 def test_merge(text, presence, side):
     (finding,) = merge(findings(text))
     assert (finding.presence, finding.side) == (presence, side)
+
+
+def errors(reference: str, answer: str) -> list[str]:
+    return [f"{e.kind} {(e.reference or e.answer).name} {e.share}" for e in compare(reference, answer).errors]
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "wanted"),
+    [("Left effusion.", "Left effusion. Edema.", ["false_finding edema 1.0"]),
+     ("Left effusion. Edema.", "Left effusion. No edema.", ["missed_finding edema 1.0"]),
+     ("Left effusion.", "Right effusion.", ["wrong_side pleural effusion 1.0"]),
+     ("Left effusion.", "Bilateral effusions.", ["wrong_side pleural effusion 0.5"]),
+     ("Left effusion.", "Effusion.", []),
+     ("Nodule in the left upper lobe.", "Nodule in the left lower lobe.", ["wrong_region nodule 1.0"]),
+     ("PICC tip in the SVC.", "PICC tip in the right atrium.", ["wrong_position central venous catheter 1.0"]),
+     ("Small effusion.", "Large effusion.", ["wrong_severity pleural effusion 1.0"]),
+     ("Small effusion.", "Moderate effusion.", ["wrong_severity pleural effusion 0.5"]),
+     ("Small effusion.", "Effusion.", []),
+     ("Worsening edema.", "Improved edema.", ["wrong_change edema 1.0"]),
+     ("Worsening edema.", "Edema.", ["wrong_change edema 1.0"]),
+     ("Unchanged edema.", "Edema.", []),
+     ("Possible edema.", "Edema.", [])],
+)  # fmt: skip
+def test_each_mistake_is_counted_once(reference, answer, wanted):
+    assert errors(reference, answer) == wanted
+
+
+def test_errors_have_their_spans_in_both_texts():
+    answer = "The heart is mildly enlarged. A right effusion."
+    (error,) = compare(REFERENCE, answer).errors
+    assert REFERENCE[slice(*error.reference.span)] == "pleural effusion"
+    assert answer[slice(*error.answer.span)] == "effusion"
+
+
+def test_weighted_error():
+    """Left effusion and cardiomegaly named by both, severity wrong (0.5 of 1), one of one absence agreed on."""
+    found = compare(REFERENCE, REFERENCE.replace("Small", "Large"))
+    assert weighted_error(found) == 0.5 / (0.5 + 2 + 1)
+    assert weighted_error(found, {"wrong_severity": 3}) == 0.5
+    assert weighted_error(compare(REFERENCE, REFERENCE)) == 0
+    assert weighted_error(compare(REFERENCE, "Eggs and milk.")) == 1
+    assert set(default_weights()) == set(KINDS)
+    for weights in ({"wrong_sides": 1}, {"wrong_side": -1}, {"wrong_side": float("nan")}, {"wrong_side": True}):
+        with pytest.raises(UserError, match="weights: .*wrong_side"):
+            weighted_error(found, weights)
+
+
+GALLERY = yaml.safe_load(resources.files("radrl.clinical").joinpath("gallery.yaml").read_text(encoding="utf-8"))
+GRAVE = ("omission", "hallucination", "wrong_side", "negation_flip")
+BETTER_THAN = {  # METHODS.md, section 5
+    "exact": ("severity_flip", "change_flip", *GRAVE, "unrelated"),
+    "paraphrase": ("severity_flip", "change_flip", *GRAVE, "unrelated"),
+    "severity_flip": (*GRAVE, "unrelated"),
+    "change_flip": ("unrelated",),
+    **dict.fromkeys(GRAVE, ("unrelated",)),
+}
+
+
+def test_order_of_the_gallery():
+    wrong, pairs = [], 0
+    for case in GALLERY:
+        cost = {k: weighted_error(compare(case["reference"], text)) for k, text in case.items() if k != "id"}
+        assert cost["exact"] == cost["reference"] == 0
+        for better, others in BETTER_THAN.items():
+            for worse in others:
+                if better in cost and worse in cost:
+                    pairs += 1
+                    if not cost[better] < cost[worse]:
+                        wrong.append((case["id"], better, worse))
+    assert pairs > 250
+    assert len(wrong) <= 0.05 * pairs, wrong

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.clinical import vocabulary
+from radrl.clinical import extract, vocabulary
 from radrl.clinical.compare import compare
 from radrl.clinical.extract import findings
 
@@ -37,16 +37,18 @@ SENTENCES = [
     ("ET tube 4.5 cm above the carina. Right IJ catheter tip in the left atrium.",
      ["endotracheal tube present - - -", "central venous catheter present right - -"]),
     ("Left chest wall pacemaker with leads in the right atrium.", ["pacemaker present left - -"]),
-    ("Port-a-Cath on the right. Chest tube on the left.", ["central venous catheter present right - -"]),
+    ("Port-a-Cath on the right. Chest tube on the left.", ["central venous catheter present right - -", "chest tube present left - -"]),
     ("The portable film: trachea is midline.", []),
     # what is said of a structure
     ("The heart is mildly enlarged.", ["cardiomegaly present - - mild"]),
     ("Enlarged cardiac silhouette.", ["cardiomegaly present - - -"]),
     ("Heart size: moderately enlarged.", ["cardiomegaly present - - moderate"]),
-    ("Heart size and mediastinal contours are within normal limits.", ["cardiomegaly absent - - -"]),
+    ("Heart size and mediastinal contours are within normal limits.",
+     ["cardiomegaly absent - - -", "widened mediastinum absent - - -"]),
     ("The heart is not enlarged.", ["cardiomegaly absent - - -"]),
-    ("Heart size is stable and the mediastinum is normal.", []),
-    ("The heart is enlarged with normal pulmonary vasculature.", ["cardiomegaly present - - -"]),
+    ("Heart size is stable and the mediastinum is normal.", ["widened mediastinum absent - - -"]),
+    ("The heart is enlarged with normal pulmonary vasculature.",
+     ["cardiomegaly present - - -", "vascular congestion absent - - -"]),
     ("Borderline cardiomegaly.", ["cardiomegaly uncertain - - -"]),
     ("There is blunting of the left costophrenic angle.", ["pleural effusion present left - -"]),
     ("The costophrenic angles are sharp.", ["pleural effusion absent - - -"]),
@@ -87,7 +89,24 @@ SENTENCES = [
     ("HISTORY: pneumothorax.\n\nLeft effusion.\n\nIMPRESSION: Nodule.",
      ["pleural effusion present left - -", "nodule present - - -"]),
     ("If there is concern for pneumonia, recommend CT.", []),
-    ("Pericardial effusion. Subcutaneous emphysema.", []),
+    ("Inguinal hernia. Knee joint effusion. Left atrium.", []),
+    # what is not the lung's or the pleura's
+    ("Pericardial effusion. Subcutaneous emphysema.",
+     ["pericardial effusion present - - -", "subcutaneous emphysema present - - -"]),
+    ("Calcified, tortuous aorta. Degenerative changes of the spine.",
+     ["tortuous aorta present - - -", "calcified aorta present - - -", "degenerative spine present - - -"]),
+    ("The aorta is tortuous and calcified.", ["tortuous aorta present - - -", "calcified aorta present - - -"]),
+    ("Hyperexpanded lungs. Elevation of the right hemidiaphragm.",
+     ["hyperinflation present - - -", "elevated diaphragm present right - -"]),
+    # denied in part
+    ("Small right effusion. No large effusion.", ["pleural effusion present right - mild"]),
+    ("Nodule in the right apex. No other nodules.", ["nodule present right upper -"]),
+    # misspellings and marks of de-identification
+    ("Cardiomegally. Penumothorax on the left. No consolidaton.",
+     ["cardiomegaly present - - -", "pneumothorax present left - -", "consolidation absent - - -"]),
+    ("Medication injection.", []),
+    ("XXXX opacities in the ___ left base, XXXX representing atelectasis.",
+     ["lung opacity present left lower -", "atelectasis present left lower -"]),
 ]  # fmt: skip
 
 
@@ -98,6 +117,50 @@ def said(text: str) -> list[str]:
 @pytest.mark.parametrize(("sentence", "wanted"), SENTENCES)
 def test_sentence(sentence, wanted):
     assert said(sentence) == wanted
+
+
+CHANGES = [
+    ("Interval increase in size of the small right effusion.", ["pleural effusion worse"]),
+    ("The right effusion has slightly increased and the left effusion is unchanged.",
+     ["pleural effusion worse", "pleural effusion stable"]),
+    ("Large hilar mass is again seen, slightly increased in size.", ["mass worse"]),
+    ("Small left effusion, which has decreased since the prior study.", ["pleural effusion improved"]),
+    ("New left base opacity, compatible with pneumonia.", ["lung opacity new", "pneumonia new"]),
+    ("No new consolidation.", ["consolidation -"]),
+    ("No significant interval change in the left effusion.", ["pleural effusion stable"]),
+    ("Cardiomegaly, not significantly changed. Improving edema.", ["cardiomegaly stable", "edema improved"]),
+    ("The left pneumothorax has resolved. Interval removal of the chest tube.",
+     ["pneumothorax resolved", "chest tube resolved"]),
+    ("Near complete resolution of the edema.", ["edema improved"]),
+    ("Increased interstitial markings. The heart is enlarged.", ["interstitial markings -", "cardiomegaly -"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "wanted"), CHANGES)
+def test_change_against_an_earlier_film(sentence, wanted):
+    found = findings(sentence)
+    assert [f"{f.name} {f.change or '-'}" for f in found] == wanted
+    assert all((f.presence == "absent") == (f.change == "resolved") for f in found if f.change)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wanted"),
+    [("ET tube tip is 3 cm above the carina; NG tube in the stomach.",
+      {"endotracheal tube": "above carina", "enteric tube": "stomach"}),
+     ("Right chest port with tip at the cavoatrial junction.", {"central venous catheter": "cavoatrial junction"}),
+     ("Left PICC line tip in the mid SVC.", {"central venous catheter": "superior vena cava"}),
+     ("Effusion above the carina.", {"pleural effusion": None})],
+)  # fmt: skip
+def test_position_of_devices(sentence, wanted):
+    assert {f.name: f.position for f in findings(sentence)} == wanted
+
+
+def test_degrees_of_doubt_are_kept_apart_for_labels():
+    text = "Atelectasis versus scarring. Likely pneumonia. Borderline cardiomegaly. Possible nodule. Edema may be present."
+    said = {s.concept: s.presence for s in extract.statements(text)}
+    assert [c for c, p in said.items() if p == "probable"] == ["atelectasis", "scarring", "pneumonia", "cardiomegaly"]
+    assert said["nodule"] == said["edema"] == "uncertain"
+    assert {f.presence for f in findings(text)} == {"uncertain"}
 
 
 def test_clear_lungs_rule_out_unless_the_report_names_the_finding():
@@ -117,14 +180,15 @@ def test_spans_point_into_the_original_text():
 def test_phrases_of_the_vocabulary_are_not_swallowed_by_others():
     """Each phrase alone names its finding; only doubting words in it ("borderline") may change the presence."""
     for name in vocabulary.load().names:
-        assert [f.name for f in findings(name)] == [name]
+        assert {f.name for f in findings(name)} == {name}
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "NaN", "[[[" * 30_000, "\n \n" * 30_000, "no " * 30_000, "left and " * 12_000, "heart " * 20_000,
      "or " * 30_000, "A-b c/" * 16_000 + ":", "\ud800 effusion \u200b" * 5_000,
-     "heart and effusion, " * 5_000, "1.1" * 30_000],
+     "heart and effusion, " * 5_000, "1.1" * 30_000, "are not seen and effusion " * 4_000, "consolidaton " * 8_000,
+     "left effusion. no right effusion. " * 3_000, "FINDINGS\n" * 11_000],
 )  # fmt: skip
 def test_hostile_text_of_100_kb_is_read(text):
     assert all(0 <= f.span[0] < f.span[1] <= len(text) for f in findings(text))

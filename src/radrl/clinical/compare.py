@@ -59,9 +59,9 @@ class Comparison:
     answer agrees with the reference in something that is not there or that the film is normal, else 0: a text off the
     subject is no report of a normal film.
 
-    ``errors`` counts each mistake once: a finding on the wrong side is one ``wrong_side`` error and neither missed nor false.
-    ``named`` is in how many findings the reports agree by name, ``agreed_absent`` the share (0-1) of what the reference
-    rules out that the answer rules out too.
+    ``errors`` counts each mistake once: a finding on the wrong side is one ``wrong_side`` error and neither missed nor
+    false. ``named`` is in how many findings the reports agree by name, ``agreed_absent`` the share (0-1) of
+    what the reference rules out that the answer rules out too.
     """
 
     matched: tuple[tuple[Finding, Finding], ...]

@@ -96,7 +96,7 @@ def _name(heading: str, vocabulary: Vocabulary) -> str | None:
 
 
 def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
-    """Returns the character ranges that hold findings, headings included ("Heart: enlarged"): not INDICATION or such."""
+    """Returns the character ranges that hold findings, headings included ("Heart: enlarged")."""
     kept: list[tuple[int, int]] = []
     for section in sections(text, vocabulary):
         if section.name in vocabulary.read:

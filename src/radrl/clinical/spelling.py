@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 SHORTEST = 8  # shorter words have neighbours that are other words
 LONGEST = 24
@@ -18,14 +19,15 @@ class Speller:
 
     def __init__(self, terms: Iterable[str], known: Iterable[str]) -> None:
         self.known = frozenset(known)
+        self.correct = lru_cache(maxsize=65536)(self._correct)
         self._near: dict[str, set[str]] = defaultdict(set)
         for term in set(terms):
             if SHORTEST <= len(term) <= LONGEST:
                 for rest in _dropped(term):
                     self._near[rest].add(term)
 
-    def correct(self, word: str) -> str:
-        """Returns the term that a word is a misspelling of, or the word itself; the time does not grow with the text."""
+    def _correct(self, word: str) -> str:
+        """Returns the term that a word is a misspelling of, or the word itself; behind a cache as ``correct``."""
         if word in self.known or not SHORTEST - 1 <= len(word) <= LONGEST:
             return word
         found = {

@@ -94,7 +94,7 @@ class _Builder:
                 self.meanings[words] = new
 
     def place(self) -> None:
-        """Gives phrases that name a finding the side and region of their words ("apical cap", "retrocardiac density")."""
+        """Gives phrases that name a finding the side and region of their words ("apical cap")."""
         for words, meaning in self.meanings.items():
             if meaning.findings:
                 own = [self.meanings[word,] for word in words if (word,) in self.meanings]

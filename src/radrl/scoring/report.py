@@ -30,8 +30,9 @@ def finding_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[S
     """F1 of the findings that the answer says are there against those of the reference text, in 0-1.
 
     Both texts are read by clinical.extract and compared by clinical.compare, which has the rules: names and sides
-    count, severity and change do not. For a normal film it is 1 where the answer says so, 0 for a text that says nothing
-    of the film. Parts: ``precision``, ``recall``, and ``name_f1``, which leaves sides aside. Marks colour both texts.
+    count, severity and change do not. For a normal film it is 1 where the answer says so, 0 for a text that says
+    nothing of the film. Parts: ``precision``, ``recall``, and ``name_f1``, which leaves sides aside. Marks colour
+    both texts.
     """
     return _scores(examples, answers, lambda found: found.f1, _parts)
 
