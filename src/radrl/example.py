@@ -45,7 +45,8 @@ class Finding(_Record):
     """One finding of a chest film, as drawn by the phantom or read from a report.
 
     ``side`` is None where the finding has no side or the text gives none; ``severity`` likewise. ``change`` is how it
-    compares with an earlier film, ``position`` where a tube or line ends ("superior vena cava"). ``span`` is the character range in the text it was read from; ``boxes`` where it lies in the image, when known.
+    compares with an earlier film, ``position`` where a tube or line ends ("superior vena cava"). ``span`` is the
+    character range in the text it was read from; ``boxes`` where it lies in the image, when known.
     """
 
     name: str

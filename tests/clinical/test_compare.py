@@ -106,7 +106,7 @@ def test_weighted_error():
     assert weighted_error(compare(REFERENCE, "Eggs and milk.")) == 1
     assert set(default_weights()) == set(KINDS)
     for weights in ({"wrong_sides": 1}, {"wrong_side": -1}, {"wrong_side": float("nan")}, {"wrong_side": True}):
-        with pytest.raises(UserError, match="weights: .*wrong_side"):
+        with pytest.raises(UserError, match=r"weights: .*wrong_side"):
             weighted_error(found, weights)
 
 

@@ -37,7 +37,8 @@ SENTENCES = [
     ("ET tube 4.5 cm above the carina. Right IJ catheter tip in the left atrium.",
      ["endotracheal tube present - - -", "central venous catheter present right - -"]),
     ("Left chest wall pacemaker with leads in the right atrium.", ["pacemaker present left - -"]),
-    ("Port-a-Cath on the right. Chest tube on the left.", ["central venous catheter present right - -", "chest tube present left - -"]),
+    ("Port-a-Cath on the right. Chest tube on the left.",
+     ["central venous catheter present right - -", "chest tube present left - -"]),
     ("The portable film: trachea is midline.", []),
     # what is said of a structure
     ("The heart is mildly enlarged.", ["cardiomegaly present - - mild"]),
@@ -156,7 +157,9 @@ def test_position_of_devices(sentence, wanted):
 
 
 def test_degrees_of_doubt_are_kept_apart_for_labels():
-    text = "Atelectasis versus scarring. Likely pneumonia. Borderline cardiomegaly. Possible nodule. Edema may be present."
+    text = (
+        "Atelectasis versus scarring. Likely pneumonia. Borderline cardiomegaly. Possible nodule. Edema may be present."
+    )
     said = {s.concept: s.presence for s in extract.statements(text)}
     assert [c for c, p in said.items() if p == "probable"] == ["atelectasis", "scarring", "pneumonia", "cardiomegaly"]
     assert said["nodule"] == said["edema"] == "uncertain"

@@ -69,7 +69,9 @@ def write(path: Path, *lines: object) -> Path:
 
 
 def test_csv(tmp_path):
-    reports = write(tmp_path / "r.jsonl", {"id": "a,1", "text": "Left effusion.", "more": 1}, {"id": 2, "text": "Nodule?"})
+    reports = write(
+        tmp_path / "r.jsonl", {"id": "a,1", "text": "Left effusion.", "more": 1}, {"id": 2, "text": "Nodule?"}
+    )
     assert write_labels(reports, "nih14", tmp_path / "new" / "labels.csv") == 2
     with (tmp_path / "new" / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -81,7 +83,8 @@ def test_csv(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [(b"{", ":2: not JSON"), (b"[]", ":2: not an object"), (b'{"id": "b"}', ":2: key 'text' is missing"),
-     (b'{"id": null, "text": ""}', ":2: key 'id' is not text"), (b'{"id": true, "text": ""}', ":2: key 'id' is not text"),
+     (b'{"id": null, "text": ""}', ":2: key 'id' is not text"), (b'{"id": "b\\r", "text": ""}', ":2: .*line break"),
+     (b'{"id": true, "text": ""}', ":2: key 'id' is not text"),
      (b'{"id": "b", "text": 1}', ":2: key 'text' is not text"), (b"\xff", ":2: not UTF-8"),
      (b'{"id": "a", "text": ""}', ":2: id 'a' stands already in line 1"), (b"[" * 100_000, ":2: not JSON")],
 )  # fmt: skip
@@ -101,7 +104,7 @@ def test_missing_empty_and_unknown(tmp_path):
         write_labels(tmp_path / "empty.jsonl", "nih14", tmp_path / "o.csv")
     with pytest.raises(UserError, match="cannot read the reports"):
         write_labels(tmp_path / "none.jsonl", "nih14", tmp_path / "o.csv")
-    with pytest.raises(UserError, match="unknown label schema 'nih-14'.*nih14"):
+    with pytest.raises(UserError, match=r"unknown label schema 'nih-14'.*nih14"):
         write_labels(tmp_path / "none.jsonl", "nih-14", tmp_path / "o.csv")
 
 

@@ -10,7 +10,19 @@ from radrl.example import Answer, Box, Example
 from radrl.scoring import form, grounding, registry, report, vqa
 
 assert form, (grounding, report, vqa)  # importing them registers their scorers
-NAMES = ["finding_f1", "soft_f1", "mean_iou", "map50_radvlm", "vqa_accuracy", "token_f1", "format", "length"]
+NAMES = [
+    "finding_f1",
+    "faithfulness",
+    "comprehensiveness",
+    "clinical_error",
+    "soft_f1",
+    "mean_iou",
+    "map50_radvlm",
+    "vqa_accuracy",
+    "token_f1",
+    "format",
+    "length",
+]
 REFERENCE = "Small left pleural effusion."
 boxes = st.lists(st.sampled_from([Box(xyxy=(0, 0, 0.5, 1), label="lung"), Box(xyxy=(0.2, 0, 1, 1e-9))]), max_size=5)
 WORDS = [

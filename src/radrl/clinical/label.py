@@ -118,6 +118,8 @@ def _line(where: str, raw: bytes, first: bool) -> tuple[str, str]:
     for key, value in (("id", identity), ("text", record.get("text"))):
         if not isinstance(value, str):
             raise UserError(f"{where}: key '{key}' is {'missing' if key not in record else 'not text'}; {wanted}")
+    if "\n" in identity or "\r" in identity:
+        raise UserError(f"{where}: key 'id' holds a line break, which a row of a CSV must not; take it out")
     return identity, record["text"]
 
 
