@@ -180,6 +180,14 @@ def test_spans_point_into_the_original_text():
     assert text[slice(*finding.span)] == "cardiac silhouette is ENLARGED"
 
 
+def test_a_sentence_said_again_has_its_own_spans_and_case():
+    text = "Small left effusion.  small left effusion. Small Left EFFUSION"
+    found = findings(text)
+    assert [text[slice(*f.span)] for f in found] == ["effusion", "effusion", "EFFUSION"]
+    assert len({f.span for f in found}) == 3
+    assert findings(text) == found
+
+
 def test_phrases_of_the_vocabulary_are_not_swallowed_by_others():
     """Each phrase alone names its finding; only doubting words in it ("borderline") may change the presence."""
     for name in vocabulary.load().names:

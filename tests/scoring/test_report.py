@@ -67,6 +67,11 @@ def test_nonsense_is_not_paid_for_a_normal_film(text):
     assert value("clinical_error", text, normal) == 1
 
 
+def test_leaving_out_invents_nothing():
+    assert value("faithfulness", "Normal chest.", "Left effusion. Edema.") == 1
+    assert value("faithfulness", "Eggs.", "Left effusion. Edema.") == 0
+
+
 def test_clinical_error_counts_kinds_and_takes_weights():
     example = Example(id="a", task="report", question="Report.", reference="Small left effusion, new. Edema.")
     answer = Answer("Large left effusion, unchanged. Nodule.")

@@ -61,7 +61,7 @@ class Comparison:
 
     ``errors`` counts each mistake once: a finding on the wrong side is one ``wrong_side`` error and neither missed nor
     false. ``named`` is in how many findings the reports agree by name, ``agreed_absent`` the share (0-1) of
-    what the reference rules out that the answer rules out too.
+    what the reference rules out that the answer rules out too, ``silent`` whether the answer says nothing of the film.
     """
 
     matched: tuple[tuple[Finding, Finding], ...]
@@ -74,6 +74,7 @@ class Comparison:
     errors: tuple[ClinicalError, ...] = ()
     named: int = 0
     agreed_absent: float = 0.0
+    silent: bool = False
 
     def count(self, kind: ErrorKind) -> int:
         """Returns how many errors of a kind there are."""
@@ -108,6 +109,7 @@ def compare(reference: str | Iterable[Finding], answer: str | Iterable[Finding])
         errors=tuple(_errors(wanted, given)),
         named=names,
         agreed_absent=agreed_absent,
+        silent=not told,
     )
 
 

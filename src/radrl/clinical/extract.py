@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from radrl.clinical.places import Place, places
 from radrl.clinical.scope import Mention, Reader, units
-from radrl.clinical.sections import lower, ranges, sentences
+from radrl.clinical.sections import Token, lower, ranges, sentences
 from radrl.clinical.vocabulary import Vocabulary, load
 from radrl.example import Finding
+
+LONGEST_KEPT, MOST_KEPT = 300, 20_000  # characters of a sentence to remember, and sentences
 
 
 class Statement(NamedTuple):
@@ -70,17 +72,44 @@ def statements(text: str) -> list[Statement]:
     said: list[Statement] = []
     for start, end in ranges(text, vocabulary):
         for tokens in sentences(lowered, start, end, vocabulary):
-            sentence = units(tokens, vocabulary.tree)
-            if not any(unit.meaning.findings or unit.meaning.structure for unit in sentence):
-                continue
-            if mentions := Reader(sentence).read():
-                limits = any(unit.meaning.limits for unit in sentence)
-                for mention, place in zip(mentions, places(sentence, mentions, vocabulary), strict=True):
-                    said.append(_statement(mention, place, limits, vocabulary))
+            at = tokens[0][1]
+            for statement in _remembered(lowered[at : tokens[-1][2]], tokens, vocabulary):
+                first, last = statement.span
+                said.append(statement._replace(span=(first + at, last + at)))
     return said
 
 
-def _statement(mention: Mention, place: Place, limits: bool, vocabulary: Vocabulary) -> Statement:
+# Reports, and a group's completions above all, say the same sentences again and again.
+_read: dict[str, tuple[Statement, ...]] = {}
+
+
+def _remembered(sentence: str, tokens: list[Token], vocabulary: Vocabulary) -> tuple[Statement, ...]:
+    """Returns what a sentence says; spans count from its start."""
+    said = _read.get(sentence)
+    if said is None:
+        said = _sentence(tokens, vocabulary)
+        if len(sentence) <= LONGEST_KEPT:
+            if len(_read) >= MOST_KEPT:
+                _read.clear()
+            _read[sentence] = said
+    return said
+
+
+def _sentence(tokens: list[Token], vocabulary: Vocabulary) -> tuple[Statement, ...]:
+    phrases = units(tokens, vocabulary.tree)
+    if not any(unit.meaning.findings or unit.meaning.structure for unit in phrases):
+        return ()
+    mentions = Reader(phrases).read()
+    if not mentions:
+        return ()
+    limits = any(unit.meaning.limits for unit in phrases)
+    return tuple(
+        _statement(mention, place, limits, tokens[0][1], vocabulary)
+        for mention, place in zip(mentions, places(phrases, mentions, vocabulary), strict=True)
+    )
+
+
+def _statement(mention: Mention, place: Place, limits: bool, at: int, vocabulary: Vocabulary) -> Statement:
     concept = vocabulary.concepts[mention.concept]
     resolved = place.change == "resolved"
     return Statement(
@@ -94,5 +123,5 @@ def _statement(mention: Mention, place: Place, limits: bool, vocabulary: Vocabul
         place.severity if concept.graded else None,
         None if (mention.presence == "absent") != resolved else place.change,
         place.position if concept.device else None,
-        (mention.start, mention.end),
+        (mention.start - at, mention.end - at),
     )

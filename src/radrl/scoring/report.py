@@ -39,26 +39,27 @@ def finding_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[S
 
 @scorer("faithfulness", tasks=("report",))
 def faithfulness(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
-    """The share of the answer's findings that the reference has too, names and sides, in 0-1 (CRPO, arXiv 2512.00601).
+    """The share of the answer's findings that the reference has too, names and sides, in 0-1.
 
-    1 where the answer names none and is a report all the same: it rules out something that the reference rules out, or
-    leaves out what the reference has. So it must not be rewarded alone: a report of a normal film is always faithful.
+    After the objective of that name in CRPO (arXiv 2512.00601), which rewards the reasoning of a text model: figures are
+    not comparable. An answer that names no finding gets 1 if it says something of the film, for a normal film something
+    that the reference says too. So it must not be rewarded alone: a report of a normal film is always faithful.
     """
 
     def value(found: Comparison) -> float:
         if found.matched or found.false:
             return found.precision
-        return float(found.agreed_absent > 0)
+        return float(not found.silent if found.missed else found.agreed_absent > 0)
 
     return _scores(examples, answers, value)
 
 
 @scorer("comprehensiveness", tasks=("report",))
 def comprehensiveness(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
-    """The share of the reference's findings that the answer has too, names and sides, in 0-1 (CRPO, arXiv 2512.00601).
+    """The share of the reference's findings that the answer has too, names and sides, in 0-1.
 
-    1 where the reference has none and the answer speaks of the film. It must not be rewarded alone: an answer that
-    names every finding is comprehensive.
+    After the objective of that name in CRPO, as faithfulness is. 1 where the reference has none and the answer speaks
+    of the film. It must not be rewarded alone: an answer that names every finding is comprehensive.
     """
 
     def value(found: Comparison) -> float:
