@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from radrl.clinical.places import Place, places
 from radrl.clinical.scope import Mention, Reader, units
-from radrl.clinical.sections import Token, lower, ranges, sentences
+from radrl.clinical.sections import lower, ranges, sentences, tokens
 from radrl.clinical.vocabulary import Vocabulary, load
 from radrl.example import Finding
 
@@ -71,11 +71,11 @@ def statements(text: str) -> list[Statement]:
     lowered = lower(text)
     said: list[Statement] = []
     for start, end in ranges(text, vocabulary):
-        for tokens in sentences(lowered, start, end, vocabulary):
-            at = tokens[0][1]
-            for statement in _remembered(lowered[at : tokens[-1][2]], tokens, vocabulary):
+        for a, b in sentences(lowered, start, end, vocabulary):
+            sentence = lowered[a:b]
+            for statement in _remembered(sentence, vocabulary):
                 first, last = statement.span
-                said.append(statement._replace(span=(first + at, last + at)))
+                said.append(Statement(*statement[:-1], (first + a, last + a)))
     return said
 
 
@@ -83,11 +83,11 @@ def statements(text: str) -> list[Statement]:
 _read: dict[str, tuple[Statement, ...]] = {}
 
 
-def _remembered(sentence: str, tokens: list[Token], vocabulary: Vocabulary) -> tuple[Statement, ...]:
+def _remembered(sentence: str, vocabulary: Vocabulary) -> tuple[Statement, ...]:
     """Returns what a sentence says; spans count from its start."""
     said = _read.get(sentence)
     if said is None:
-        said = _sentence(tokens, vocabulary)
+        said = _sentence(sentence, vocabulary)
         if len(sentence) <= LONGEST_KEPT:
             if len(_read) >= MOST_KEPT:
                 _read.clear()
@@ -95,8 +95,8 @@ def _remembered(sentence: str, tokens: list[Token], vocabulary: Vocabulary) -> t
     return said
 
 
-def _sentence(tokens: list[Token], vocabulary: Vocabulary) -> tuple[Statement, ...]:
-    phrases = units(tokens, vocabulary.tree)
+def _sentence(sentence: str, vocabulary: Vocabulary) -> tuple[Statement, ...]:
+    phrases = units(tokens(sentence, vocabulary), vocabulary.tree)
     if not any(unit.meaning.findings or unit.meaning.structure for unit in phrases):
         return ()
     mentions = Reader(phrases).read()
@@ -104,12 +104,12 @@ def _sentence(tokens: list[Token], vocabulary: Vocabulary) -> tuple[Statement, .
         return ()
     limits = any(unit.meaning.limits for unit in phrases)
     return tuple(
-        _statement(mention, place, limits, tokens[0][1], vocabulary)
+        _statement(mention, place, limits, vocabulary)
         for mention, place in zip(mentions, places(phrases, mentions, vocabulary), strict=True)
     )
 
 
-def _statement(mention: Mention, place: Place, limits: bool, at: int, vocabulary: Vocabulary) -> Statement:
+def _statement(mention: Mention, place: Place, limits: bool, vocabulary: Vocabulary) -> Statement:
     concept = vocabulary.concepts[mention.concept]
     resolved = place.change == "resolved"
     return Statement(
@@ -123,5 +123,5 @@ def _statement(mention: Mention, place: Place, limits: bool, at: int, vocabulary
         place.severity if concept.graded else None,
         None if (mention.presence == "absent") != resolved else place.change,
         place.position if concept.device else None,
-        (mention.start - at, mention.end - at),
+        (mention.start, mention.end),
     )

@@ -16,14 +16,15 @@ HEADING = re.compile(
 )
 WORD = re.compile(r"[A-Za-z]+")
 PARAGRAPH_END = re.compile(r"\S[^\S\n]*(\n[^\S\n]{0,8}\n)")
-# Numbers with decimals are one token, so that "4.5 cm" does not end a sentence.
-TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:\d+)?|[.;:!?,()]|\n[ \t]*(?:\n|[-*•–]|\d{1,2}[.)])")
-SENTENCE_ENDS = frozenset(".;!?")
+BOUNDARY = re.compile(r"[.;!?]|\n[ \t]*(?:\n|[-*•–]|\d{1,2}[.)])")
+TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:\d+)?|[:,()]")
+LAST_WORD = re.compile(r"(?<![a-z])[a-z]+\Z")
+LONGEST_ABBREVIATION = 8
 UNLABELLED = "findings"  # text without a heading is read as findings
 
 
 Token = tuple[str, int, int]
-"""A lower-case word or a comma, and its character range in the original text."""
+"""A lower-case word or a comma, and its character range in the sentence."""
 
 
 class Section(NamedTuple):
@@ -104,25 +105,31 @@ def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
     return kept
 
 
-def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Iterator[list[Token]]:
-    """Yields the sentences of a range as tokens; full stops of decimals and abbreviations do not end one."""
-    sentence: list[Token] = []
+def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
+    """Yields the ranges of the sentences in a range; full stops of decimals and abbreviations do not end one."""
+    for match in BOUNDARY.finditer(lowered, start, end):
+        at = match.start()
+        if match[0] != "." or not _inside(lowered, start, at, vocabulary):
+            yield start, at
+            start = match.end()
+    yield start, end
+
+
+def _inside(lowered: str, start: int, at: int, vocabulary: Vocabulary) -> bool:
+    """Whether the full stop at ``at`` belongs to a number or an abbreviation."""
+    if lowered[at - 1 : at].isdecimal() and lowered[at + 1 : at + 2].isdecimal():
+        return True
+    word = LAST_WORD.search(lowered, max(start, at - LONGEST_ABBREVIATION - 1), at)
+    return word is not None and word[0] in vocabulary.abbreviations
+
+
+def tokens(sentence: str, vocabulary: Vocabulary) -> list[Token]:
+    """Returns the words, numbers and commas of a sentence in lower case; brackets and colons count as commas."""
     correct, known = vocabulary.speller.correct, vocabulary.speller.known
-    for match in TOKEN.finditer(lowered, start, end):
+    found: list[Token] = []
+    for match in TOKEN.finditer(sentence):
         word = match[0]
-        if word in known:
-            sentence.append((word, match.start(), match.end()))
-        elif word in SENTENCE_ENDS or word[0] == "\n":
-            if word == "." and sentence and _abbreviated(sentence[-1], match.start(), vocabulary):
-                continue
-            if sentence:
-                yield sentence
-                sentence = []
-        else:
-            sentence.append(("," if word in "():" else correct(word), match.start(), match.end()))
-    if sentence:
-        yield sentence
-
-
-def _abbreviated(last: Token, at: int, vocabulary: Vocabulary) -> bool:
-    return last[2] == at and last[0] in vocabulary.abbreviations
+        if word not in known:
+            word = "," if word in "():" else correct(word)
+        found.append((word, match.start(), match.end()))
+    return found

@@ -37,7 +37,7 @@ class Concept(NamedTuple):
     device: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Meaning:
     """What a phrase can be; one phrase may have several roles ("small": a severity, and the start of a new item)."""
 
@@ -78,12 +78,16 @@ class _Builder:
     meanings: dict[tuple[str, ...], Meaning] = field(default_factory=dict)
 
     def add(self, phrases: list[str], **roles: Any) -> None:
+        plain = Meaning(**roles)
         for phrase in phrases:
             for text in expand(phrase):
                 words = tuple(text.replace("-", " ").split())
                 if not words:
                     raise ValueError(f"vocabulary: phrase '{phrase}' may be empty")
-                old = self.meanings.get(words, Meaning())
+                old = self.meanings.get(words)
+                if old is None:
+                    self.meanings[words] = plain
+                    continue
                 new = replace(old, **roles)
                 if old.findings:
                     new = replace(new, findings=tuple(dict.fromkeys(old.findings + new.findings)))

@@ -21,8 +21,10 @@ def _read(text: str) -> tuple[Finding, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _compare(reference: str, answer: str) -> Comparison:
-    return compare(_read(reference), _read(answer))
+def _compare(reference: str, answer: str) -> tuple[Comparison, tuple[Mark, ...]]:
+    said, told = _read(reference), _read(answer)
+    found = compare(said, told)
+    return found, _marks(said, told, found)
 
 
 @scorer("finding_f1", tasks=("report",))
@@ -41,9 +43,9 @@ def finding_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[S
 def faithfulness(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The share of the answer's findings that the reference has too, names and sides, in 0-1.
 
-    After the objective of that name in CRPO (arXiv 2512.00601), which rewards the reasoning of a text model: figures are
-    not comparable. An answer that names no finding gets 1 if it says something of the film, for a normal film something
-    that the reference says too. So it must not be rewarded alone: a report of a normal film is always faithful.
+    After the objective of that name in CRPO (arXiv 2512.00601), which rewards the reasoning of a text model: figures
+    are not comparable. An answer that names no finding gets 1 if it says something of the film, for a normal film
+    something that the reference says too. So it must not be rewarded alone: a report of a normal film is always faithful.
     """
 
     def value(found: Comparison) -> float:
@@ -98,8 +100,7 @@ def _scores(
         if not _read(example.reference):
             scores.append(None)  # nothing to compare with
             continue
-        found = _compare(example.reference, answer.text)
-        marks = _marks(_read(example.reference), _read(answer.text), found)
+        found, marks = _compare(example.reference, answer.text)
         scores.append(Score(value(found), parts(found), marks))
     return scores
 
