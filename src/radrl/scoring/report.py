@@ -45,7 +45,8 @@ def faithfulness(examples: Sequence[Example], answers: Sequence[Answer]) -> list
 
     After the objective of that name in CRPO (arXiv 2512.00601), which rewards the reasoning of a text model: figures
     are not comparable. An answer that names no finding gets 1 if it says something of the film, for a normal film
-    something that the reference says too. So it must not be rewarded alone: a report of a normal film is always faithful.
+    something that the reference says too. So it must not be rewarded alone: a report of a normal film is always
+    faithful.
     """
 
     def value(found: Comparison) -> float:
