@@ -20,6 +20,7 @@ from radrl.example import Finding
 
 LEAST_WORDS, MOST_WORDS = 20, 55
 _LUNG = ("consolidation", "atelectasis", "nodule", "mass", "edema")  # with none of these the lungs are clear
+_PLEURA = ("pleural effusion", "pneumothorax")
 _SLOT_STATES = {"severity": "severity", "adverb": "severity", "side": "side", "at": "side region", "in": "side region"}
 
 
@@ -38,37 +39,31 @@ def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 def report(reading: Reading, rng: np.random.Generator) -> tuple[str, tuple[Finding, ...]]:
     """Returns a report, and the findings as its text states them.
 
-    Every finding seen is stated. Of the rest, some are named as absent; the report says what it must about heart,
-    lungs and pleura in 20-55 words.
+    A systematic read: heart, lungs, pleura and devices are each spoken of, in this order. Every finding seen is
+    stated; where a system has none, a sentence says so. 20-55 words.
     """
     text = phrases()
     stated = [_state(finding, finding.name in reading.doubted, rng) for finding in reading.seen]
     said = {finding.name: sentence for sentence, finding in stated}
 
-    lines = [said[name] for name in said if name in DEVICES]
-    body = [said.get("cardiomegaly") or pick(rng, text["heart_normal"])]
-    lungs = [said[name] for name in said if name in _LUNG]
-    body += lungs or [pick(rng, text["lungs_clear"])]
-    body += [said[name] for name in said if name in ("pleural effusion", "pneumothorax")]
-    if rng.random() < 0.3:
-        body = [*body[1:], body[0]]
-    sentences = [*lines, *body] if rng.random() < 0.5 else [*body, *lines]
-    sentences += _absent(reading.names, rng, at_most=3 if len(said) < 3 else 2)
+    sentences = [said.get("cardiomegaly") or pick(rng, text["heart_normal"])]
+    sentences += [said[name] for name in said if name in _LUNG] or [pick(rng, text["lungs_clear"])]
+    sentences += [said[name] for name in said if name in _PLEURA]
+    sentences += _absent([name for name in _PLEURA if name not in said], rng)
+    sentences += [said[name] for name in said if name in DEVICES] or [pick(rng, text["devices_none"])]
 
     spare = [pick(rng, text["other_normal"])]
     if not said:
-        spare.append(pick(rng, text["impression"]["normal"]))
+        spare.insert(0, pick(rng, text["impression"]["normal"]))
     elif len(said) < 3 and rng.random() < 0.35 and (ending := _summary([f for _, f in stated], rng)):
-        sentences.append(ending)
-    elif rng.random() < 0.4:
-        sentences.append(spare.pop(0))
-    while spare and (_words(sentences) < LEAST_WORDS or (not said and rng.random() < 0.5)):
-        sentences.append(spare.pop(0))
+        spare.insert(0, ending)
+    for sentence in spare:
+        short = _words(sentences) < LEAST_WORDS
+        if short or (rng.random() < 0.5 and _words([*sentences, sentence]) <= MOST_WORDS):
+            sentences.append(sentence)
     others = [line for line in text["other_normal"] if line not in sentences]
     while _words(sentences) < LEAST_WORDS:
-        sentences.insert(-1, others.pop(int(rng.integers(len(others)))))
-    while _words(sentences) > MOST_WORDS:
-        sentences.pop()
+        sentences.append(others.pop(int(rng.integers(len(others)))))
     return " ".join(sentences), tuple(finding for _, finding in stated)
 
 
@@ -130,18 +125,14 @@ def fill(template: str, words: dict[str, str]) -> str:
     return text[0].upper() + text[1:]
 
 
-def _absent(seen: set[str], rng: np.random.Generator, at_most: int) -> list[str]:
-    """Returns sentences that name some findings which were looked for and are absent."""
-    text = phrases()
-    first = [name for name in ("pleural effusion", "pneumothorax") if name not in seen]
-    rest = [name for name in ("consolidation", "edema", "nodule", "mass", "atelectasis") if name not in seen]
-    rest = [rest[i] for i in rng.permutation(len(rest))]
-    if rng.random() < 0.3:
-        first.reverse()
-    names = [*first, *rest][: int(rng.integers(1, at_most + 1))]
-    words = [pick(rng, text["absent_names"].get(name, [name])) for name in names]
-    template = pick(rng, text["absent"][("one", "two", "three")[len(words) - 1]])
-    return [fill(template, dict(zip("abc", words, strict=False)))]
+def _absent(names: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Returns a sentence that names these findings as absent, in either order; none for none."""
+    if not names:
+        return []
+    words = [pick(rng, phrases()["absent_names"].get(name, [name])) for name in names]
+    words = [words[i] for i in rng.permutation(len(words))]
+    template = pick(rng, phrases()["absent"][("one", "two")[len(words) - 1]])
+    return [fill(template, dict(zip("ab", words, strict=False)))]
 
 
 def _summary(findings: Sequence[Finding], rng: np.random.Generator) -> str | None:
@@ -185,6 +176,6 @@ def report_trace(reading: Reading, rng: np.random.Generator) -> str:
     seen = {finding.name: observe(finding, rng) for finding in reading.seen}
     lines = [seen.get("cardiomegaly", parts["heart"])]
     lines += [seen[name] for name in seen if name in _LUNG] or [parts["lungs"]]
-    lines += [seen[name] for name in seen if name in ("pleural effusion", "pneumothorax")] or [parts["angles"]]
+    lines += [seen[name] for name in seen if name in _PLEURA] or [parts["angles"]]
     lines += [seen[name] for name in seen if name in DEVICES]
     return trace(lines)
