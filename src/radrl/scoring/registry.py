@@ -113,6 +113,9 @@ class Scorer:
         """Returns this scorer made ready with a corpus of references; itself where it needs none."""
         return self if self.fit is None else self.with_options(self.fit(examples))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.name, dict(self.options))  # by name: functions made in a loop cannot be pickled
+
     def _check_ready(self) -> None:
         if problem := self.missing(**self.options):
             raise UserError(problem)
@@ -163,6 +166,12 @@ def get(name: str) -> Scorer:
     if name not in _SCORERS:
         raise UserError(f"unknown scorer '{name}'{nearest(name, _SCORERS)}; known: {', '.join(sorted(_SCORERS))}")
     return _SCORERS[name]
+
+
+def _again(name: str, options: dict[str, Any]) -> Scorer:
+    import radrl.scoring  # noqa: F401  a worker process begins with an empty registry
+
+    return replace(get(name), options=options)
 
 
 def names() -> list[str]:

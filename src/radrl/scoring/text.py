@@ -10,7 +10,7 @@ linear memory and with 64 words a step. METEOR is the authors' own program.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,9 @@ def _bleu_counts(order: int, examples: Sequence[Example], answers: Sequence[Answ
 
 def _register_bleu(order: int) -> None:
     def corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
-        return float(_bleu(*(counts.sum(axis=-1, keepdims=True) for counts in _bleu_counts(order, examples, answers)))[0])
+        return float(
+            _bleu(*(counts.sum(axis=-1, keepdims=True) for counts in _bleu_counts(order, examples, answers)))[0]
+        )
 
     @scorer(f"bleu_{order}", tasks=TASKS, corpus=corpus)
     def bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
@@ -107,7 +109,8 @@ def rouge_l(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     return scores
 
 
-class Frequencies(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Frequencies:
     """In how many of ``documents`` texts an n-gram stands: for each order the sorted codes and the counts."""
 
     documents: int
@@ -158,5 +161,3 @@ def meteor(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score
     WMT 2014): stems, synonyms and paraphrases also match. The value of a set is that of the summed statistics.
     """
     return [Score(value) for value in meteor_program.scores(*_texts(examples, answers))]
-
-
