@@ -21,9 +21,9 @@ FILM = ("pneumothorax", "pleural effusion", "mass", "no pleural effusion")
         *((text, 1) for text in ("A large heart. The answer is B.", "B. pleural effusion and some more")),
         *((text, 3) for text in ("There is no pleural effusion.", "No pleural effusion, and no mass.", "(D)")),
         *((text, None) for text in ("not B", "The answer is not B", "There is no mass.", "Option B is wrong.")),
-        *((text, None) for text in ("mass or B?", "Options A to D")),
+        *((text, None) for text in ("Options A to D", "Answer: A. Answer: B")),
         *((text, None) for text in ("A, B", "A/B", "A or B", "The answer is A, B", "(a), or C")),
-        *((text, None) for text in ("pneumothorax or mass", "A. The answer is B.", "A. mass", "I see", "E", "Answer: A. Answer: B")),
+        *((text, None) for text in ("pneumothorax or mass", "A. The answer is B.", "A. mass", "I see", "E")),
         *((text, None) for text in ("", "\ud800", "mass and pleural effusion", "No mass, pneumothorax or effusion")),
     ],
 )  # fmt: skip

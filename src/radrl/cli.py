@@ -154,6 +154,42 @@ def evaluate(
     print(f"Page: {page}")
 
 
+@app.command()
+def score(
+    predictions: Annotated[
+        Path | None, typer.Argument(help='JSONL of {"id", "text"}; with --gallery, the page to write')
+    ] = None,
+    references: Annotated[Path | None, typer.Argument(help="JSONL of the same ids")] = None,
+    scorers: Annotated[str | None, typer.Option(help="names with commas between; without it the usual ones")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="write values and cases here")] = None,
+    gallery: Annotated[
+        bool, typer.Option("--gallery", help="write a page of the order in which scorers put mistakes")
+    ] = False,
+) -> None:
+    """Score texts against references, or show what the scorers reward."""
+    from radrl.files import write_json
+    from radrl.scoring.files import score_files
+
+    _no_foreign_bars()
+    if gallery:
+        from radrl.page.gallery import write
+        from radrl.scoring.gallery import run
+
+        page = predictions or Path("gallery.html")
+        write(page, run())
+        print(f"Page: {page}")
+        return
+    if predictions is None or references is None:
+        raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l")
+    names = [name.strip() for name in scorers.split(",") if name.strip()] if scorers is not None else None
+    found = score_files(predictions, references, names)
+    if as_json:
+        write_json(as_json, found)
+    for name, value in found.items():
+        if name != "cases":
+            print(f"{name:<24}{'n/a' if value is None else f'{value:.6f}'}")
+
+
 def _recipe(file: Path, overrides: list[str], start: str | None = None):
     from radrl.recipe import load
 
