@@ -21,7 +21,7 @@ FILM = ("pneumothorax", "pleural effusion", "mass", "no pleural effusion")
         *((text, 1) for text in ("A large heart. The answer is B.", "B. pleural effusion and some more")),
         *((text, 3) for text in ("There is no pleural effusion.", "No pleural effusion, and no mass.", "(D)")),
         *((text, None) for text in ("not B", "The answer is not B", "There is no mass.", "Option B is wrong.")),
-        *((text, None) for text in ("Options A to D", "Answer: A. Answer: B")),
+        *((text, None) for text in ("Options A to D", "\u017f.", "\u212a)", "Answer: A. Answer: B")),
         *((text, None) for text in ("A, B", "A/B", "A or B", "The answer is A, B", "(a), or C")),
         *((text, None) for text in ("pneumothorax or mass", "A. The answer is B.", "A. mass", "I see", "E")),
         *((text, None) for text in ("", "\ud800", "mass and pleural effusion", "No mass, pneumothorax or effusion")),
@@ -33,7 +33,7 @@ def test_what_is_picked(text, picked):
 
 @pytest.mark.parametrize(
     ("text", "picked"), [("The answer is yes.", 0), ("Answer: No", 1), ("No, the answer is yes", 1),
-                         ("It is yes or no", 0), ("There is none", None), ("The answer is not yes", None)]
+                         ("It is yes or no", 0), ("There is none", None), ("ye\u017f", None), ("The answer is not yes", None)]
 )  # fmt: skip
 def test_yes_and_no(text, picked):
     assert read_choice(text, ("Yes", "No")) == picked

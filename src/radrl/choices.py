@@ -13,14 +13,15 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST = 20_000  # characters that are read
 MENTIONS = 20  # of one option; what names it more often says it in the first ones
 
-_YES_NO = re.compile(r"\W{0,4}(yes|no)\b", re.I)
-_YES_NO_SAID = re.compile(r"['(]{0,2}(yes|no)\b", re.I)
+_YES_NO = re.compile(r"\W{0,4}(yes|no)\b", re.I | re.A)
+_YES_NO_SAID = re.compile(r"['(]{0,2}(yes|no)\b", re.I | re.A)
 _SAYS = re.compile(
     r"\b(?:answer|option|choice|choose|select|pick|letter|it is|it's)\b(?: (?:is|would be|should be|must be))?"
     r" ?[:=]? ?(?:the )?(?:option |choice |letter )?",
     re.I,
 )
-_LETTER = re.compile(r"\(?([A-Z])(?:([).:,/])+|(?=[ \n])|$)", re.I)
+# not re.I: it also lets [A-Z] match the long s and the Kelvin sign
+_LETTER = re.compile(r"\(?([A-Za-z])(?:([).:,/])+|(?=[ \n])|$)")
 # What may follow a bare letter and a space; without it "a mass" and "A or B" would be picks.
 _GOES_ON = re.compile(r" (?:because|since|as|due|given|is|with|[-–—])(?!\w)", re.I)
 _WRONG = re.compile(r" (?:is|was|would be|seems) (?:\w+ )?(?:not|wrong|incorrect|false|excluded|unlikely)\b", re.I)

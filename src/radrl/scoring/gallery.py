@@ -25,7 +25,7 @@ KINDS = (
     "unrelated",
 )
 SERIOUS = ("omission", "hallucination", "wrong_side", "negation_flip")
-# The rightful order (METHODS.md, 5), as pairs of a better and a worse kind. Only an exact copy may tie.
+# The rightful order (METHODS.md, 5), as pairs of a better and a worse kind. Only the first may tie.
 PAIRS = (
     *(("exact", kind) for kind in KINDS[1:]),
     *(("paraphrase", kind) for kind in KINDS[2:]),
@@ -59,7 +59,7 @@ class Gallery:
     def order(self, scorer: str, worse: Sequence[str] = KINDS) -> Order:
         """Returns how many pairs whose worse text is of these kinds a scorer orders rightly.
 
-        A pair of which a side has no score is left out; a tie is wrong, but with the exact copy.
+        A pair of which a side has no score is left out; a tie is wrong, but of copy and paraphrase.
         """
         sign = 1 if self.scorers[scorer].higher_is_better else -1
         right = total = 0
@@ -69,7 +69,7 @@ class Gallery:
                 if bad in worse and a is not None and b is not None:
                     gap = sign * (a.value - b.value)
                     total += 1
-                    right += gap > 0 or (better == "exact" and gap == 0)
+                    right += gap > 0 or (gap == 0 and (better, bad) == PAIRS[0])
         return Order(right, total)
 
     def mean(self, scorer: str, kind: str) -> float | None:
