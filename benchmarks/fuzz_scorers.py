@@ -4,9 +4,9 @@
 
 Texts of 0 to 100,000 characters (95% below 300, 4.5% below 5,000, the others up to the end): random Unicode with
 half surrogates, report words, nested brackets, huge numbers, tags, one piece many times over. Each is scored by every
-CPU scorer on each task it has, against references drawn in the same way, both as an Answer made of the whole text and
-as `radrl.prompt.parse` reads it. Prints the number of scores, the slowest call on one text for each scorer, and fails
-on an exception or a value outside the declared range (the registry raises).
+CPU scorer on one of its tasks, against references drawn in the same way, as an Answer made of the whole text or as
+`radrl.prompt.parse` reads it. Prints the number of scores and each scorer's slowest call on one text above 5,000
+characters, and fails on an exception or a value outside the declared range (the registry raises).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PIECES = [
     *WORDS.split(),
     *["The answer is B.", "A) ", "\n", " \n\n\t", "[0.1, 0.2, 0.3, 0.4]", "\u200b", "\ud800", "\u017f"],
 ]
-LONGEST = 100_000
+LONGEST, LONG, BATCH = 100_000, 5_000, 50
 
 
 def text(rng: random.Random) -> str:
@@ -59,6 +59,13 @@ def example(rng: random.Random, task: str, reference: str) -> Example:
     return Example(id="a", task=task, question="?", reference=reference, choices=choices, boxes=boxes)
 
 
+def answer(rng: random.Random, said: str, one: Example) -> Answer:
+    """Returns a text as it is, or as `parse` reads it."""
+    if rng.random() < 0.5:
+        return parse(said, one, PromptStyle(rng.choice(["unit", "thousand"]), rng.random() < 0.5))
+    return Answer(said, rng.choice([None, said[:50]]), choice=rng.choice([None, 1]), tokens=len(said))
+
+
 def run(seed: int, count: int) -> tuple[int, dict[str, tuple[float, int]]]:
     """Returns how many scores were made, and each scorer's slowest call on one text with its length."""
     rng = random.Random(seed)
@@ -71,19 +78,20 @@ def run(seed: int, count: int) -> tuple[int, dict[str, tuple[float, int]]]:
     asked = {
         task: [example(rng, task, r) for r in references] for task in ("report", "grounding", "vqa_closed", "vqa_open")
     }
-    for _ in range(count):
-        said, which = text(rng), rng.randrange(len(references))
+    texts = [text(rng) for _ in range(count)]
+    long = [[one] for one in texts if len(one) > LONG]  # scored alone, with a clock
+    short = [one for one in texts if len(one) <= LONG]
+    for batch in [*long, *(short[k : k + BATCH] for k in range(0, len(short), BATCH))]:
         for scorer in scorers:
-            one = asked[rng.choice(scorer.tasks)][which]
-            answer = Answer(said, rng.choice([None, said[:50]]), choice=rng.choice([None, 1]), tokens=len(said))
-            if rng.random() < 0.5:
-                answer = parse(said, one, PromptStyle(rng.choice(["unit", "thousand"]), rng.random() < 0.5))
+            examples = [asked[rng.choice(scorer.tasks)][rng.randrange(len(references))] for _ in batch]
+            answers = [answer(rng, said, one) for said, one in zip(batch, examples, strict=True)]
             begin = time.perf_counter()
-            (score,) = scorer([one], [answer])  # raises outside the range
-            taken = time.perf_counter() - begin
-            slowest[scorer.name] = max(slowest[scorer.name], (taken, len(said)))
-            assert score is None or all(map(math.isfinite, (score.value, *score.parts.values()))), scorer.name
-            made += 1
+            scores = scorer(examples, answers)  # raises outside the range
+            if len(batch) == 1:
+                slowest[scorer.name] = max(slowest[scorer.name], (time.perf_counter() - begin, len(batch[0])))
+            for score in scores:
+                assert score is None or all(map(math.isfinite, (score.value, *score.parts.values()))), scorer.name
+            made += len(scores)
     return made, dict(slowest)
 
 
@@ -99,7 +107,7 @@ def main() -> None:
         seeds = [options.seed * parts + k for k in range(parts)]
         for count, slow in pool.map(run, seeds, [max(options.texts // parts, 1)] * parts):
             made += count
-            slowest = {name: max(slow[name], slowest.get(name, (0.0, 0))) for name in slow}
+            slowest |= {name: max(slow[name], slowest.get(name, (0.0, 0))) for name in slow}
     for name, (seconds, length) in sorted(slowest.items(), key=lambda item: -item[1][0]):
         print(f"{name:<24}slowest {1000 * seconds:8.1f} ms on {length:>7,} characters")
     print(f"{options.texts:,} texts, {made:,} scores, all finite and in range; {time.perf_counter() - begin:.0f} s")

@@ -89,8 +89,9 @@ def repetition(examples: Sequence[Example], answers: Sequence[Answer], *, n: int
     scores: list[Score | None] = []
     for answer in answers:
         words = f"{answer.thinking or ''} {answer.text}".casefold().split()
-        grams = list(zip(*(words[i:] for i in range(n)), strict=False))
-        scores.append(Score(len(set(grams)) / len(grams) - 1 if grams else 0.0))
+        total = len(words) - n + 1
+        different = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
+        scores.append(Score(different / total - 1 if total > 0 else 0.0))
     return scores
 
 

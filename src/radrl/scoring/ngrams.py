@@ -131,10 +131,18 @@ def overlaps(answers: tuple[str, ...], references: tuple[str, ...]) -> tuple[lis
         order = np.argsort(keys)
         keys, counts = keys[order], wanted.counts[order]
         asked = given.codes + of_answer[given.rows].astype(np.uint64) * _ROW
-        place = np.minimum(np.searchsorted(keys, asked), max(len(keys) - 1, 0))
-        there = (keys[place] == asked) * counts[place] if len(keys) else np.zeros(len(asked), dtype=np.int64)
-        found.append(Overlap(given, wanted, there))
+        found.append(Overlap(given, wanted, look_up(keys, counts, asked)))
     return found, of_answer
+
+
+def look_up(keys: Codes, values: NDArray[np.int64], asked: Codes) -> NDArray[np.int64]:
+    """Returns the value of each key asked for, 0 where it is not among ``keys``, which are sorted."""
+    there = np.zeros(len(asked), dtype=np.int64)
+    if len(keys):
+        order = np.argsort(asked)  # searching in order stays in the cache
+        place = np.minimum(np.searchsorted(keys, asked[order]), len(keys) - 1)
+        there[order] = (keys[place] == asked[order]) * values[place]
+    return there
 
 
 @lru_cache(maxsize=64)

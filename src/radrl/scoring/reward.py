@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radrl.errors import UserError
-from radrl.example import Example, Task, read_manifest
+from radrl.example import Answer, Example, Task, read_manifest
 from radrl.prompt import PromptStyle, parse
 from radrl.recipe import Recipe, Reward, load
 from radrl.recipe_yaml import one_line
@@ -243,11 +243,13 @@ def raw_values(
     """Returns each scorer's values for completions of one task, [scorers][completions]."""
     if not wanted:
         return []
-    parsed: dict[tuple[str, int, int | None], Any] = {}
+    parsed: dict[tuple[str, int, int | None], Answer] = {}
+    answers = []
     for text, example, count in zip(texts, examples, tokens, strict=True):
-        if (text, id(example), count) not in parsed:
-            parsed[text, id(example), count] = parse(text, example, style)._replace(tokens=count)
-    answers = [parsed[text, id(example), count] for text, example, count in zip(texts, examples, tokens, strict=True)]
+        key = (text, id(example), count)
+        if key not in parsed:
+            parsed[key] = parse(text, example, style)._replace(tokens=count)
+        answers.append(parsed[key])
     return [[None if one is None else one.value for one in scorer(examples, answers)] for scorer in wanted]
 
 

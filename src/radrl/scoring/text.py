@@ -19,7 +19,7 @@ from rapidfuzz.distance import LCSseq
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
 from radrl.scoring import meteor as meteor_program
-from radrl.scoring.ngrams import ORDERS, grams, overlaps, words
+from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps, words
 from radrl.scoring.registry import scorer
 
 TASKS = ("report", "vqa_open")
@@ -99,8 +99,9 @@ def rouge_l(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     """
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
-        ids: dict[str, int] = {}  # as numbers, for rapidfuzz compares words by their hash
-        given, wanted = ([ids.setdefault(w, len(ids)) for w in words(t)] for t in (answer.text, example.reference))
+        given, wanted = words(answer.text), words(example.reference)
+        if "" in given or "" in wanted:  # rapidfuzz would take an empty word for a null character
+            given, wanted = ([word or " " for word in side] for side in (given, wanted))
         common = LCSseq.similarity(given, wanted)
         precision, recall = common / len(given), common / len(wanted)
         weight = ROUGE_BETA**2
@@ -120,9 +121,7 @@ class Frequencies:
     def weights(self, order: int, codes: NDArray[np.uint64]) -> NDArray[np.float64]:
         """Returns log(documents / texts with the n-gram), (k,); an n-gram in no text counts as in one."""
         known, counts = self.codes[order], self.counts[order]
-        place = np.minimum(np.searchsorted(known, codes), max(len(known) - 1, 0))
-        there = np.where(known[place] == codes, counts[place], 1) if len(known) else np.ones(len(codes))
-        return np.log(self.documents) - np.log(there)
+        return np.log(self.documents) - np.log(np.maximum(look_up(known, counts, codes), 1))
 
 
 def _frequencies(examples: Sequence[Example]) -> Mapping[str, Frequencies]:
