@@ -32,8 +32,9 @@ def test_what_is_picked(text, picked):
 
 
 @pytest.mark.parametrize(
-    ("text", "picked"), [("The answer is yes.", 0), ("Answer: No", 1), ("No, the answer is yes", 1),
-                         ("It is yes or no", 0), ("There is none", None), ("ye\u017f", None), ("The answer is not yes", None)]
+    ("text", "picked"),
+    [("The answer is yes.", 0), ("Answer: No", 1), ("No, the answer is yes", 1), ("It is yes or no", 0),
+     ("There is none", None), ("ye\u017f", None), ("The answer is not yes", None)],
 )  # fmt: skip
 def test_yes_and_no(text, picked):
     assert read_choice(text, ("Yes", "No")) == picked

@@ -124,11 +124,16 @@ def grpo(
     overrides: Overrides = [],  # noqa: B006
     start: Start = None,
     name: Annotated[str, typer.Option(help="the stage's folder below the recipe's out")] = "grpo",
+    reward_workers: Annotated[
+        str | None, typer.Option(metavar="N|ray", help="score in N processes or on Ray (scoring.workers)")
+    ] = None,
     resume: Resume = False,
 ) -> None:
     """GRPO with the recipe's rewards."""
     from radrl.training.stages import run_grpo
 
+    if reward_workers is not None:
+        overrides = [*overrides, f"scoring.workers={reward_workers}"]
     print(f"Model: {run_grpo(_recipe(recipe, overrides, start), name, resume=resume).model}")
 
 
