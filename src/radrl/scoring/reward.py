@@ -89,28 +89,29 @@ class Rewards:
         self, texts: Sequence[str], examples: Sequence[Example], tokens: Sequence[int | None]
     ) -> list[list[float | None]]:
         found: list[list[float | None]] = [[None] * len(texts) for _ in self.items]
+        parts = {}  # of each task: the rows, the batch, and the workers' answer to come
         for task in dict.fromkeys(item.task for item in self.items):
             rows = [i for i, example in enumerate(examples) if example.task == task]
-            if not rows:
-                continue
-            items = [(k, item) for k, item in enumerate(self.items) if item.task == task]
-            scorers = _different(s for _, item in items for s in (item.scorer, item.gate) if s)
-            part = ([texts[i] for i in rows], [examples[i] for i in rows], [tokens[i] for i in rows])
+            if rows:
+                part = ([texts[i] for i in rows], [examples[i] for i in rows], [tokens[i] for i in rows])
+                wanted = [k for k, s in enumerate(self._outside) if s in self._of(task)]
+                parts[task] = (rows, part, wanted, self._start().submit(wanted, *part) if wanted else list)
+        for task, (rows, part, wanted, pending) in parts.items():
             # neural scorers and the judge run here, one model for all, while the workers do the rest
-            outside = [i for i, s in enumerate(scorers) if s in self._outside]
-            pending = (
-                self._start().submit([self._outside.index(scorers[i]) for i in outside], *part) if outside else None
-            )
-            here = [i for i in range(len(scorers)) if i not in outside]
-            values = dict(zip(here, raw_values([scorers[i] for i in here], *part, self.style), strict=True))
-            if pending:
-                values |= dict(zip(outside, pending(), strict=True))
-            for k, item in items:
-                of_item = values[scorers.index(item.scorer)]
-                of_gate = values[scorers.index(item.gate)] if item.gate else of_item
-                for i, value, gate in zip(rows, of_item, of_gate, strict=True):
-                    found[k][i] = item.reward(value, gate)
+            here = [s for s in self._of(task) if s not in self._outside]
+            scorers = [*here, *(self._outside[k] for k in wanted)]
+            values = [*raw_values(here, *part, self.style), *pending()]
+            for k, item in enumerate(self.items):
+                if item.task == task:
+                    of_item = values[scorers.index(item.scorer)]
+                    of_gate = values[scorers.index(item.gate)] if item.gate else of_item
+                    for i, value, gate in zip(rows, of_item, of_gate, strict=True):
+                        found[k][i] = item.reward(value, gate)
         return found
+
+    def _of(self, task: Task) -> list[Scorer]:
+        """Returns the different scorers that a task's rewards need."""
+        return _different(s for item in self.items if item.task == task for s in (item.scorer, item.gate) if s)
 
     def _start(self) -> Pool:
         if self._pool is None:
