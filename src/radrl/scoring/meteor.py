@@ -92,5 +92,10 @@ def _program() -> subprocess.Popen[str]:
         text=True,
         encoding="utf-8",
     )
-    atexit.register(program.kill)
+    atexit.register(_end, program)
     return program
+
+
+def _end(program: subprocess.Popen[str]) -> None:
+    program.kill()
+    program.communicate()  # closes its pipes and takes its exit status
