@@ -24,7 +24,8 @@ from radrl.prompt import PromptStyle
 from radrl.recipe import Reward
 from radrl.scoring import registry
 from radrl.scoring.files import read_texts
-from radrl.scoring.reward import Item, Rewards
+from radrl.scoring.items import Item
+from radrl.scoring.reward import Rewards
 
 NAMES = ("finding_f1", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "google_bleu", "rouge_l", "cider", "format", "length",
          "repetition", "soft_overlong", "ecr")  # fmt: skip

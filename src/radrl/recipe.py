@@ -269,9 +269,9 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def _check_scorers(recipe: Recipe) -> None:
     if not recipe.rewards:
         return
-    from radrl.scoring.reward import scorers  # late: it imports every scorer, and most commands need none
+    from radrl.scoring.items import read_items  # late: it imports every scorer, and most commands need none
 
-    scorers(recipe)
+    read_items(recipe)
     summing = recipe.grpo.get("multi_objective_aggregation", AGGREGATIONS[0])
     if summing not in AGGREGATIONS:
         at = f"{recipe.file}: key 'grpo.multi_objective_aggregation'"

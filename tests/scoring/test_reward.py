@@ -168,7 +168,9 @@ def test_tokens_reach_the_scorer_that_counts_them(functions):
 def test_examples_may_be_json_text(functions):
     as_json = EXAMPLES[0].model_dump_json()
     made = functions(" {report: [{scorer: finding_f1}]}")
-    assert made[0](["Left pleural effusion."] * 2, example=[as_json, EXAMPLES[0]]) == [1, 1]
+    as_row = {**EXAMPLES[0].model_dump(exclude_defaults=True), "thinking": None}  # as Arrow fills it
+    assert made[0](["Left pleural effusion."] * 3, example=[as_json, as_row, EXAMPLES[0]]) == [1, 1, 1]
+    assert reward.as_example(dict(as_row)) is reward.as_example(as_row)
     for bad in ("{}", 3, None):
         with pytest.raises(UserError, match="column 'example' holds what is no Example"):
             made[0](["x"], example=[bad])

@@ -3,58 +3,24 @@
     GRPOTrainer(reward_funcs=functions, args=GRPOConfig(reward_weights=[f.weight for f in functions]), ...)
 
 with ``functions = load_rewards("recipe.yaml")``. The functions can be pickled, as TRL's asynchronous trainer needs.
-A reward is ``clip(scale * gated(value))``: the value with its sign turned where lower is better, let through by the
-gate, scaled and clipped. The weight is applied by TRL, which sums what is not None, either before or after it
-normalises each reward in its group (``grpo.multi_objective_aggregation``, arXiv 2601.05242).
+What a reward makes of a scorer's value is in items.py. The weight is applied by TRL, which sums what is not None,
+either before or after it normalises each reward in its group (``grpo.multi_objective_aggregation``, arXiv 2601.05242).
 """
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Task, read_manifest
 from radrl.prompt import PromptStyle, parse
-from radrl.recipe import Recipe, Reward, load
-from radrl.recipe_yaml import one_line
-from radrl.scoring import registry
+from radrl.recipe import Recipe, load
+from radrl.scoring.items import Item, read_items
 from radrl.scoring.registry import Scorer
 from radrl.scoring.workers import Pool, start
-
-
-class Item(NamedTuple):
-    """One reward of one task: its scorer, its gate's scorer, and the recipe's settings."""
-
-    task: Task
-    scorer: Scorer
-    gate: Scorer | None
-    settings: Reward
-
-    def reward(self, value: float | None, gate: float | None) -> float | None:
-        """Returns the reward for a scorer's value; None where the value or the gate's is None."""
-        if value is None or (self.gate and gate is None):
-            return None
-        sign = -1.0 if self._turned else 1.0
-        value = sign * value
-        if self.gate:
-            worst = self._worst
-            value = worst + gate * (value - worst)  # a bad form must not lift a negative reward to 0
-        value = self.settings.scale * value
-        if self.settings.clip:
-            value = min(max(value, self.settings.clip[0]), self.settings.clip[1])
-        return value
-
-    @property
-    def _turned(self) -> bool:
-        sign = self.settings.sign
-        return sign == "turn" or (sign == "auto" and not self.scorer.higher_is_better)
-
-    @property
-    def _worst(self) -> float:
-        return -self.scorer.high if self._turned else self.scorer.low
 
 
 class Rewards:
@@ -171,7 +137,7 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
     """
     recipe = recipe if isinstance(recipe, Recipe) else load(recipe)
     wanted = set(recipe.rewards if tasks is None else tasks)
-    items = [item for item in scorers(recipe) if item.task in wanted]
+    items = [item for item in read_items(recipe) if item.task in wanted]
     for item in items:
         for scorer in filter(None, (item.scorer, item.gate)):
             if problem := scorer.missing(**scorer.options):
@@ -186,52 +152,6 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
         RewardFunction(rewards, k, name)
         for k, name in enumerate(_names([f"{item.task}/{item.scorer.name}" for item in items]))
     ]
-
-
-def scorers(recipe: Recipe) -> list[Item]:
-    """Returns the rewards of a recipe with their scorers, not yet made ready with a corpus.
-
-    Raises:
-        UserError: a scorer or option is unknown, does not score the task, or cannot be a gate or be gated.
-    """
-    items = []
-    for task, rewards in recipe.rewards.items():
-        for index, reward in enumerate(rewards):
-            at = f"{recipe.file}: key 'rewards.{task}.{index}"
-            scorer = _scorer(recipe, task, reward.scorer, f"{at}.scorer'")
-            try:
-                scorer = scorer.with_options(reward.options)
-            except UserError as error:
-                raise UserError(one_line(f"{at}.options': {error}")) from None
-            gate = _scorer(recipe, task, reward.gate, f"{at}.gate'") if reward.gate else None
-            item = Item(task, scorer, gate, reward)
-            if gate and (gate.low, gate.high, gate.higher_is_better, gate.fit) != (0.0, 1.0, True, None):
-                raise UserError(one_line(f"{at}.gate': '{gate.name}' is no score of 0 to 1"))
-            if gate and not math.isfinite(item._worst):
-                raise UserError(one_line(f"{at}.gate': '{scorer.name}' has no worst value to be gated to"))
-            items.append(item)
-    return items
-
-
-def _scorer(recipe: Recipe, task: Task, name: str, at: str) -> Scorer:
-    """Returns a scorer with the settings the recipe has for it (judge, device, weights)."""
-    import radrl.scoring  # noqa: F401  registers the scorers
-
-    try:
-        scorer = registry.get(name)
-    except UserError as error:
-        raise UserError(one_line(f"{at}: {error}")) from None
-    if task not in scorer.tasks:
-        raise UserError(one_line(f"{at}: '{name}' scores {', '.join(scorer.tasks)}, not {task}"))
-    if scorer.kind == "judge" and recipe.judge:
-        cache = recipe.path(recipe.judge.cache) if recipe.judge.cache else recipe.path(recipe.out) / "judge.jsonl"
-        return scorer.with_options({"judge": recipe.judge.model_copy(update={"cache": str(cache)})})
-    if scorer.kind == "judge":
-        raise UserError(one_line(f"{at}: 'judge' asks a model; name it under 'judge' (url, model)"))
-    if scorer.kind == "neural":
-        folders = {name: str(recipe.path(folder)) for name, folder in recipe.scoring.weights.items()}
-        return scorer.with_options({"weights": folders, "device": recipe.scoring.device})
-    return scorer
 
 
 def raw_values(
@@ -266,14 +186,13 @@ def as_example(value: Any) -> Example:
     if isinstance(value, Example):
         return value
     try:
-        if isinstance(value, str):
-            if value not in _examples:
-                if len(_examples) > 10_000:
-                    _examples.clear()
-                _examples[value] = Example.model_validate_json(value)
-            return _examples[value]
-        # Arrow fills the fields that a row does not have with None
-        return Example.model_validate({k: v for k, v in value.items() if v is not None})
+        if not isinstance(value, str):  # Arrow fills the fields that a row does not have with None
+            value = json.dumps({k: v for k, v in value.items() if v is not None})
+        if value not in _examples:  # one object for equal rows: equal completions to it are scored once
+            if len(_examples) > 10_000:
+                _examples.clear()
+            _examples[value] = Example.model_validate_json(value)
+        return _examples[value]
     except (ValueError, AttributeError, TypeError) as error:
         said = str(error).splitlines()[0]
         raise UserError(f"the data set's column 'example' holds what is no Example ({said})") from None
