@@ -19,9 +19,9 @@ from radrl.data.examples import ExampleSet
 from radrl.evaluation.generate import generate
 from radrl.evaluation.statistics import paired_difference
 from radrl.example import patients
-from radrl.prompt import PromptStyle, parse
+from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe, load
-from radrl.scoring import registry
+from radrl.scoring import load_rewards
 from radrl.training import models
 from radrl.training.stages import load_examples
 
@@ -42,11 +42,10 @@ def rewards(recipe: Recipe, start: str, prompts: ExampleSet, samples: int, max_n
         seed=recipe.seed,
     )
     values = np.zeros(len(prompts))
-    for i, (example, texts) in enumerate(zip(prompts, completions, strict=True)):
-        answers = [parse(text, example, style) for text in texts]
-        for reward in recipe.rewards[example.task]:
-            scores = registry.get(reward.scorer)([example] * samples, answers)
-            values[i] += reward.weight * np.mean([score.value for score in scores if score is not None])
+    for reward in load_rewards(recipe, {example.task for example in prompts}):
+        for i, (example, texts) in enumerate(zip(prompts, completions, strict=True)):
+            given = [value for value in reward(texts, example=[example] * samples) if value is not None]
+            values[i] += reward.weight * np.mean(given) if given else 0.0
     return values
 
 

@@ -124,11 +124,16 @@ def grpo(
     overrides: Overrides = [],  # noqa: B006
     start: Start = None,
     name: Annotated[str, typer.Option(help="the stage's folder below the recipe's out")] = "grpo",
+    reward_workers: Annotated[
+        str | None, typer.Option(metavar="N|ray", help="score in N processes or on Ray (scoring.workers)")
+    ] = None,
     resume: Resume = False,
 ) -> None:
     """GRPO with the recipe's rewards."""
     from radrl.training.stages import run_grpo
 
+    if reward_workers is not None:
+        overrides = [*overrides, f"scoring.workers={reward_workers}"]
     print(f"Model: {run_grpo(_recipe(recipe, overrides, start), name, resume=resume).model}")
 
 
@@ -164,6 +169,42 @@ def label(
     from radrl.clinical.label import write_labels
 
     print(f"{out}: {write_labels(reports, schema, out)} reports")
+
+
+@app.command()
+def score(
+    predictions: Annotated[
+        Path | None, typer.Argument(help='JSONL of {"id", "text"}; with --gallery, the page to write')
+    ] = None,
+    references: Annotated[Path | None, typer.Argument(help="JSONL of the same ids")] = None,
+    scorers: Annotated[str | None, typer.Option(help="names with commas between; without it the usual ones")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="write values and cases here")] = None,
+    gallery: Annotated[
+        bool, typer.Option("--gallery", help="write a page of the order in which scorers put mistakes")
+    ] = False,
+) -> None:
+    """Score texts against references, or show what the scorers reward."""
+    from radrl.files import write_json
+    from radrl.scoring.files import score_files
+
+    _no_foreign_bars()
+    if gallery:
+        from radrl.page.gallery import write
+        from radrl.scoring.gallery import run
+
+        page = predictions or Path("gallery.html")
+        write(page, run())
+        print(f"Page: {page}")
+        return
+    if predictions is None or references is None:
+        raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l")
+    names = [name.strip() for name in scorers.split(",") if name.strip()] if scorers is not None else None
+    found = score_files(predictions, references, names)
+    if as_json:
+        write_json(as_json, found)
+    for name, value in found.items():
+        if name != "cases":
+            print(f"{name:<24}{'n/a' if value is None else f'{value:.6f}'}")
 
 
 def _recipe(file: Path, overrides: list[str], start: str | None = None):

@@ -67,6 +67,21 @@ class Endpoint(BaseModel):
         return v.rstrip("/")
 
 
+class Judge(Endpoint):
+    """A model that judges answers (scoring/judge.py): what verdicts it gives, where they are kept, what it may cost."""
+
+    max_tokens: int = Field(default=256, ge=16)
+    """Longest reply, in tokens; it holds a reason and the verdict."""
+    temperature: Number = Field(default=0.0, ge=0)
+    """Sampling temperature."""
+    graded: bool = False
+    """Verdicts of 1 to 5, scored 0 to 1 in quarters, instead of 0 or 1."""
+    cache: str | None = Field(default=None, min_length=1)
+    """File of verdicts, JSONL, relative to the recipe's folder; ``judge.jsonl`` in the run folder when not given."""
+    budget: int = Field(default=100_000, ge=1)
+    """Most calls in one run of a command; verdicts from the file cost none."""
+
+
 class Reply(NamedTuple):
     """A completion's text, and whether it was cut at ``max_tokens``."""
 

@@ -104,7 +104,8 @@ class Answer(NamedTuple):
 
     ``text`` is what follows the last ``</think>`` (the whole completion in direct mode); ``thinking`` what stood
     before it; ``boxes`` every box found in ``text``; ``choice`` the index of the option it picks; ``well_formed``
-    is False when the asked-for form was not kept (thinking missing or never closed, no answer, an unreadable box).
+    is False when the asked-for form was not kept (thinking missing or never closed, no answer, an unreadable box);
+    ``tokens`` is how many tokens the whole completion has, where that is known.
     """
 
     text: str
@@ -112,6 +113,7 @@ class Answer(NamedTuple):
     boxes: tuple[Box, ...] = ()
     choice: int | None = None
     well_formed: bool = True
+    tokens: int | None = None
 
 
 class Mark(NamedTuple):

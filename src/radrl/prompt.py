@@ -13,17 +13,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from radrl.choices import LETTERS, is_yes_no, read_choice
 from radrl.example import Answer, Box, Example
 
 BoxFormat = Literal["unit", "thousand"]
 THINK_SUFFIX = " /think"
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _NUMBER = r"-?\d{1,6}(?:\.\d{1,6})?"
 _BOX = re.compile(rf"\[\s{{0,3}}({_NUMBER})" + rf"\s{{0,3}},\s{{0,3}}({_NUMBER})" * 3 + r"\s{0,3}\]")
 _LABEL_AFTER = re.compile(r'\s{0,9},\s{0,9}"label"\s{0,3}:\s{0,3}"([^"\n]{0,200})"')
-_YES_NO = re.compile(r"\W{0,4}(yes|no)\b", re.IGNORECASE)
-_LETTER = re.compile(r"(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)?\s*(?:is|:)?\s*\(?([A-Z])([).:,\s]|$)", re.I)
 _MAX_ANSWER = 20_000  # characters that are parsed; no radiology answer is longer
 
 
@@ -45,7 +43,7 @@ def messages(example: Example, style: PromptStyle) -> list[dict[str, Any]]:
 def question(example: Example, style: PromptStyle) -> str:
     """Returns the text of the question: the Example's own, its options, the box notation, and the thinking suffix."""
     text = example.question
-    if example.choices and not _is_yes_no(example.choices):
+    if example.choices and not is_yes_no(example.choices):
         options = " ".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(example.choices))
         text = f"{text} {options}"
     if example.task == "grounding" and style.box_format == "thousand":
@@ -71,7 +69,7 @@ def answer_text(example: Example, box_format: BoxFormat) -> str:
     """Returns the reference answer as a model is taught to write it, boxes in the asked notation."""
     if example.task == "grounding":
         return boxes_text(example.boxes, box_format) or example.reference or "none"
-    if example.choices and not _is_yes_no(example.choices):
+    if example.choices and not is_yes_no(example.choices):
         return f"{LETTERS[example.choices.index(example.reference)]}. {example.reference}"
     return example.reference
 
@@ -147,32 +145,3 @@ def _read_boxes(text: str, box_format: BoxFormat) -> tuple[tuple[Box, ...], bool
     # every opening bracket before digits should have become a box
     started = len(re.findall(r"\[\s{0,3}-?[\d.]", text))
     return tuple(boxes), readable and started <= len(boxes)
-
-
-def read_choice(text: str, choices: tuple[str, ...]) -> int | None:
-    """Returns the index of the option that ``text`` picks (by letter, by its words, or yes/no), or None."""
-    plain = _plain(text)
-    exact = [i for i, choice in enumerate(choices) if _plain(choice) == plain]
-    if len(exact) == 1:
-        return exact[0]
-    if _is_yes_no(choices):
-        match = _YES_NO.match(text)
-        return [c.lower() for c in choices].index(match.group(1).lower()) if match else None
-    # without long runs of white space, on which the pattern would take cubic time
-    lines = "\n".join(line for raw in text.splitlines() if (line := " ".join(raw.split())))
-    match = _LETTER.match(lines)
-    if not match or (index := LETTERS.index(match.group(1).upper())) >= len(choices):
-        return None
-    said, words = _plain(lines[match.end() :]), [_plain(choice) for choice in choices]
-    if match.group(2) == " ":  # "A nodule", "a mass is seen", "A or B": an article or the first of several
-        return index if said in ("", words[index]) else None
-    # "A. left" where A is right: a letter and words that name another option pick nothing
-    return None if said and said != words[index] and said in words else index
-
-
-def _is_yes_no(choices: tuple[str, ...]) -> bool:
-    return sorted(c.lower() for c in choices) == ["no", "yes"]
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s]", " ", text.lower()).split())

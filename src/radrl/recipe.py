@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from radrl import recipe_trl
 from radrl.data.augment import Augment
-from radrl.endpoint import Endpoint
+from radrl.endpoint import Endpoint, Judge
 from radrl.errors import UserError, nearest
 from radrl.example import Task
 from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
@@ -25,6 +25,7 @@ from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig
 
+AGGREGATIONS = ("sum_then_normalize", "normalize_then_sum")  # TRL looks at it only in the first step
 Share = Annotated[Number, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -89,12 +90,39 @@ class Prompt(_Section):
 
 
 class Reward(_Section):
-    """One scorer in a task's reward."""
+    """One scorer in a task's reward: its value, the better the larger, gated, scaled, clipped, weighted."""
 
     scorer: Name
     """Name of a registered scorer."""
     weight: Number = 1.0
     """Its factor in the weighted sum."""
+    options: dict[str, Any] = {}
+    """The scorer's own options."""
+    sign: Literal["auto", "keep", "turn"] = "auto"
+    """``auto`` turns the sign where lower is better, so that a reward always grows with quality."""
+    gate: Name | None = None
+    """A scorer of 0-1 that lets through so much of this one; at 0 the value is this scorer's worst."""
+    scale: Annotated[Number, Field(gt=0)] = 1.0
+    """Factor after the gate."""
+    clip: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
+    """Lowest and highest reward, after the scale; None does not clip."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.clip and self.clip[0] >= self.clip[1]:
+            raise ValueError("clip should be [low, high] with low below high")
+        return self
+
+
+class Scoring(_Section):
+    """Where and with what the rewards are computed."""
+
+    workers: Annotated[int, Field(ge=0, le=256)] | Literal["ray"] = 0
+    """Processes of each training process that score; 0 scores in the training process; ``ray``: an actor a CPU."""
+    device: Name = "auto"
+    """Where neural scorers run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda:1``."""
+    weights: dict[str, Name] = {}
+    """Folder of each neural scorer's weights, by the scorer's model name, relative to the recipe's folder."""
 
 
 class Losses(_Section):
@@ -132,6 +160,10 @@ class Recipe(_Section):
     """Random changes to training images."""
     rewards: dict[Task, Annotated[list[Reward], Field(min_length=1)]] = {}
     """Scorers and weights for each task that is trained with GRPO."""
+    scoring: Scoring = Scoring()
+    """Where and with what the rewards are computed."""
+    judge: Judge | None = None
+    """The model that scorer ``judge`` asks."""
     losses: Losses = Losses()
     """Changes to the SFT loss."""
     sft: dict[str, Any] = {}
@@ -202,6 +234,10 @@ class Recipe(_Section):
         values["model"]["start"] = self.model_start()
         for split in {"train", "dev", "test"} & values.get("data", {}).keys():
             values["data"][split] = [str(self.path(name)) for name in values["data"][split]]
+        for name, folder in values.get("scoring", {}).get("weights", {}).items():
+            values["scoring"]["weights"][name] = str(self.path(folder))
+        if self.judge and self.judge.cache:
+            values["judge"]["cache"] = str(self.path(self.judge.cache))
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -233,18 +269,13 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def _check_scorers(recipe: Recipe) -> None:
     if not recipe.rewards:
         return
-    import radrl.scoring  # late: it imports every scorer, and most commands need none  # noqa: F401
-    from radrl.scoring.registry import get
+    from radrl.scoring.items import read_items  # late: it imports every scorer, and most commands need none
 
-    for task, rewards in recipe.rewards.items():
-        for index, reward in enumerate(rewards):
-            at = f"{recipe.file}: key 'rewards.{task}.{index}.scorer'"
-            try:
-                scorer = get(reward.scorer)
-            except UserError as error:
-                raise UserError(one_line(f"{at}: {error}")) from None
-            if task not in scorer.tasks:
-                raise UserError(one_line(f"{at}: '{reward.scorer}' scores {', '.join(scorer.tasks)}, not {task}"))
+    read_items(recipe)
+    summing = recipe.grpo.get("multi_objective_aggregation", AGGREGATIONS[0])
+    if summing not in AGGREGATIONS:
+        at = f"{recipe.file}: key 'grpo.multi_objective_aggregation'"
+        raise UserError(one_line(f"{at} should be {' or '.join(AGGREGATIONS)}, not {summing!r}"))
 
 
 def _explain(error: ValidationError) -> str:

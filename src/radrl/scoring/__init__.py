@@ -1,5 +1,15 @@
 """Scorers, one file a family. Importing this package registers all of them."""
 
-from radrl.scoring import form, grounding, report, vqa
+from typing import Any
 
-__all__ = ["form", "grounding", "report", "vqa"]
+from radrl.scoring import form, grounding, judge, neural, report, text, vqa
+
+__all__ = ["form", "grounding", "judge", "load_rewards", "neural", "report", "text", "vqa"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_rewards":  # late: it imports the recipe, whose check of scorers imports this package
+        from radrl.scoring.reward import load_rewards
+
+        return load_rewards
+    raise AttributeError(name)

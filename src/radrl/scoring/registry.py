@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from radrl.errors import UserError, nearest
 from radrl.example import Answer, Example, Score, Task
 
-ScoreFunction = Callable[[Sequence[Example], Sequence[Answer]], list[Score | None]]
+ScoreFunction = Callable[..., list[Score | None]]
+CorpusFunction = Callable[..., float]
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,13 @@ class Scorer:
     """A named scorer with what a table must know of it.
 
     ``function`` takes Examples and their Answers (same length) and returns a Score each, or None where the scorer
-    does not apply; it is only called with Examples of its ``tasks``. Every value is finite and in [low, high].
+    does not apply; it is only called with Examples of its ``tasks``. Each Score depends on its own pair only, so that
+    equal pairs are scored once. Every value is finite and in [low, high]. Keyword-only parameters of the function are
+    its options.
+
+    ``corpus`` gives the value of a whole set where that is not the mean of its cases (BLEU). ``fit`` returns options
+    that come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line
+    that says which package or weights the scorer lacks and how to get them.
     """
 
     name: str
@@ -25,45 +36,122 @@ class Scorer:
     low: float
     high: float
     higher_is_better: bool
+    corpus: CorpusFunction | None = None
+    fit: Callable[[Sequence[Example]], Mapping[str, Any]] | None = None
+    missing: Callable[..., str | None] = lambda **options: None
+    kind: Literal["cpu", "neural", "judge"] = "cpu"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         """Scores each pair; None where the Example's task is not one of this scorer's.
 
         An Answer without text (thinking never closed, say) gets the worst value: it must not be paid for a normal
-        film whose reference names no finding, nor for a question with nothing to find.
+        film whose reference names no finding, nor for a question with nothing to find. Equal Answers to one Example
+        are scored once.
+
+        Raises:
+            UserError: a package, weights or an option is missing.
+            ValueError: a value is not in [low, high].
         """
+        self._check_ready()
         scores: list[Score | None] = [None] * len(examples)
         blank = Score(self.low if self.higher_is_better else self.high)
-        chosen = []
+        places: dict[tuple[int, Answer], list[int]] = {}
         for i, (example, answer) in enumerate(zip(examples, answers, strict=True)):
             if example.task in self.tasks:
                 if answer.text.strip():
-                    chosen.append(i)
+                    places.setdefault((id(example), answer), []).append(i)
                 else:
                     scores[i] = blank
-        if not chosen:
+        if not places:
             return scores
-        for i, score in zip(
-            chosen, self.function([examples[i] for i in chosen], [answers[i] for i in chosen]), strict=True
-        ):
+        first = [rows[0] for rows in places.values()]
+        found = self.function([examples[i] for i in first], [answers[i] for i in first], **self.options)
+        for rows, score in zip(places.values(), found, strict=True):
             if score is not None and not self.low <= score.value <= self.high:  # also catches NaN
                 raise ValueError(
-                    f"scorer {self.name} gave {score.value} for {examples[i].id}, outside [{self.low}, {self.high}]"
+                    f"scorer {self.name} gave {score.value} for {examples[rows[0]].id}, "
+                    f"outside [{self.low}, {self.high}]"
                 )
-            scores[i] = score
+            for i in rows:
+                scores[i] = score
         return scores
+
+    def corpus_value(
+        self, examples: Sequence[Example], answers: Sequence[Answer], scores: Sequence[Score | None]
+    ) -> float | None:
+        """Returns the value of a whole set whose ``scores`` this scorer gave; None where it applies to no case."""
+        rows = [i for i, score in enumerate(scores) if score is not None]
+        if not rows:
+            return None
+        if self.corpus is None:
+            return sum(scores[i].value for i in rows) / len(rows)
+        return self.corpus([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
+
+    def with_options(self, options: Mapping[str, Any]) -> Scorer:
+        """Returns this scorer with some of its options set.
+
+        Raises:
+            UserError: it has no such option, or the value is of another type.
+        """
+        known = {
+            name: parameter
+            for name, parameter in inspect.signature(self.function, eval_str=True).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+        for name, value in options.items():
+            if name not in known:
+                offered = f"; it has: {', '.join(known)}" if known else "; it has none"
+                raise UserError(f"scorer '{self.name}' has no option '{name}'{nearest(name, known)}{offered}")
+            hint = known[name].annotation
+            if not _fits(value, hint):
+                said = hint.__name__ if isinstance(hint, type) else hint
+                raise UserError(f"option '{name}' of scorer '{self.name}' should be {said}, not {value!r}")
+        return replace(self, options={**self.options, **options})
+
+    def fitted(self, examples: Sequence[Example]) -> Scorer:
+        """Returns this scorer made ready with a corpus of references; itself where it needs none."""
+        return self if self.fit is None else self.with_options(self.fit(examples))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.name, dict(self.options))  # by name: functions made in a loop cannot be pickled
+
+    def _check_ready(self) -> None:
+        if problem := self.missing(**self.options):
+            raise UserError(problem)
+        if self.fit is not None and not self.options:
+            raise ValueError(f"scorer {self.name} needs a corpus: call .fitted(examples) first")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, one) for one in typing.get_args(hint))
+    if origin is Literal:
+        return value in typing.get_args(hint)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)
 
 
 _SCORERS: dict[str, Scorer] = {}
 
 
 def scorer(
-    name: str, *, tasks: tuple[Task, ...], low: float = 0.0, high: float = 1.0, higher_is_better: bool = True
+    name: str,
+    *,
+    tasks: tuple[Task, ...],
+    low: float = 0.0,
+    high: float = 1.0,
+    higher_is_better: bool = True,
+    **more: Any,
 ) -> Callable[[ScoreFunction], ScoreFunction]:
-    """Registers a function as the scorer ``name``."""
+    """Registers a function as the scorer ``name``; ``more`` are the other fields of Scorer."""
 
     def register(function: ScoreFunction) -> ScoreFunction:
-        _SCORERS[name] = Scorer(name, function, tasks, low, high, higher_is_better)
+        _SCORERS[name] = Scorer(name, function, tasks, low, high, higher_is_better, **more)
         return function
 
     return register
@@ -78,3 +166,14 @@ def get(name: str) -> Scorer:
     if name not in _SCORERS:
         raise UserError(f"unknown scorer '{name}'{nearest(name, _SCORERS)}; known: {', '.join(sorted(_SCORERS))}")
     return _SCORERS[name]
+
+
+def _again(name: str, options: dict[str, Any]) -> Scorer:
+    import radrl.scoring  # noqa: F401  a worker process begins with an empty registry
+
+    return replace(get(name), options=options)
+
+
+def names() -> list[str]:
+    """Returns the names of all scorers, sorted."""
+    return sorted(_SCORERS)

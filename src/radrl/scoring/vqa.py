@@ -1,4 +1,4 @@
-"""Scorers of short answers to questions."""
+"""Scorers of short answers to questions. Which option a text picks is read by `radrl.choices`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list
     right only if its text equals that option and no other. Without choices: the texts are equal once normalised
     (case, articles, punctuation, spaces, words for yes, no, none, and the numbers up to ten).
     """
-    return [Score(float(_right(example, answer))) for example, answer in zip(examples, answers, strict=True)]
+    return [Score(float(is_right(example, answer))) for example, answer in zip(examples, answers, strict=True)]
 
 
 @scorer("token_f1", tasks=("vqa_open",))
@@ -63,7 +63,8 @@ def normalise(text: str) -> str:
     return " ".join(SYNONYMS.get(word, word) for word in words if word not in ARTICLES)
 
 
-def _right(example: Example, answer: Answer) -> bool:
+def is_right(example: Example, answer: Answer) -> bool:
+    """Returns whether an answer is right, by the rule of vqa_accuracy."""
     reference = normalise(example.reference)
     if not example.choices:
         return normalise(answer.text) == reference

@@ -95,10 +95,8 @@ def train_grpo(
             f"add 'rewards.{missing[0]}' or leave the task out with 'data.tasks'"
         )
     style = PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking)
-    functions, weights = load_rewards(
-        {task: [(r.scorer, r.weight) for r in recipe.rewards[task]] for task in sorted(tasks)}, style
-    )
-    config = recipe.grpo_config(stage.folder, reward_weights=weights)
+    functions = load_rewards(recipe, tasks)
+    config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
     config.disable_tqdm = True
     _check_saves(config, recipe)
     clock = Clock(checkpoint)

@@ -1,0 +1,104 @@
+"""Scores a file of predictions against a file of references, both JSONL of ``{"id", "text"}``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import radrl.scoring  # noqa: F401  registers the scorers
+from radrl.errors import UserError
+from radrl.example import Answer, Example
+from radrl.scoring import registry
+from radrl.scoring.registry import Scorer
+
+FORM = "radrl.scoring.form"  # its scorers look at no reference; they are only given when asked for
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Returns the texts of a JSONL file by id, in its order.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no ``{"id", "text"}`` or repeats an id.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read: {error.strerror}") from None
+    found: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            name, text = record["id"], record["text"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UserError(f'{path}:{number}: not a line {{"id": ..., "text": ...}}') from None
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise UserError(f"{path}:{number}: 'id' and 'text' should be text")
+        if name in lines:
+            raise UserError(f"{path}:{number}: id {name!r} stands already in line {lines[name]}")
+        found[name], lines[name] = text, number
+    if not found:
+        raise UserError(f'{path}: no line; a line is {{"id": ..., "text": ...}}')
+    return found
+
+
+def score_files(predictions: Path, references: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Returns ``{scorer: value of the whole set, ..., "cases": {id: {scorer: value}}}``; None where a scorer does not
+    apply. Without names: every installed scorer of reports that reads the reference, but for neural ones.
+
+    Raises:
+        UserError: a file or line is wrong, ids are missing or unknown, a scorer is unknown, not installed or not for
+            texts.
+    """
+    said, wanted = read_texts(predictions), read_texts(references)
+    _same_ids(predictions, said, references, wanted)
+    scorers = [registry.get(name) for name in dict.fromkeys(names)] if names else usual()
+    tasks = {scorer.name: _task(scorer) for scorer in scorers}
+    examples = {
+        task: [Example(id=name, task=task, question="text", reference=text) for name, text in wanted.items()]
+        for task in set(tasks.values())
+    }
+    answers = [Answer(said[name]) for name in wanted]
+    values: dict[str, float | None] = {}
+    cases: dict[str, dict[str, float | None]] = {name: {} for name in wanted}
+    for scorer in scorers:
+        asked = examples[tasks[scorer.name]]
+        ready = scorer.fitted(asked)
+        scores = ready(asked, answers)
+        values[scorer.name] = ready.corpus_value(asked, answers, scores)
+        for name, score in zip(wanted, scores, strict=True):
+            cases[name][scorer.name] = None if score is None else score.value
+    return {**values, "cases": cases}
+
+
+def usual() -> list[Scorer]:
+    """Returns the scorers of reports that are meant where none is named."""
+    every = (registry.get(name) for name in registry.names())
+    return [
+        s
+        for s in every
+        if "report" in s.tasks and s.kind == "cpu" and s.function.__module__ != FORM and s.missing() is None
+    ]
+
+
+def _task(scorer: Scorer) -> Any:
+    for task in ("report", "vqa_open"):
+        if task in scorer.tasks:
+            return task
+    raise UserError(f"scorer '{scorer.name}' scores {', '.join(scorer.tasks)}, not texts alone")
+
+
+def _same_ids(predictions: Path, said: Mapping[str, str], references: Path, wanted: Mapping[str, str]) -> None:
+    for path, other, lacking in (
+        (predictions, references, [name for name in wanted if name not in said]),
+        (references, predictions, [name for name in said if name not in wanted]),
+    ):
+        if lacking:
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            raise UserError(f"{path}: no line for id {lacking[0]!r}{more} of {other}")

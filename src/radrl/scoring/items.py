@@ -1,0 +1,96 @@
+"""The rewards a recipe names, and what each makes of its scorer's value.
+
+A reward is ``clip(scale * gated(value))``: the value with its sign turned where lower is better, let through by the
+gate, scaled and clipped.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from radrl.errors import UserError
+from radrl.example import Task
+from radrl.recipe import Recipe, Reward
+from radrl.recipe_yaml import one_line
+from radrl.scoring import registry
+from radrl.scoring.registry import Scorer
+
+
+class Item(NamedTuple):
+    """One reward of one task: its scorer, its gate's scorer, and the recipe's settings."""
+
+    task: Task
+    scorer: Scorer
+    gate: Scorer | None
+    settings: Reward
+
+    def reward(self, value: float | None, gate: float | None) -> float | None:
+        """Returns the reward for a scorer's value; None where the value or the gate's is None."""
+        if value is None or (self.gate and gate is None):
+            return None
+        sign = -1.0 if self.turned else 1.0
+        value = sign * value
+        if self.gate:
+            value = self.worst + gate * (value - self.worst)  # a bad form must not lift a negative reward to 0
+        value = self.settings.scale * value
+        if self.settings.clip:
+            value = min(max(value, self.settings.clip[0]), self.settings.clip[1])
+        return value
+
+    @property
+    def turned(self) -> bool:
+        """Returns whether the value's sign is turned."""
+        sign = self.settings.sign
+        return sign == "turn" or (sign == "auto" and not self.scorer.higher_is_better)
+
+    @property
+    def worst(self) -> float:
+        """Returns the lowest value, its sign turned or not; it may be infinite."""
+        return -self.scorer.high if self.turned else self.scorer.low
+
+
+def read_items(recipe: Recipe) -> list[Item]:
+    """Returns the rewards of a recipe with their scorers, not yet made ready with a corpus.
+
+    Raises:
+        UserError: a scorer or option is unknown, does not score the task, or cannot be a gate or be gated.
+    """
+    items = []
+    for task, rewards in recipe.rewards.items():
+        for index, reward in enumerate(rewards):
+            at = f"{recipe.file}: key 'rewards.{task}.{index}"
+            scorer = _scorer(recipe, task, reward.scorer, f"{at}.scorer'")
+            try:
+                scorer = scorer.with_options(reward.options)
+            except UserError as error:
+                raise UserError(one_line(f"{at}.options': {error}")) from None
+            gate = _scorer(recipe, task, reward.gate, f"{at}.gate'") if reward.gate else None
+            item = Item(task, scorer, gate, reward)
+            if gate and (gate.low, gate.high, gate.higher_is_better, gate.fit) != (0.0, 1.0, True, None):
+                raise UserError(one_line(f"{at}.gate': '{gate.name}' is no score of 0 to 1"))
+            if gate and not math.isfinite(item.worst):
+                raise UserError(one_line(f"{at}.gate': '{scorer.name}' has no worst value to be gated to"))
+            items.append(item)
+    return items
+
+
+def _scorer(recipe: Recipe, task: Task, name: str, at: str) -> Scorer:
+    """Returns a scorer with the settings the recipe has for it (judge, device, weights)."""
+    import radrl.scoring  # noqa: F401  registers the scorers
+
+    try:
+        scorer = registry.get(name)
+    except UserError as error:
+        raise UserError(one_line(f"{at}: {error}")) from None
+    if task not in scorer.tasks:
+        raise UserError(one_line(f"{at}: '{name}' scores {', '.join(scorer.tasks)}, not {task}"))
+    if scorer.kind == "judge" and recipe.judge:
+        cache = recipe.path(recipe.judge.cache) if recipe.judge.cache else recipe.path(recipe.out) / "judge.jsonl"
+        return scorer.with_options({"judge": recipe.judge.model_copy(update={"cache": str(cache)})})
+    if scorer.kind == "judge":
+        raise UserError(one_line(f"{at}: 'judge' asks a model; name it under 'judge' (url, model)"))
+    if scorer.kind == "neural":
+        folders = {name: str(recipe.path(folder)) for name, folder in recipe.scoring.weights.items()}
+        return scorer.with_options({"weights": folders, "device": recipe.scoring.device})
+    return scorer

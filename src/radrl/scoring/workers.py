@@ -1,0 +1,142 @@
+"""Scoring outside the training process: worker processes on this machine, or Ray actors on many.
+
+Processes are spawned, never forked: a fork of a process that has torch's threads or a GPU can hang. A script that
+trains with them therefore needs ``if __name__ == "__main__":``. Each worker scores whole groups, so that equal
+completions to one question still meet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+from radrl.errors import UserError
+from radrl.example import Example
+
+Values = list[list[float | None]]
+Score = Callable[..., Values]
+
+
+class Pool(Protocol):
+    """Scores batches elsewhere, with scorers it was given at its start."""
+
+    def submit(
+        self, wanted: Sequence[int], texts: Sequence[str], examples: Sequence[Example], tokens: Sequence[int | None]
+    ) -> Callable[[], Values]:
+        """Starts scoring a batch with some of the scorers; the function it returns waits for the values,
+        [wanted][completions]."""
+        ...
+
+
+class Scoring:
+    """What a worker holds: it gets the scorers once, since a corpus's n-grams may be large."""
+
+    def __init__(self, score: Score, scorers: Sequence[Any], style: Any) -> None:
+        self.score, self.scorers, self.style = score, scorers, style
+
+    def run(self, wanted: Sequence[int], *batch: Any) -> Values:
+        """Returns the values of the wanted scorers."""
+        return self.score([self.scorers[i] for i in wanted], *batch, self.style)
+
+
+def start(workers: int | str, score: Score, scorers: Sequence[Any], style: Any) -> Pool:
+    """Returns a pool of so many processes, or of Ray actors for ``ray``.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+    return (RayActors if workers == "ray" else Processes)(workers, Scoring(score, scorers, style))
+
+
+class Processes:
+    """A pool of processes that stay."""
+
+    def __init__(self, count: int, scoring: Scoring) -> None:
+        self.count = count
+        self.executor = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(scoring,))
+
+    def submit(self, wanted: Sequence[int], *batch: Sequence[Any]) -> Callable[[], Values]:
+        futures = [self.executor.submit(_work, wanted, *part) for part in _parts(self.count, *batch)]
+
+        def wait() -> Values:
+            try:
+                return _joined([future.result() for future in futures])
+            except BrokenProcessPool:
+                raise UserError(
+                    "a reward worker ended: out of memory, or the script that trains has no "
+                    "'if __name__ == \"__main__\":'; 'scoring.workers: 0' scores without workers"
+                ) from None
+
+        return wait
+
+
+_here: Scoring | None = None
+
+
+def _begin(scoring: Scoring) -> None:
+    global _here
+    _here = scoring
+
+
+def _work(wanted: Sequence[int], *batch: Any) -> Values:
+    assert _here is not None
+    return _here.run(wanted, *batch)
+
+
+class RayActors:
+    """A Ray actor for each CPU of the cluster (``RAY_ADDRESS`` names it; without it, this machine)."""
+
+    def __init__(self, workers: str, scoring: Scoring) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            import ray
+        except ImportError:
+            raise UserError("'scoring.workers: ray' needs Ray: pip install 'radrl[ray]'") from None
+        self.ray = ray
+        if not ray.is_initialized():
+            here = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
+            ray.init(log_to_driver=False, **here)
+        kept = ray.put(scoring)
+        actor = ray.remote(num_cpus=1)(_Actor)
+        self.actors = [actor.remote(kept) for _ in range(max(1, int(ray.cluster_resources().get("CPU", 1))))]
+
+    def submit(self, wanted: Sequence[int], *batch: Sequence[Any]) -> Callable[[], Values]:
+        parts = _parts(len(self.actors), *batch)
+        futures = [a.run.remote(wanted, *part) for a, part in zip(self.actors, parts, strict=False)]
+
+        def wait() -> Values:
+            try:
+                return _joined(self.ray.get(futures))
+            except self.ray.exceptions.RayTaskError as error:
+                raise error.cause from None  # what the scorer raised
+            except self.ray.exceptions.RayActorError:
+                raise UserError("a reward actor ended (out of memory, or its machine was lost)") from None
+
+        return wait
+
+
+class _Actor:
+    def __init__(self, scoring: Scoring) -> None:
+        self.scoring = scoring
+
+    def run(self, wanted: Sequence[int], *batch: Any) -> Values:
+        return self.scoring.run(wanted, *batch)
+
+
+def _parts(
+    count: int, texts: Sequence[str], examples: Sequence[Example], tokens: Sequence[int | None]
+) -> list[tuple[Any, ...]]:
+    """Cuts a batch into at most ``count`` parts of about the same size, between the groups of one Example."""
+    cuts, wanted = [0], len(texts) / count
+    for i in range(1, len(texts)):
+        if i >= wanted * len(cuts) and examples[i] is not examples[i - 1]:
+            cuts.append(i)
+    return [(texts[a:b], examples[a:b], tokens[a:b]) for a, b in zip(cuts, [*cuts[1:], len(texts)], strict=True)]
+
+
+def _joined(found: Sequence[Values]) -> Values:
+    return [[value for part in parts for value in part] for parts in zip(*found, strict=True)]

@@ -1,0 +1,103 @@
+"""radrl score: files in, values out, and the gallery."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from radrl import cli
+from radrl.errors import UserError
+from radrl.page.gallery import write
+from radrl.scoring import files, gallery, registry
+
+TEXTS = {"a": "Left pleural effusion.", "b": "The heart is enlarged. No mass."}
+
+
+def jsonl(path, texts):
+    path.write_text("".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in texts.items()))
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+def test_values_of_the_set_with_the_cases_beside(tmp_path):
+    said = jsonl(tmp_path / "p.jsonl", {"b": "No mass.", "a": TEXTS["a"]})  # joined by id, not by place
+    wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
+    out = tmp_path / "deep" / "out.json"
+    done = run("score", said, wanted, "--scorers", "bleu_1, rouge_l,cider,token_f1", "--json", out)
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert list(found) == ["bleu_1", "rouge_l", "cider", "token_f1", "cases"]
+    assert found["cases"]["a"] == {"bleu_1": 1, "rouge_l": 1, "cider": pytest.approx(10), "token_f1": 1}
+    cases = found["cases"]
+    assert found["rouge_l"] == pytest.approx((cases["a"]["rouge_l"] + cases["b"]["rouge_l"]) / 2)
+    assert found["bleu_1"] != pytest.approx((cases["a"]["bleu_1"] + cases["b"]["bleu_1"]) / 2)
+    assert f"rouge_l                 {found['rouge_l']:.6f}" in done.output
+
+
+def test_the_usual_scorers_read_the_reference(tmp_path):
+    wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
+    names = {scorer.name for scorer in files.usual()}
+    assert {"finding_f1", "bleu_4", "cider"} <= names
+    assert not {"length", "format", "ecr", "sentence_similarity", "judge"} & names
+    assert set(files.score_files(wanted, wanted, ["bleu_1"])) == {"bleu_1", "cases"}
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ('{"id": "a", "text": "x"}', "no line for id 'b' of .*r.jsonl"),
+        ("", "no line; a line is"),
+        ('{"id": "a", "text": "x"}\n\n{"id": "a", "text": "y"}', "p.jsonl:3: id 'a' stands already in line 1"),
+        ('{"id": "a"}', "p.jsonl:1: not a line"),
+        ('{"id": "a", "text": 3}', "p.jsonl:1: 'id' and 'text' should be text"),
+        ("[1]", "p.jsonl:1: not a line"),
+        ("[" * 100_000, "p.jsonl:1: not a line"),
+        (
+            '{"id": "a", "text": "x"}\n{"id": "b", "text": "x"}\n{"id": 9, "text": "x"}',
+            "r.jsonl: no line for id '9' of",
+        ),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, said, wanted):
+    (tmp_path / "p.jsonl").write_text(said)
+    with pytest.raises(UserError, match=wanted):
+        files.score_files(tmp_path / "p.jsonl", jsonl(tmp_path / "r.jsonl", TEXTS), ["bleu_1"])
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [("bleu_5", "did you mean"), ("soft_f1", "scores grounding, not texts alone"), ("judge", "recipe under 'judge'")],
+)
+def test_a_wrong_scorer_is_named(tmp_path, names, wanted):
+    both = jsonl(tmp_path / "r.jsonl", TEXTS)
+    with pytest.raises(UserError, match=wanted):
+        files.score_files(both, both, [names])
+
+
+def test_the_gallery_orders_and_shows(tmp_path, monkeypatch):
+    some = ("finding_f1", "bleu_4", "length")
+    monkeypatch.setattr(gallery, "installed", lambda: {name: registry.get(name) for name in some})
+    made = gallery.run()
+    assert set(made.scores) == set(some)
+    assert all("reference" in case for case in made.cases.values())
+    assert made.order("length").share < made.order("finding_f1").share
+    assert made.order("bleu_4", ["unrelated"]).pairs > made.order("bleu_4", ["paraphrase"]).pairs
+    assert made.mean("bleu_4", "exact") == 1
+    write(tmp_path / "g.html", made)
+    html = (tmp_path / "g.html").read_text()
+    assert "Reward gallery" in html
+    assert "http" not in html.replace("http-equiv", "")  # complete in itself
+    assert "<script" not in html
+
+
+def test_a_gallery_is_ordered_by_hand(monkeypatch):
+    case = {"id": "x", "reference": "a b c d", "exact": "a b c d", "paraphrase": "a b c d", "omission": "a b"}
+    monkeypatch.setattr(yaml, "safe_load", lambda text: [case, {**case, "id": "y", "omission": "a b c d"}])
+    monkeypatch.setattr(gallery, "installed", lambda: {"bleu_1": registry.get("bleu_1")})
+    made = gallery.run()
+    assert made.order("bleu_1", ["paraphrase"]) == gallery.Order(2, 2)  # a paraphrase may tie with the copy
+    assert made.order("bleu_1", ["omission"]) == gallery.Order(2, 4)  # a mistake may not
