@@ -63,7 +63,9 @@ class _LogProbs(torch.autograd.Function):
             for part in _chunks(hidden, weight) if grad is not None or grad_entropy is not None else ():
                 chunk = hidden[part].to(dtype)
                 logp = _log_softmax(chunk, weight_, bias_, ctx.temperature)
-                d_logits = logp.exp()  # gradient of log p_target: [j = target] - p_j; of the entropy: -p_j (log p_j + H)
+                d_logits = (
+                    logp.exp()
+                )  # gradient of log p_target: [j = target] - p_j; of the entropy: -p_j (log p_j + H)
                 if grad_entropy is None:
                     d_logits *= -grad[part, None]
                 else:

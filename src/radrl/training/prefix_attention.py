@@ -305,13 +305,13 @@ class Varlen:
         if ask is None:
             return _varlen_backward(grad, q, k, v, out, lse, *marks)
         dq, dk, dv = (torch.zeros_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
-        dq[ask], dk[look], dv[look] = _varlen_backward(
-            grad[ask], q[ask], k[look], v[look], out[ask], lse[ask], *marks
-        )
+        dq[ask], dk[look], dv[look] = _varlen_backward(grad[ask], q[ask], k[look], v[look], out[ask], lse[ask], *marks)
         return dq, dk, dv
 
 
-def _varlen(q: Any, k: Any, v: Any, q_marks: Any, k_marks: Any, q_longest: int, k_longest: int, causal: bool, scale: float) -> Any:
+def _varlen(
+    q: Any, k: Any, v: Any, q_marks: Any, k_marks: Any, q_longest: int, k_longest: int, causal: bool, scale: float
+) -> Any:
     q, k, v = (x.contiguous() for x in (q, k, v))
     out, lse, *_ = _aten._flash_attention_forward(
         q, k, v, q_marks, k_marks, q_longest, k_longest, 0.0, causal, False, scale=scale
@@ -319,11 +319,38 @@ def _varlen(q: Any, k: Any, v: Any, q_marks: Any, k_marks: Any, q_longest: int, 
     return out, lse.T  # the kernel's is (H, T)
 
 
-def _varlen_backward(grad: Any, q: Any, k: Any, v: Any, out: Any, lse: Any, q_marks: Any, k_marks: Any, q_longest: int, k_longest: int, causal: bool, scale: float) -> Any:
+def _varlen_backward(
+    grad: Any,
+    q: Any,
+    k: Any,
+    v: Any,
+    out: Any,
+    lse: Any,
+    q_marks: Any,
+    k_marks: Any,
+    q_longest: int,
+    k_longest: int,
+    causal: bool,
+    scale: float,
+) -> Any:
     q, k, v, grad, out = (x.contiguous() for x in (q, k, v, grad, out))
     seed = torch.zeros(2, dtype=torch.uint64, device=q.device)  # of a dropout there is none of
     return _aten._flash_attention_backward(
-        grad, q, k, v, out, lse.T.contiguous(), q_marks, k_marks, q_longest, k_longest, 0.0, causal, seed, seed, scale=scale
+        grad,
+        q,
+        k,
+        v,
+        out,
+        lse.T.contiguous(),
+        q_marks,
+        k_marks,
+        q_longest,
+        k_longest,
+        0.0,
+        causal,
+        seed,
+        seed,
+        scale=scale,
     )
 
 
@@ -356,9 +383,7 @@ def _try_varlen(device: torch.device, dtype: torch.dtype, width: int) -> bool:
             out, lse = kernels.own(q, k, v, segments, width**-0.5)
             join_(out[p:], lse[p:], *kernels.across(q[p:], k[:p], v[:p], segments, width**-0.5))
             grads = kernels.own_backward(grad, q, k, v, out, lse, segments, width**-0.5)
-            more = kernels.across_backward(
-                grad[p:], q[p:], k[:p], v[:p], out[p:], lse[p:], segments, width**-0.5
-            )
+            more = kernels.across_backward(grad[p:], q[p:], k[:p], v[:p], out[p:], lse[p:], segments, width**-0.5)
             results.append([out, *grads, *more])
         return all(float((a - b).float().norm() / b.float().norm()) < 0.03 for a, b in zip(*results, strict=True))
     except RuntimeError:  # a kernel that this build or this GPU lacks

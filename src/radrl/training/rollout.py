@@ -79,7 +79,9 @@ class Decode:
         seat = torch.empty_like(prompt_of_row)
         seat[order] = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[prompt_of_row[order]]
         self.seat, self.seats = seat, int(counts.max())
-        full = bool((counts == self.seats).all()) and bool((order == torch.arange(len(order), device=order.device)).all())
+        full = bool((counts == self.seats).all()) and bool(
+            (order == torch.arange(len(order), device=order.device)).all()
+        )
         self.full = full  # then seats are a plain reshape
 
     def keep(self, rows: torch.Tensor) -> None:
@@ -106,7 +108,7 @@ class Decode:
         return out.to(value.dtype).view(rows, 1, heads, width)
 
     def _look_at_prompt(self, query: Any, keys: Any, values: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        rows, kv_heads, repeat, width = query.shape
+        kv_heads, repeat, width = query.shape[1:]
         prompts, seats = len(keys), self.seats
         if self.full:
             table = query.view(prompts, seats, kv_heads, repeat, width)
@@ -174,10 +176,7 @@ def rollout(
     for step in range(config.max_new_tokens):
         at = longest + step
         scores = processors(ids[rows, :at], logits.to(torch.float32))
-        if config.do_sample:
-            tokens = torch.multinomial(scores.softmax(-1), 1)[:, 0]
-        else:
-            tokens = scores.argmax(-1)
+        tokens = torch.multinomial(scores.softmax(-1), 1)[:, 0] if config.do_sample else scores.argmax(-1)
         tokens = torch.where(running, tokens, pad)
         ids[rows, at] = tokens
         ended = running & torch.isin(tokens, ends)
