@@ -97,7 +97,7 @@ def make_trainer(
         **{"per_device_train_batch_size": 16, "num_generations": 4, "max_completion_length": 9, "max_steps": 1,
            "shuffle_dataset": False, "gradient_checkpointing": False, "learning_rate": 1e-3, **settings},
     )  # fmt: skip
-    more = {"share": share} if kind is SharedPrefixGRPOTrainer else {}
+    more = {"share": share} if issubclass(kind, SharedPrefixGRPOTrainer) else {}
     more |= {"train_dataset": rows, "processing_class": processor, "peft_config": peft}
     trainer = kind(model=model, reward_funcs=reward, args=config, **more)
     # an untrained model hardly ever ends; with many end tokens its completions are of every length

@@ -7,6 +7,9 @@ import torch
 from peft import LoraConfig
 from prefix_models import as_stock, in_float64, make_model, make_rows, make_trainer
 
+from radrl.training import packing
+from radrl.training.shared_prefix import split_groups
+
 LORA = {"r": 4, "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj"], "task_type": "CAUSAL_LM"}
 LOSSES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
 
@@ -120,3 +123,67 @@ def test_adapters_and_gradient_checkpointing(build, lora, checkpointing):
 def test_micro_batches_of_whole_groups_and_of_parts(build, size, steps):
     images = (1, 1, 2, 1, 1, 2)[: size * steps // 4]
     compare(build(images=images, per_device_train_batch_size=size, gradient_accumulation_steps=steps))
+
+
+def test_the_tower_sees_each_image_once_a_forward(build):
+    trainer = build(beta=0.1)  # the first picture of prompt 3 is prompt 0's
+    towers = [model.model.visual for model in (trainer.model, trainer.ref_model)]
+    seen = []
+    for tower in towers:
+        tower.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["grid_thw"])), with_kwargs=True)
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = 1
+    trainer._checked = True  # the check goes TRL's way too
+    inputs = trainer._prepare_inputs([trainer.train_dataset[k // 4] for k in range(16)])
+    assert seen == [3, 3]  # the prefill, the reference
+    trainer.compute_loss(trainer.model, inputs)
+    assert seen == [3, 3, 3]
+    held = {id(picture) for row in inputs["pixel_values"] for picture in row}
+    assert len(held) == 3  # and no row has a copy
+
+
+def test_a_run_stops_at_its_first_step_where_log_probabilities_differ(build, monkeypatch, refusal):
+    trainer = build()
+    right = packing.prompt_positions
+
+    def one_dimensional(base, prompts):
+        return [torch.arange(len(prompt.ids)).expand(3, -1) for prompt in prompts]
+
+    monkeypatch.setattr(packing, "prompt_positions", one_dimensional)
+    message = refusal(trainer.train)
+    assert "log-probabilities differ from TRL's" in message
+    assert "model.shared_prefix: false" in message
+    monkeypatch.setattr(packing, "prompt_positions", right)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [({"generation_kwargs": {"num_beams": 2}}, "num_beams is 2"), ({"share": False}, None)],
+)
+def test_what_cannot_be_shared_goes_trls_way_and_says_so(build, caplog, settings, why):
+    trainer = build(images=(1, 1, 2, 1), **settings)
+    assert not trainer.sharing
+    said = [record.message for record in caplog.records if "shared prefix is off" in record.message]
+    assert ([why in line for line in said] == [True]) if why else not said
+    if why is None:
+        trainer.train()
+        assert trainer.state.global_step == 1
+
+
+def test_groups_are_shuffled_whole():
+    rows = 24
+    batch = {"a": torch.arange(rows), "b": [str(i) for i in range(rows)], "n": torch.tensor(5), "none": None}
+    groups = [i // 4 for i in range(rows)]
+    torch.manual_seed(0)
+    parts = split_groups(batch, groups, 3)
+    assert sorted(i for part in parts for i in part["a"].tolist()) == list(range(rows))
+    assert [i for part in parts for i in part["a"].tolist()] != list(range(rows))
+    for part in parts:
+        assert [int(text) for text in part["b"]] == part["a"].tolist()
+        assert sorted(part["a"].tolist()) == sorted(
+            i for i in range(rows) if groups[i] in {groups[j] for j in part["a"]}
+        )
+        assert part["n"] == 5
+        assert part["none"] is None
+    small = split_groups(batch, groups, 12)  # two rows each, of one group
+    assert all(len({groups[i] for i in part["a"].tolist()}) == 1 for part in small)

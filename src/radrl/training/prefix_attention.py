@@ -23,6 +23,8 @@ from transformers.masking_utils import sdpa_mask
 NAME = "radrl_shared_prefix"
 SHORT, LIKE = 64, 0.75  # segments up to SHORT tokens share a padded call, longer ones if the shorter is LIKE the longer
 
+HAS_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+
 _aten = torch.ops.aten
 
 
@@ -238,7 +240,7 @@ def _row(x: torch.Tensor) -> torch.Tensor:  # (L, H, D) -> (1, H, L, D)
 
 def dense(q: Any, k: Any, v: Any, causal: bool, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns attention (n, H, L, D) and its log-sum-exp (n, H, L); ``k`` and ``v`` may have fewer heads."""
-    if q.device.type == "cpu":
+    if HAS_CPU_KERNEL and q.device.type == "cpu":
         return _aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal, scale=scale)
     scores, v = _scores(q, k, v, causal, scale)
     lse = scores.logsumexp(-1)
@@ -247,7 +249,7 @@ def dense(q: Any, k: Any, v: Any, causal: bool, scale: float) -> tuple[torch.Ten
 
 def dense_backward(grad: Any, q: Any, k: Any, v: Any, out: Any, lse: Any, causal: bool, scale: float) -> Any:
     """Returns the gradients of q, k and v for the share of the softmax that these keys have in ``out`` and ``lse``."""
-    if q.device.type == "cpu":
+    if HAS_CPU_KERNEL and q.device.type == "cpu":
         return _aten._scaled_dot_product_flash_attention_for_cpu_backward(
             grad, q, k, v, out, lse, 0.0, causal, scale=scale
         )
