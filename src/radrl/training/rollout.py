@@ -17,7 +17,7 @@ from torch import nn
 from transformers import GenerationConfig
 
 from radrl.training.packing import Packed, Prompt, pack_prompts
-from radrl.training.prefix_attention import join_
+from radrl.training.prefix_kernels import join_
 
 DROP = 0.8  # finished rows are dropped once the others are fewer than this share
 # what the loop below understands; any other setting that is not at its default is left to generate()

@@ -43,7 +43,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             return
         why = self._why_not()
         if why is not None:
-            log.warning("shared prefix is off, each completion computes its prompt anew: %s", why)
+            if self.accelerator.is_main_process:
+                log.warning("shared prefix is off, each completion computes its prompt anew: %s", why)
             return
         self.sharing = True
         for model in (self.model, self.ref_model):
