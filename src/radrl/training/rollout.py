@@ -51,9 +51,8 @@ class Prefill:
 
     def _by_prompt(self, x: torch.Tensor) -> torch.Tensor:  # (1, Hkv, T, D) -> (N, Hkv, P, D), padded behind
         parts = x[0].transpose(0, 1).split(self.packed.segments.prefixes)
-        if len(parts) == 1:
-            return x
-        return nn.utils.rnn.pad_sequence(parts, batch_first=True).transpose(1, 2)
+        # laid out anew: products with keys that are strides apart are several times slower
+        return nn.utils.rnn.pad_sequence(parts, batch_first=True).transpose(1, 2).contiguous()
 
 
 class Decode:
