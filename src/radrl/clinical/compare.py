@@ -94,7 +94,7 @@ def compare(reference: str | Iterable[Finding], answer: str | Iterable[Finding])
     pairs = _pairs(wanted, given)
     weight = sum(w for _, _, w in pairs)
     names = len({f.name for f in wanted} & {f.name for f in given})
-    name_total = len({f.name for f in wanted}) + len({f.name for f in given})
+    name_total = len(wanted) + len(given)  # after merging, a name stands once on either side
     hit = {id(r) for r, _, _ in pairs}, {id(a) for _, a, _ in pairs}
     agreed_absent = _agreed_absent(said, told)
     empty = float(agreed_absent > 0 or not said)  # neither says that anything is there
@@ -165,18 +165,17 @@ def _join(old: Finding, new: Finding) -> Finding:
             return new
         other_side = old.presence != "absent" and new.side is not None and new.side != old.side
         return old if other_side else new
-    sides = {old.side, new.side} - {None}
-    return old.model_copy(
-        update={
-            "presence": "present" if "present" in (old.presence, new.presence) else "uncertain",
-            "side": "bilateral" if len(sides) > 1 else next(iter(sides), None),
-            "region": old.region or new.region,
-            "severity": new.severity or old.severity,
-            "change": new.change or old.change,
-            "position": old.position or new.position,
-            "span": old.span or new.span,
-        }
-    )
+    update = {
+        "presence": "present" if "present" in (old.presence, new.presence) else "uncertain",
+        "side": old.side or new.side if old.side == new.side or not (old.side and new.side) else "bilateral",
+        "region": old.region or new.region,
+        "severity": new.severity or old.severity,
+        "change": new.change or old.change,
+        "position": old.position or new.position,
+        "span": old.span or new.span,
+    }
+    same = all(getattr(old, key) == value for key, value in update.items())
+    return old if same else old.model_copy(update=update)  # a copy takes longer than all the rest
 
 
 def _mentioned(findings: Sequence[Finding]) -> list[Finding]:

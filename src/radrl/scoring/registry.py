@@ -56,25 +56,26 @@ class Scorer:
         self._check_ready()
         scores: list[Score | None] = [None] * len(examples)
         blank = Score(self.low if self.higher_is_better else self.high)
-        places: dict[tuple[int, Answer], list[int]] = {}
+        tasks, low, high = self.tasks, self.low, self.high
+        first: dict[tuple[int, Answer], int] = {}  # of each different pair
+        like: list[tuple[int, int]] = []  # a row, and the first that is like it
         for i, (example, answer) in enumerate(zip(examples, answers, strict=True)):
-            if example.task in self.tasks:
-                if answer.text.strip():
-                    places.setdefault((id(example), answer), []).append(i)
-                else:
-                    scores[i] = blank
-        if not places:
+            if example.task not in tasks:
+                continue
+            if not answer.text or answer.text.isspace():
+                scores[i] = blank
+            elif (same := first.setdefault((id(example), answer), i)) != i:
+                like.append((i, same))
+        if not first:
             return scores
-        first = [rows[0] for rows in places.values()]
-        found = self.function([examples[i] for i in first], [answers[i] for i in first], **self.options)
-        for rows, score in zip(places.values(), found, strict=True):
-            if score is not None and not self.low <= score.value <= self.high:  # also catches NaN
-                raise ValueError(
-                    f"scorer {self.name} gave {score.value} for {examples[rows[0]].id}, "
-                    f"outside [{self.low}, {self.high}]"
-                )
-            for i in rows:
-                scores[i] = score
+        rows = list(first.values())
+        found = self.function([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
+        for i, score in zip(rows, found, strict=True):
+            if score is not None and not low <= score.value <= high:  # also catches NaN
+                raise ValueError(f"scorer {self.name} gave {score.value} for {examples[i].id}, outside [{low}, {high}]")
+            scores[i] = score
+        for i, same in like:
+            scores[i] = scores[same]
         return scores
 
     def corpus_value(
