@@ -6,11 +6,12 @@ scope. All passes are linear in the length of the text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from radrl.clinical.places import Place, places
 from radrl.clinical.scope import Mention, Reader, units
-from radrl.clinical.sections import lower, ranges, sentences, tokens
+from radrl.clinical.sections import is_inside, lower, ranges, sentences, tokens
 from radrl.clinical.vocabulary import Vocabulary, load
 from radrl.example import Finding
 
@@ -39,7 +40,7 @@ class Statement(NamedTuple):
 
 
 class _Said(NamedTuple):
-    """A statement as its sentence has it, and its Finding; the Statement's span counts from the sentence's start."""
+    """A statement as its sentence has it, and its Finding; its span counts from the start of the stretch."""
 
     statement: Statement
     finding: Finding
@@ -79,30 +80,52 @@ def _moved(span: tuple[int, int], by: int) -> tuple[int, int]:
 
 
 def _read(text: str) -> list[tuple[int, tuple[_Said, ...]]]:
-    """Returns where each sentence that says something starts, and what it says."""
+    """Returns where each stretch that says something starts, and what it says."""
     vocabulary = load()
     lowered = lower(text)
     found = []
     for start, end in ranges(text, vocabulary):
-        for a, b in sentences(lowered, start, end, vocabulary):
-            if said := _remembered(lowered[a:b], vocabulary):
+        for a, b in _stretches(lowered, start, end, vocabulary):
+            stretch = lowered[a:b].rstrip(" .")
+            said = _known.get(stretch)
+            if said is None:
+                said = _remember(stretch, vocabulary)
+            if said:
                 found.append((a, said))
     return found
+
+
+def _stretches(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Iterable[tuple[int, int]]:
+    """Yields ranges of whole sentences, mostly one each: cutting at ". " is several times as fast as `sentences`."""
+    if "\n" in lowered:
+        yield from sentences(lowered, start, end, vocabulary)
+        return
+    at = start
+    for part in lowered[start:end].split(". "):
+        at += len(part)
+        if not (part.endswith(vocabulary.abbreviations) and is_inside(lowered, start, at, vocabulary)):
+            yield start, at
+            start = at + 2
+        at += 2
+    if start < end:
+        yield start, end
 
 
 # Reports, and a group's completions above all, say the same sentences again and again.
 _known: dict[str, tuple[_Said, ...]] = {}
 
 
-def _remembered(sentence: str, vocabulary: Vocabulary) -> tuple[_Said, ...]:
-    """Returns what a sentence says."""
-    said = _known.get(sentence)
-    if said is None:
-        said = tuple(_Said(statement, _finding(statement)) for statement in _sentence(sentence, vocabulary))
-        if len(sentence) <= LONGEST_KEPT:
-            if len(_known) >= MOST_KEPT:
-                _known.clear()
-            _known[sentence] = said
+def _remember(stretch: str, vocabulary: Vocabulary) -> tuple[_Said, ...]:
+    """Returns what a stretch of whole sentences says, and keeps it; spans count from its start."""
+    said = tuple(
+        _Said(statement._replace(span=_moved(statement.span, start)), _finding(statement))
+        for start, end in sentences(stretch, 0, len(stretch), vocabulary)
+        for statement in _sentence(stretch[start:end], vocabulary)
+    )
+    if len(stretch) <= LONGEST_KEPT:
+        if len(_known) >= MOST_KEPT:
+            _known.clear()
+        _known[stretch] = said
     return said
 
 

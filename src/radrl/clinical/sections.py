@@ -113,18 +113,20 @@ def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Ite
     boundary = BOUNDARY if "\n" in lowered else MARK
     for match in boundary.finditer(lowered, start, end):
         at = match.start()
-        if match[0] != "." or not _inside(lowered, start, at, vocabulary):
+        if lowered[at] != "." or not (
+            # asked first, since most full stops end a sentence
+            (lowered.endswith(vocabulary.abbreviations, start, at) or lowered[at - 1 : at].isdecimal())
+            and is_inside(lowered, start, at, vocabulary)
+        ):
             yield start, at
             start = match.end()
     yield start, end
 
 
-def _inside(lowered: str, start: int, at: int, vocabulary: Vocabulary) -> bool:
+def is_inside(lowered: str, start: int, at: int, vocabulary: Vocabulary) -> bool:
     """Whether the full stop at ``at`` belongs to a number or an abbreviation."""
     if lowered[at - 1 : at].isdecimal() and lowered[at + 1 : at + 2].isdecimal():
         return True
-    if not lowered.endswith(vocabulary.abbreviations, start, at):  # most are no abbreviation's
-        return False
     word = LAST_WORD.search(lowered, max(start, at - LONGEST_ABBREVIATION - 1), at)
     return word is not None and word[0] in vocabulary.abbreviations
 

@@ -10,20 +10,20 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from radrl.clinical import extract
-from radrl.clinical.compare import KINDS, Comparison, compare, merge, weighted_error
+from radrl.clinical.compare import KINDS, Comparison, Report, compare_merged, weighted_error
 from radrl.example import Answer, Example, Finding, Mark, Score
 from radrl.scoring.registry import scorer
 
 
 @lru_cache(maxsize=16384)
-def _read(text: str) -> tuple[Finding, ...]:
+def _read(text: str) -> Report:
     """A reference is scored with each answer and once an epoch, an answer once by each scorer here."""
-    return merge(extract.findings(text, spans=False))
+    return Report.of(extract.findings(text, spans=False))
 
 
 @lru_cache(maxsize=4096)
 def _compare(reference: str, answer: str) -> Comparison:
-    return compare(_read(reference), _read(answer))
+    return compare_merged(_read(reference), _read(answer))
 
 
 class _Marks(Sequence[Mark]):
@@ -115,7 +115,7 @@ def _scores(
 ) -> list[Score | None]:
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
-        if not _read(example.reference):
+        if _read(example.reference).silent:
             scores.append(None)  # nothing to compare with
             continue
         found = _compare(example.reference, answer.text)
