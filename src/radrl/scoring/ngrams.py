@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain
 from hashlib import blake2b
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
