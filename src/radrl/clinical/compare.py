@@ -92,7 +92,7 @@ def compare(reference: str | Iterable[Finding], answer: str | Iterable[Finding])
 
 
 class Report(NamedTuple):
-    """What a report says, merged: its findings that are there or in doubt, by name, and the names of those ruled out."""
+    """What a report says, merged: its findings that are there or in doubt, by name, and the names of those absent."""
 
     there: dict[str, Finding]
     absent: frozenset[str]
