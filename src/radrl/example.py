@@ -131,11 +131,14 @@ class Mark(NamedTuple):
 
 
 class Score(NamedTuple):
-    """A scorer's verdict on one Answer: the value, the parts it was made of, and the text that decided it."""
+    """A scorer's verdict on one Answer: the value, the parts it was made of, and the text that decided it.
+
+    ``marks`` may be made when they are first looked at.
+    """
 
     value: float
     parts: Mapping[str, float] = MappingProxyType({})
-    marks: tuple[Mark, ...] = ()
+    marks: Sequence[Mark] = ()
 
 
 def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> list[Example]:

@@ -149,7 +149,7 @@ def test_each_completion_is_scored_once_for_all_rewards(functions, monkeypatch):
     parsed, read = [], []
     monkeypatch.setattr(reward, "parse", lambda *a: (parsed.append(a[0]), parse(*a))[1])
     findings = extract.findings
-    monkeypatch.setattr(extract, "findings", lambda text: (read.append(text), findings(text))[1])
+    monkeypatch.setattr(extract, "findings", lambda text, **more: (read.append(text), findings(text))[1])
     made = functions(" {report: [{scorer: finding_f1}, {scorer: finding_f1, clip: [0, 0.5]}, {scorer: format}]}")
     group = ["Large left effusion."] * 5 + ["Some nodule."] * 3
     found = values(made, group, [EXAMPLES[0]] * 8)

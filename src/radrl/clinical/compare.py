@@ -7,7 +7,7 @@ that a report which agrees with the reference in nothing is not a report of a no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -88,28 +88,66 @@ def compare(reference: str | Iterable[Finding], answer: str | Iterable[Finding])
     side that one of them leaves open, count 1; left or right against bilateral counts one half, in precision and
     in recall. F1 = 2·matched / (|answer| + |reference|).
     """
-    said, told = (extract.findings(x) if isinstance(x, str) else tuple(x) for x in (reference, answer))
-    said, told = merge(said), merge(told)
-    wanted, given = _mentioned(said), _mentioned(told)
-    pairs = _pairs(wanted, given)
-    weight = sum(w for _, _, w in pairs)
-    names = len({f.name for f in wanted} & {f.name for f in given})
-    name_total = len({f.name for f in wanted}) + len({f.name for f in given})
-    hit = {id(r) for r, _, _ in pairs}, {id(a) for _, a, _ in pairs}
-    agreed_absent = _agreed_absent(said, told)
-    empty = float(agreed_absent > 0 or not said)  # neither says that anything is there
+    return compare_merged(*(Report.of(extract.findings(x) if isinstance(x, str) else x) for x in (reference, answer)))
+
+
+class Report(NamedTuple):
+    """What a report says, merged: its findings that are there or in doubt, by name, and the names of those absent."""
+
+    there: dict[str, Finding]
+    absent: frozenset[str]
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Report:
+        """Returns a report's findings merged."""
+        merged = merge(findings)
+        there = {finding.name: finding for finding in merged if finding.presence != "absent"}
+        return cls(there, frozenset(finding.name for finding in merged if finding.presence == "absent"))
+
+    @property
+    def silent(self) -> bool:
+        """Returns whether nothing is said."""
+        return not (self.there or self.absent)
+
+
+def compare_merged(said: Report, told: Report) -> Comparison:
+    """Compares what an answer says with what the reference says, as compare does."""
+    wanted, given = said.there, told.there
+    matched: list[tuple[Finding, Finding]] = []
+    missed: list[Finding] = []
+    errors: list[ClinicalError] = []
+    hit: set[str] = set()
+    weight, names = 0.0, 0
+    for name, finding in wanted.items():
+        other = given.get(name)
+        side = _side_weight(finding.side, other.side) if other else 0.0
+        if other is None:
+            errors.append(ClinicalError("missed_finding", finding, None))
+        else:
+            names += 1
+            errors += _differences(finding, other, side)
+        if other is not None and side:
+            matched.append((finding, other))
+            hit.add(name)
+            weight += side
+        else:
+            missed.append(finding)
+    errors += [ClinicalError("false_finding", None, finding) for name, finding in given.items() if name not in wanted]
+    agreed_absent = _agreed_absent(said.absent, told.absent)
+    empty = float(agreed_absent > 0 or said.silent)  # neither says that anything is there
+    total = len(wanted) + len(given)
     return Comparison(
-        matched=tuple((r, a) for r, a, _ in pairs),
-        missed=tuple(f for f in wanted if id(f) not in hit[0]),
-        false=tuple(f for f in given if id(f) not in hit[1]),
+        matched=tuple(matched),
+        missed=tuple(missed),
+        false=tuple([finding for name, finding in given.items() if name not in hit]),
         precision=weight / len(given) if given else 0.0 if wanted else empty,
         recall=weight / len(wanted) if wanted else 0.0 if given else empty,
-        f1=2 * weight / (len(given) + len(wanted)) if given or wanted else empty,
-        name_f1=2 * names / name_total if name_total else empty,
-        errors=tuple(_errors(wanted, given)),
+        f1=2 * weight / total if total else empty,
+        name_f1=2 * names / total if total else empty,
+        errors=tuple(errors),
         named=names,
         agreed_absent=agreed_absent,
-        silent=not told,
+        silent=told.silent,
     )
 
 
@@ -165,28 +203,21 @@ def _join(old: Finding, new: Finding) -> Finding:
             return new
         other_side = old.presence != "absent" and new.side is not None and new.side != old.side
         return old if other_side else new
-    sides = {old.side, new.side} - {None}
-    return old.model_copy(
-        update={
-            "presence": "present" if "present" in (old.presence, new.presence) else "uncertain",
-            "side": "bilateral" if len(sides) > 1 else next(iter(sides), None),
-            "region": old.region or new.region,
-            "severity": new.severity or old.severity,
-            "change": new.change or old.change,
-            "position": old.position or new.position,
-            "span": old.span or new.span,
-        }
-    )
+    update = {
+        "presence": "present" if "present" in (old.presence, new.presence) else "uncertain",
+        "side": old.side or new.side if old.side == new.side or not (old.side and new.side) else "bilateral",
+        "region": old.region or new.region,
+        "severity": new.severity or old.severity,
+        "change": new.change or old.change,
+        "position": old.position or new.position,
+        "span": old.span or new.span,
+    }
+    same = all(getattr(old, key) == value for key, value in update.items())
+    return old if same else old.model_copy(update=update)  # a copy takes longer than all the rest
 
 
-def _mentioned(findings: Sequence[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.presence != "absent"]
-
-
-def _agreed_absent(said: Sequence[Finding], told: Sequence[Finding]) -> float:
+def _agreed_absent(wanted: frozenset[str], given: frozenset[str]) -> float:
     """Returns the share of what the reference rules out that the answer does too; a normal film rules out all."""
-    wanted = {f.name for f in said if f.presence == "absent"}
-    given = {f.name for f in told if f.presence == "absent"}
     if not wanted or not given:
         return 0.0
     if NORMAL in given:
@@ -196,40 +227,20 @@ def _agreed_absent(said: Sequence[Finding], told: Sequence[Finding]) -> float:
     return len(wanted & given) / len(wanted - {NORMAL})
 
 
-def _pairs(wanted: Sequence[Finding], given: Sequence[Finding]) -> list[tuple[Finding, Finding, float]]:
-    """Returns matching pairs with their weight; after merging, a name stands at most once on either side."""
-    by_name = {finding.name: finding for finding in given}
-    pairs = []
-    for finding in wanted:
-        other = by_name.get(finding.name)
-        if other is not None and (weight := _side_weight(finding.side, other.side)):
-            pairs.append((finding, other, weight))
-    return pairs
-
-
 def _side_weight(a: str | None, b: str | None) -> float:
     if a is None or b is None or a == b:
         return 1.0
     return HALF if "bilateral" in (a, b) else 0.0
 
 
-def _errors(wanted: Sequence[Finding], given: Sequence[Finding]) -> list[ClinicalError]:
-    answers = {finding.name: finding for finding in given}
-    errors = []
-    for finding in wanted:
-        other = answers.pop(finding.name, None)
-        if other is None:
-            errors.append(ClinicalError("missed_finding", finding, None))
-        else:
-            errors += _differences(finding, other)
-    return errors + [ClinicalError("false_finding", None, finding) for finding in answers.values()]
+def _differences(a: Finding, b: Finding, side: float) -> list[ClinicalError]:
+    """Returns in what two statements of one finding differ, whose sides agree by ``side``, 0-1.
 
-
-def _differences(a: Finding, b: Finding) -> list[ClinicalError]:
-    """Returns in what two statements of one finding differ. Left open is not wrong; a change left open is no change."""
+    Left open is not wrong; a change left open is no change.
+    """
     found = []
-    if (weight := _side_weight(a.side, b.side)) < 1:
-        found.append(ClinicalError("wrong_side", a, b, 1 - weight))
+    if side < 1:
+        found.append(ClinicalError("wrong_side", a, b, 1 - side))
     elif a.region and b.region and a.region != b.region:
         found.append(ClinicalError("wrong_region", a, b))
     if a.position and b.position and a.position != b.position:

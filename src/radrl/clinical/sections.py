@@ -16,7 +16,8 @@ HEADING = re.compile(
 )
 WORD = re.compile(r"[A-Za-z]+")
 PARAGRAPH_END = re.compile(r"\S[^\S\n]*(\n[^\S\n]{0,8}\n)")
-BOUNDARY = re.compile(r"[.;!?]|\n[ \t]*(?:\n|[-*•–]|\d{1,2}[.)])")
+MARK = re.compile(r"[.;!?]")
+BOUNDARY = re.compile(MARK.pattern + r"|\n[ \t]*(?:\n|[-*•–]|\d{1,2}[.)])")
 TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:\d+)?|[:,()]")
 LAST_WORD = re.compile(r"(?<![a-z])[a-z]+\Z")
 LONGEST_ABBREVIATION = 8
@@ -98,6 +99,8 @@ def _name(heading: str, vocabulary: Vocabulary) -> str | None:
 
 def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
     """Returns the character ranges that hold findings, headings included ("Heart: enlarged")."""
+    if ":" not in text and not any(line.isupper() for line in text.split("\n")):
+        return [(0, len(text))] if text else []  # nothing that HEADING would find
     kept: list[tuple[int, int]] = []
     for section in sections(text, vocabulary):
         if section.name in vocabulary.read:
@@ -107,15 +110,20 @@ def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
 
 def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
     """Yields the ranges of the sentences in a range; full stops of decimals and abbreviations do not end one."""
-    for match in BOUNDARY.finditer(lowered, start, end):
+    boundary = BOUNDARY if "\n" in lowered else MARK
+    for match in boundary.finditer(lowered, start, end):
         at = match.start()
-        if match[0] != "." or not _inside(lowered, start, at, vocabulary):
+        if lowered[at] != "." or not (
+            # asked first, since most full stops end a sentence
+            (lowered.endswith(vocabulary.abbreviations, start, at) or lowered[at - 1 : at].isdecimal())
+            and is_inside(lowered, start, at, vocabulary)
+        ):
             yield start, at
             start = match.end()
     yield start, end
 
 
-def _inside(lowered: str, start: int, at: int, vocabulary: Vocabulary) -> bool:
+def is_inside(lowered: str, start: int, at: int, vocabulary: Vocabulary) -> bool:
     """Whether the full stop at ``at`` belongs to a number or an abbreviation."""
     if lowered[at - 1 : at].isdecimal() and lowered[at + 1 : at + 2].isdecimal():
         return True

@@ -62,7 +62,7 @@ class Vocabulary:
     tree: Tree
     concepts: dict[str, Concept]
     changes: tuple[str, ...]
-    abbreviations: frozenset[str]
+    abbreviations: tuple[str, ...]
     headings: dict[str, tuple[str, ...]]
     read: frozenset[str]
     speller: Speller
@@ -186,7 +186,7 @@ def build(data: dict[str, Any]) -> Vocabulary:
             for name, finding in data["findings"].items()
         },
         changes=tuple(modifiers["changes"]),
-        abbreviations=frozenset(data["sections"]["abbreviations"]),
+        abbreviations=tuple(data["sections"]["abbreviations"]),
         headings={name: tuple(words) for kind in sections.values() for name, words in kind.items()},
         read=frozenset(sections["read"]),
         speller=Speller(

@@ -27,15 +27,16 @@ class Item(NamedTuple):
 
     def reward(self, value: float | None, gate: float | None) -> float | None:
         """Returns the reward for a scorer's value; None where the value or the gate's is None."""
-        if value is None or (self.gate and gate is None):
+        _, _, gated, settings = self
+        if value is None or (gated and gate is None):
             return None
-        sign = -1.0 if self.turned else 1.0
-        value = sign * value
-        if self.gate:
+        if self.turned:
+            value = -value
+        if gated:
             value = self.worst + gate * (value - self.worst)  # a bad form must not lift a negative reward to 0
-        value = self.settings.scale * value
-        if self.settings.clip:
-            value = min(max(value, self.settings.clip[0]), self.settings.clip[1])
+        value = settings.scale * value
+        if clip := settings.clip:
+            value = min(max(value, clip[0]), clip[1])
         return value
 
     @property

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,12 @@ def words(text: str) -> Words:
     digits. Text that is so already, as R2Gen's, is cut at its spaces and nothing else. As in pycocoevalcap's ROUGE-L a
     run of k spaces holds k - 1 empty words; other white space counts as one space.
     """
-    return list(_words(text) if len(text) <= LONGEST_KEPT else _cut(text))
+    return list(shared_words(text))
+
+
+def shared_words(text: str) -> Words:
+    """Returns the same as words, a list that is kept for the next who asks: not to be changed."""
+    return _words(text) if len(text) <= LONGEST_KEPT else _cut(text)
 
 
 def _cut(text: str) -> Words:
@@ -83,10 +89,13 @@ class Grams(NamedTuple):
 
 def grams(texts: Sequence[Words]) -> list[Grams]:
     """Returns the n-grams of orders 1 to 4; empty words are left out."""
-    kept = [[word for word in text if word] if "" in text else text for text in texts]
-    lengths = np.array([len(text) for text in kept], dtype=np.int64)
-    flat = np.array([_code[word] for text in kept for word in text], dtype=np.uint64)
-    rows = np.repeat(np.arange(len(kept)), lengths)
+    said = list(chain.from_iterable(texts))
+    if "" in said:
+        texts = [[word for word in text if word] for text in texts]
+        said = list(chain.from_iterable(texts))
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    flat = np.fromiter(map(_code.__getitem__, said), np.uint64, len(said))
+    rows = np.repeat(np.arange(len(texts)), lengths)
     found, codes = [], flat
     for n in range(1, ORDERS + 1):
         if n > 1:
@@ -103,17 +112,13 @@ def grams(texts: Sequence[Words]) -> list[Grams]:
 
 class Overlap(NamedTuple):
     """N-grams of one order: those of the answers, those of the references, and for each of the answers' how often
-    it stands in the reference of its row, (k,)."""
+    it stands in the reference of its row, (k,). ``matches`` is how many n-grams of each answer stand in its reference,
+    each at most as often as there, (texts,)."""
 
     answers: Grams
     references: Grams
     wanted: NDArray[np.int64]
-
-    @property
-    def matches(self) -> NDArray[np.float64]:
-        """Returns how many n-grams of each answer stand in its reference, each at most as often as there, (texts,)."""
-        clipped = np.minimum(self.answers.counts, self.wanted)
-        return np.bincount(self.answers.rows, clipped, len(self.answers.totals))
+    matches: NDArray[np.float64]
 
 
 @lru_cache(maxsize=4)  # the scorers of one rollout ask for the same batch
@@ -126,12 +131,14 @@ def overlaps(answers: tuple[str, ...], references: tuple[str, ...]) -> tuple[lis
     rows = {text: i for i, text in enumerate(dict.fromkeys(references))}
     of_answer = np.array([rows[text] for text in references], dtype=np.int64)
     found = []
-    for given, wanted in zip(grams([words(a) for a in answers]), _reference_grams(tuple(rows)), strict=True):
+    for given, wanted in zip(grams([shared_words(a) for a in answers]), _reference_grams(tuple(rows)), strict=True):
         keys = wanted.codes + wanted.rows.astype(np.uint64) * _ROW
         order = np.argsort(keys)
         keys, counts = keys[order], wanted.counts[order]
         asked = given.codes + of_answer[given.rows].astype(np.uint64) * _ROW
-        found.append(Overlap(given, wanted, look_up(keys, counts, asked)))
+        there = look_up(keys, counts, asked)
+        matches = np.bincount(given.rows, np.minimum(given.counts, there), len(answers))
+        found.append(Overlap(given, wanted, there, matches))
     return found, of_answer
 
 
@@ -148,4 +155,4 @@ def look_up(keys: Codes, values: NDArray[np.int64], asked: Codes) -> NDArray[np.
 @lru_cache(maxsize=64)
 def _reference_grams(references: tuple[str, ...]) -> list[Grams]:
     """The same questions come back each epoch."""
-    return grams([words(text) for text in references])
+    return grams([shared_words(text) for text in references])

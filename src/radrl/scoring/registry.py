@@ -56,25 +56,20 @@ class Scorer:
         self._check_ready()
         scores: list[Score | None] = [None] * len(examples)
         blank = Score(self.low if self.higher_is_better else self.high)
-        places: dict[tuple[int, Answer], list[int]] = {}
-        for i, (example, answer) in enumerate(zip(examples, answers, strict=True)):
-            if example.task in self.tasks:
-                if answer.text.strip():
-                    places.setdefault((id(example), answer), []).append(i)
-                else:
-                    scores[i] = blank
-        if not places:
-            return scores
-        first = [rows[0] for rows in places.values()]
-        found = self.function([examples[i] for i in first], [answers[i] for i in first], **self.options)
-        for rows, score in zip(places.values(), found, strict=True):
-            if score is not None and not self.low <= score.value <= self.high:  # also catches NaN
-                raise ValueError(
-                    f"scorer {self.name} gave {score.value} for {examples[rows[0]].id}, "
-                    f"outside [{self.low}, {self.high}]"
-                )
-            for i in rows:
+        tasks, low, high = self.tasks, self.low, self.high
+        first = _first_like(examples, answers)
+        rows = [i for i, same in enumerate(first) if same == i and examples[i].task in tasks]
+        if rows:
+            found = self.function([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
+            for i, score in zip(rows, found, strict=True):
+                if score is not None and not low <= score.value <= high:  # also catches NaN
+                    at = examples[i].id
+                    raise ValueError(f"scorer {self.name} gave {score.value} for {at}, outside [{low}, {high}]")
                 scores[i] = score
+        if len(rows) < len(first):
+            for i, same in enumerate(first):
+                if same != i and examples[i].task in tasks:
+                    scores[i] = blank if same == BLANK else scores[same]
         return scores
 
     def corpus_value(
@@ -121,6 +116,30 @@ class Scorer:
             raise UserError(problem)
         if self.fit is not None and not self.options:
             raise ValueError(f"scorer {self.name} needs a corpus: call .fitted(examples) first")
+
+
+BLANK = -1
+_last: tuple[Any, ...] = ((), (), [])
+
+
+def _first_like(examples: Sequence[Example], answers: Sequence[Answer]) -> list[int]:
+    """Returns for each pair the row of the first that is equal to it, BLANK where the Answer has no text.
+
+    What the last batch gave is kept: the scorers of a rollout all ask for the same.
+    """
+    global _last
+    key = (tuple(map(id, examples)), tuple(map(id, answers)))
+    last = _last
+    if key != last[0]:
+        seen: dict[tuple[int, Answer], int] = {}
+        pairs = zip(examples, answers, strict=True)
+        found = [
+            seen.setdefault((id(example), answer), i) if answer.text.strip() else BLANK
+            for i, (example, answer) in enumerate(pairs)
+        ]
+        # the pairs are held, so that their ids stay theirs
+        _last = last = (key, (tuple(examples), tuple(answers)), found)
+    return last[2]
 
 
 def _fits(value: Any, hint: Any) -> bool:

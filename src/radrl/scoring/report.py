@@ -6,25 +6,42 @@ A reference that says nothing of a chest film (no finding present, absent or in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 from radrl.clinical import extract
-from radrl.clinical.compare import KINDS, Comparison, compare, weighted_error
+from radrl.clinical.compare import KINDS, Comparison, Report, compare_merged, weighted_error
 from radrl.example import Answer, Example, Finding, Mark, Score
 from radrl.scoring.registry import scorer
 
 
 @lru_cache(maxsize=16384)
-def _read(text: str) -> tuple[Finding, ...]:
-    """A reference is scored once a rollout and once an epoch, an answer once by each scorer here."""
-    return extract.findings(text)
+def _read(text: str) -> Report:
+    """A reference is scored with each answer and once an epoch, an answer once by each scorer here."""
+    return Report.of(extract.findings(text, spans=False))
 
 
 @lru_cache(maxsize=4096)
-def _compare(reference: str, answer: str) -> tuple[Comparison, tuple[Mark, ...]]:
-    said, told = _read(reference), _read(answer)
-    found = compare(said, told)
-    return found, _marks(said, told, found)
+def _compare(reference: str, answer: str) -> Comparison:
+    return compare_merged(_read(reference), _read(answer))
+
+
+class _Marks(Sequence[Mark]):
+    """The marks of a pair of texts, made when they are first looked at: a page does, a reward never."""
+
+    def __init__(self, reference: str, answer: str) -> None:
+        self._texts = reference, answer
+
+    @cached_property
+    def _made(self) -> tuple[Mark, ...]:
+        reference, answer = self._texts
+        return _marks(extract.findings(reference), extract.findings(answer), _compare(reference, answer))
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._made[index]
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
 @scorer("finding_f1", tasks=("report",))
@@ -98,11 +115,11 @@ def _scores(
 ) -> list[Score | None]:
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
-        if not _read(example.reference):
+        if _read(example.reference).silent:
             scores.append(None)  # nothing to compare with
             continue
-        found, marks = _compare(example.reference, answer.text)
-        scores.append(Score(value(found), parts(found), marks))
+        found = _compare(example.reference, answer.text)
+        scores.append(Score(value(found), parts(found), _Marks(example.reference, answer.text)))
     return scores
 
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import LCSseq
+from rapidfuzz.process import cpdist
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
 from radrl.scoring import meteor as meteor_program
-from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps, words
+from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps, shared_words, words
 from radrl.scoring.registry import scorer
 
 TASKS = ("report", "vqa_open")
@@ -59,7 +60,7 @@ def _register_bleu(order: int) -> None:
     @scorer(f"bleu_{order}", tasks=TASKS, corpus=corpus)
     def bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         values = _bleu(*_bleu_counts(order, examples, answers))
-        return [Score(min(float(value), 1.0)) for value in values]
+        return [Score(value) for value in np.minimum(values, 1.0).tolist()]
 
     bleu.__doc__ = f"""BLEU of orders 1 to {order}, not smoothed, in 0-1 (Papineni et al., ACL 2002).
 
@@ -89,7 +90,7 @@ def google_bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[
     which is the smaller of precision and recall (arXiv 1609.08144). The value of a set is that of the summed counts.
     """
     matches, most = _google_bleu_counts(examples, answers)
-    return [Score(float(m / n) if n else 0.0) for m, n in zip(matches, most, strict=True)]
+    return [Score(m / n if n else 0.0) for m, n in zip(matches.tolist(), most.tolist(), strict=True)]
 
 
 @scorer("rouge_l", tasks=TASKS)
@@ -97,17 +98,19 @@ def rouge_l(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     """ROUGE-L, in 0-1: F of the longest common subsequence of words, with beta 1.2 as in the captioning metrics (Lin,
     ACL 2004; google-research's rouge_score uses beta 1). Parts: ``precision`` and ``recall``.
     """
+    given, wanted = ([_no_empty(shared_words(text)) for text in side] for side in _texts(examples, answers))
     scores: list[Score | None] = []
-    for example, answer in zip(examples, answers, strict=True):
-        given, wanted = words(answer.text), words(example.reference)
-        if "" in given or "" in wanted:  # rapidfuzz would take an empty word for a null character
-            given, wanted = ([word or " " for word in side] for side in (given, wanted))
-        common = LCSseq.similarity(given, wanted)
-        precision, recall = common / len(given), common / len(wanted)
+    for a, b, common in zip(given, wanted, cpdist(given, wanted, scorer=LCSseq.similarity).tolist(), strict=True):
+        precision, recall = common / len(a), common / len(b)
         weight = ROUGE_BETA**2
         value = (1 + weight) * precision * recall / (recall + weight * precision) if common else 0.0
         scores.append(Score(min(value, 1.0), {"precision": precision, "recall": recall}))
     return scores
+
+
+def _no_empty(words: list[str]) -> list[str]:
+    """Returns the words; rapidfuzz would take an empty one for a null character."""
+    return [word or " " for word in words] if "" in words else words
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,7 @@ def cider(examples: Sequence[Example], answers: Sequence[Answer], *, frequencies
     """
     found, of_answer = overlaps(*_texts(examples, answers))
     total = np.zeros(len(answers))
-    for order, (given, wanted, there) in enumerate(found):
+    for order, (given, wanted, there, _) in enumerate(found):
         rarity = frequencies.weights(order, given.codes)
         shared = np.bincount(given.rows, np.minimum(given.counts, there) * there * rarity**2, len(answers))
         norm = np.bincount(given.rows, (given.counts * rarity) ** 2, len(answers))
@@ -151,7 +154,8 @@ def cider(examples: Sequence[Example], answers: Sequence[Answer], *, frequencies
     # the authors' code measures length in pairs of words
     longer = (found[1].answers.totals - found[1].references.totals[of_answer]).astype(float)
     values = 10 * total / ORDERS * np.exp(-(longer**2) / (2 * CIDER_SIGMA**2))
-    return [Score(float(np.clip(round(value, 12), 0.0, 10.0))) for value in values]  # sums depend on the batch's order
+    # sums depend on the batch's order
+    return [Score(min(max(round(value, 12), 0.0), 10.0)) for value in values.tolist()]
 
 
 @scorer("meteor", tasks=TASKS, missing=meteor_program.missing, corpus=meteor_program.corpus)
