@@ -48,6 +48,8 @@ class Model(_Section):
     """Type of the weights; ``auto`` is what the model was saved in."""
     lora: dict[str, Any] | None = None
     """Arguments of ``peft.LoraConfig``; None trains all weights."""
+    shared_prefix: bool = True
+    """GRPO computes image and prompt once a group where it can; false is TRL's own path, slower and equal."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -14,7 +14,6 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin
-from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from radrl.data.examples import ExampleSet
@@ -22,9 +21,10 @@ from radrl.errors import UserError
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
-from radrl.training.models import see_equal_images_once, suit_to_cpu
+from radrl.training.models import suit_to_cpu
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.sft import finish, lora_config
+from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
 
 LEAST_BETWEEN_SAVES = 50  # steps between checkpoints where the recipe does not say
 
@@ -53,14 +53,13 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed(self.seed + 1_000_003 * epoch)
 
 
-class RadrlGRPOTrainer(GRPOTrainer):
-    """TRL's GRPOTrainer with the sampler above."""
+class RadrlGRPOTrainer(SharedPrefixGRPOTrainer):
+    """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.ref_model is not None:
             suit_to_cpu(self.ref_model)
-            see_equal_images_once(self.ref_model)
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
         return EpochSampler(
@@ -102,7 +101,6 @@ def train_grpo(
     config.disable_tqdm = True
     _check_saves(config, recipe)
     clock = Clock(checkpoint)
-    see_equal_images_once(model)
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,
@@ -111,6 +109,7 @@ def train_grpo(
         processing_class=processor,
         callbacks=[clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
         peft_config=lora_config(recipe),
+        share=recipe.model.shared_prefix,
     )
     return finish(trainer, processor, stage, clock, checkpoint)
 

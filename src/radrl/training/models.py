@@ -116,38 +116,6 @@ def _embed(self: nn.Module, pixels: torch.Tensor) -> torch.Tensor:  # (patches, 
     return nn.functional.linear(pixels.to(weight.dtype), weight, self.proj.bias)
 
 
-def see_equal_images_once(model: nn.Module) -> None:
-    """Lets a Qwen3-VL tower compute an image that follows itself in a batch once: TRL repeats it for each completion of
-    a group. The features are copied to the other places, so outputs and gradients are the same."""
-    visual = getattr(getattr(model, "model", None), "visual", None)
-    if not hasattr(visual, "deepstack_merger_list"):
-        return
-    visual.forward = MethodType(_see, visual)
-
-
-def _see(self: nn.Module, hidden_states: torch.Tensor, grid_thw: torch.Tensor, **kwargs: Any) -> Any:
-    counts = grid_thw.prod(1).tolist()
-    images = hidden_states.split(counts)
-    kept, place = [0], [0]
-    for i in range(1, len(images)):
-        if not (torch.equal(grid_thw[i], grid_thw[i - 1]) and torch.equal(images[i], images[i - 1])):
-            kept.append(i)
-        place.append(len(kept) - 1)
-    if len(kept) == len(images):
-        return type(self).forward(self, hidden_states, grid_thw, **kwargs)
-    seen = type(self).forward(self, torch.cat([images[i] for i in kept]), grid_thw[kept], **kwargs)
-
-    def everywhere(features: torch.Tensor, patches: int) -> torch.Tensor:
-        parts = features.split([counts[i] // patches for i in kept])
-        return torch.cat([parts[k] for k in place])
-
-    token = self.config.spatial_merge_size**2
-    seen.last_hidden_state = everywhere(seen.last_hidden_state, 1)
-    seen.pooler_output = everywhere(seen.pooler_output, token)
-    seen.deepstack_features = [everywhere(f, token) for f in seen.deepstack_features]
-    return seen
-
-
 def save(model: PreTrainedModel, processor: ProcessorMixin, folder: str | os.PathLike[str]) -> None:
     """Saves model and processor as one folder; a folder that exists is replaced only when the new one is whole."""
     folder = Path(folder)

@@ -1,0 +1,106 @@
+"""Rollouts with one prefill a prompt: the completions that transformers' generate makes."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from prefix_models import make_model, make_rows
+from transformers import GenerationConfig
+from trl.data_utils import prepare_multimodal_messages
+
+from radrl.training import logprobs, rollout
+from radrl.training.packing import Picture, Prompt
+
+GROUP, NEW = 3, 24
+SETTINGS = {
+    "greedy": {"do_sample": False},
+    "sampled": {"do_sample": True},
+    "narrowed": {"do_sample": True, "temperature": 0.8, "top_k": 20, "top_p": 0.9, "min_p": 0.01,
+                 "repetition_penalty": 1.2, "suppress_tokens": [7]},
+}  # fmt: skip
+
+
+@pytest.fixture(params=["qwen3_vl", "qwen2_5_vl"])
+def asked(request):
+    """A model, the same one prepared, prompts with 1, 0 and 2 images, and generate's inputs for a group of each."""
+    plain, processor = make_model(request.param)
+    rows = make_rows((1, 0, 2))
+    prepared = copy.deepcopy(plain)
+    logprobs.serve(prepared)
+    messages = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
+    prompts = []
+    for message in messages:
+        made = processor.apply_chat_template(
+            [message], tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="pt"
+        )
+        pictures = ()
+        if "pixel_values" in made:
+            grids = made["image_grid_thw"].tolist()
+            parts = made["pixel_values"].split([t * h * w for t, h, w in grids])
+            pictures = tuple(Picture(part, tuple(grid)) for part, grid in zip(parts, grids, strict=True))
+        prompts.append(Prompt(tuple(made["input_ids"][0].tolist()), pictures))
+    index = [k for k in range(3) for _ in range(GROUP)]
+    pad, length = plain.generation_config.pad_token_id, max(len(prompt.ids) for prompt in prompts)
+    ids = torch.tensor([[pad] * (length - len(prompts[k].ids)) + list(prompts[k].ids) for k in index])
+    mask = torch.tensor([[0] * (length - len(prompts[k].ids)) + [1] * len(prompts[k].ids) for k in index])
+    flat = [picture for k in index for picture in prompts[k].pictures]
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "mm_token_type_ids": (ids == plain.config.image_token_id).int(),
+        "pixel_values": torch.cat([picture.pixels for picture in flat]),
+        "image_grid_thw": torch.tensor([picture.grid for picture in flat]),
+    }
+    return plain, prepared, prompts, index, inputs
+
+
+def config(model, **settings):
+    ends = model.generation_config.eos_token_id
+    return GenerationConfig(
+        max_new_tokens=NEW, eos_token_id=ends, pad_token_id=model.generation_config.pad_token_id, **settings
+    )
+
+
+@pytest.mark.parametrize("how", SETTINGS)
+def test_completions_are_generates(asked, how):
+    plain, prepared, prompts, index, inputs = asked
+    # no row ends, so both draw alike
+    settings = config(plain, min_new_tokens=NEW, **SETTINGS[how])
+    torch.manual_seed(0)
+    wanted = plain.generate(**inputs, generation_config=settings)[:, inputs["input_ids"].shape[1] :].tolist()
+    torch.manual_seed(0)
+    assert rollout.rollout(prepared, prepared, prompts, index, settings) == wanted
+    assert len({tuple(row) for row in wanted}) >= 3
+
+
+def test_rows_that_end_are_dropped_and_the_others_go_on_as_before(asked):
+    plain, prepared, prompts, index, inputs = asked
+    settings = config(plain, do_sample=False)
+    made = plain.generate(**inputs, generation_config=settings)[:, inputs["input_ids"].shape[1] :].tolist()
+    ends = [made[0][3], made[GROUP][8]]  # two of the prompts' completions end early
+    settings.eos_token_id = ends
+    wanted = []
+    for row in made:
+        stop = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
+        wanted.append(row[:stop])
+    assert len({len(row) for row in wanted}) > 1
+    assert rollout.rollout(prepared, prepared, prompts, index, settings) == wanted
+
+
+def test_a_group_need_not_lie_together(asked):
+    plain, prepared, prompts, index, _ = asked
+    settings = config(plain, do_sample=False)
+    order = [4, 0, 8, 3, 1, 7, 2]
+    straight = rollout.rollout(prepared, prepared, prompts, index, settings)
+    mixed = rollout.rollout(prepared, prepared, prompts, [index[i] for i in order], settings)
+    assert mixed == [straight[i] for i in order]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_beams", 2), ("cache_implementation", "static"), ("stop_strings", "x")]
+)
+def test_settings_that_ask_for_more_are_named(name, value):
+    assert rollout.refusal(GenerationConfig(max_new_tokens=4, temperature=0.7, top_k=3)) is None
+    assert name in rollout.refusal(GenerationConfig(**{name: value}))

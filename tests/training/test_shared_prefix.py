@@ -1,0 +1,189 @@
+"""The shared prefix equals TRL's own path: log-probabilities, losses and gradients, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from peft import LoraConfig
+from prefix_models import as_stock, in_float64, make_model, make_rows, make_trainer
+
+from radrl.training import packing
+from radrl.training.shared_prefix import split_groups
+
+LORA = {"r": 4, "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj"], "task_type": "CAUSAL_LM"}
+LOSSES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
+
+
+def gradients(trainer, inputs):
+    trainer.model.zero_grad()
+    loss = trainer.compute_loss(trainer.model, inputs)
+    loss.backward()
+    return loss.detach(), {n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None}
+
+
+def logps(trainer, inputs, model):
+    ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
+    mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
+    fields = {
+        k: inputs[k] for k in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids") if k in inputs
+    }
+    with torch.no_grad():
+        made = trainer._get_per_token_logps_and_entropies(
+            model, ids, mask, inputs["completion_ids"].shape[1], compute_entropy=True, **fields
+        )
+    return made[0], made[1]
+
+
+def compare(trainer):
+    """Rolls out, then takes every micro-batch through both paths."""
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps  # as Trainer's loop sets it
+    rows = [
+        trainer.train_dataset[k // 4]
+        for k in range(trainer.args.per_device_train_batch_size * trainer.args.steps_per_generation)
+    ]
+    trainer._step = 0
+    batches = [trainer._prepare_inputs(rows)]
+    for step in range(1, trainer.args.steps_per_generation):
+        trainer._step = step
+        batches.append(trainer._prepare_inputs(rows))
+    assert trainer.sharing
+    for inputs in batches:
+        stock = as_stock(trainer, inputs)
+        loss, grads = gradients(trainer, inputs)
+        ours = logps(trainer, inputs, trainer.model)
+        trainer.sharing = False
+        wanted_loss, wanted = gradients(trainer, stock)
+        theirs = logps(trainer, stock, trainer.model)
+        if "old_per_token_logps" in inputs:  # the policy has not moved since
+            torch.testing.assert_close(inputs["old_per_token_logps"], theirs[0], rtol=0, atol=1e-9)
+        if "ref_per_token_logps" in inputs and trainer.ref_model is not None:
+            torch.testing.assert_close(
+                inputs["ref_per_token_logps"], logps(trainer, stock, trainer.ref_model)[0], rtol=0, atol=1e-9
+            )
+        trainer.sharing = True
+        assert inputs["completion_mask"].sum() > 0
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+        torch.testing.assert_close(loss, wanted_loss, rtol=1e-9, atol=1e-12)
+        assert grads.keys() == wanted.keys()
+        norm = max(float(g.norm()) for g in wanted.values())
+        for name, gradient in grads.items():
+            assert float((gradient - wanted[name]).norm()) <= 1e-8 * max(float(wanted[name].norm()), 1e-4 * norm), name
+    return batches
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    in_float64(monkeypatch)
+
+    def make(family="qwen3_vl", images=(1, 0, 2, 1), lora=False, **settings):
+        model, processor = make_model(family)
+        folder = tmp_path / "start"  # a reference model is loaded from the policy's own folder
+        model.double().save_pretrained(folder)
+        model = type(model).from_pretrained(folder, dtype=torch.float64)
+        peft = LoraConfig(**LORA, init_lora_weights=False) if lora else None
+        return make_trainer(tmp_path / "run", model, processor, make_rows(images), peft=peft, **settings)
+
+    return make
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize("images", [(1, 0, 2, 1), (1, 1, 1, 1), (2, 2, 2, 2)], ids=str)
+def test_both_families_with_unequal_prompts_and_completions(build, family, images):
+    (inputs,) = compare(build(family, images))
+    assert len({int(n) for n in inputs["prompt_mask"].sum(1)}) > 1
+    assert len({int(n) for n in inputs["completion_mask"].sum(1)}) > 3
+
+
+def test_text_alone(build):
+    # prompts of one length: where they differ TRL shifts positions by the padding, which rounds otherwise (1e-7)
+    trainer = build(images=(0, 0, 0, 0))
+    rows = [trainer.train_dataset[0]] * 4
+    trainer.train_dataset = dict.fromkeys(range(4), rows[0])
+    compare(trainer)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_with_a_reference_and_two_iterations(build, loss):
+    compare(build(loss_type=loss, beta=0.1, num_iterations=2, temperature=0.7))
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("lora", [False, True])
+def test_adapters_and_gradient_checkpointing(build, lora, checkpointing):
+    trainer = build(lora=lora, beta=0.1, num_iterations=2)
+    if checkpointing:
+        trainer.model.gradient_checkpointing_enable()  # as Trainer.train does
+    compare(trainer)
+    assert trainer.model.is_gradient_checkpointing == checkpointing
+
+
+@pytest.mark.parametrize(("size", "steps"), [(8, 2), (6, 4), (2, 8)])
+def test_micro_batches_of_whole_groups_and_of_parts(build, size, steps):
+    images = (1, 1, 2, 1, 1, 2)[: size * steps // 4]
+    compare(build(images=images, per_device_train_batch_size=size, gradient_accumulation_steps=steps))
+
+
+def test_the_tower_sees_each_image_once_a_forward(build):
+    trainer = build(beta=0.1)  # the first picture of prompt 3 is prompt 0's
+    towers = [model.model.visual for model in (trainer.model, trainer.ref_model)]
+    seen = []
+    for tower in towers:
+        tower.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["grid_thw"])), with_kwargs=True)
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = 1
+    trainer._checked = True  # the check goes TRL's way too
+    inputs = trainer._prepare_inputs([trainer.train_dataset[k // 4] for k in range(16)])
+    assert seen == [3, 3]  # the prefill, the reference
+    trainer.compute_loss(trainer.model, inputs)
+    assert seen == [3, 3, 3]
+    held = {id(picture) for row in inputs["pixel_values"] for picture in row}
+    assert len(held) == 3  # and no row has a copy
+
+
+def test_a_run_stops_at_its_first_step_where_log_probabilities_differ(build, monkeypatch, refusal):
+    trainer = build()
+    right = packing.prompt_positions
+
+    def one_dimensional(base, prompts):
+        return [torch.arange(len(prompt.ids)).expand(3, -1) for prompt in prompts]
+
+    monkeypatch.setattr(packing, "prompt_positions", one_dimensional)
+    message = refusal(trainer.train)
+    assert "log-probabilities differ from TRL's" in message
+    assert "model.shared_prefix: false" in message
+    monkeypatch.setattr(packing, "prompt_positions", right)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [({"generation_kwargs": {"num_beams": 2}}, "num_beams is 2"), ({"share": False}, None)],
+)
+def test_what_cannot_be_shared_goes_trls_way_and_says_so(build, caplog, settings, why):
+    trainer = build(images=(1, 1, 2, 1), **settings)
+    assert not trainer.sharing
+    said = [record.message for record in caplog.records if "shared prefix is off" in record.message]
+    assert ([why in line for line in said] == [True]) if why else not said
+    if why is None:
+        trainer.train()
+        assert trainer.state.global_step == 1
+
+
+def test_groups_are_shuffled_whole():
+    rows = 24
+    batch = {"a": torch.arange(rows), "b": [str(i) for i in range(rows)], "n": torch.tensor(5), "none": None}
+    groups = [i // 4 for i in range(rows)]
+    torch.manual_seed(0)
+    parts = split_groups(batch, groups, 3)
+    assert sorted(i for part in parts for i in part["a"].tolist()) == list(range(rows))
+    assert [i for part in parts for i in part["a"].tolist()] != list(range(rows))
+    for part in parts:
+        assert [int(text) for text in part["b"]] == part["a"].tolist()
+        assert sorted(part["a"].tolist()) == sorted(
+            i for i in range(rows) if groups[i] in {groups[j] for j in part["a"]}
+        )
+        assert part["n"] == 5
+        assert part["none"] is None
+    small = split_groups(batch, groups, 12)  # two rows each, of one group
+    assert all(len({groups[i] for i in part["a"].tolist()}) == 1 for part in small)
