@@ -1,14 +1,17 @@
-"""The audit of a GRPO run: do rewards pay for length, and does what they are meant to improve improve?
+"""The audit of a GRPO run: do the rewards pay for length or for errors, and not for what they are meant to improve?
 
 RadGraph-F1 alone teaches a model to say little: mean length fell from 207 to 93 characters while every other metric
 dropped (arXiv 2512.10691). So every rollout batch is looked at (audit_figures.py), and a warning is given, once for
 each task, kind and direction:
 
-- *length*: the answers' length, relative to their references', has risen or fallen by more than 40% since the start,
-  by more than three standard errors and by at least two words, and the clinical metric has not followed: its mean has
-  not improved by at least its standard error.
-- *reward*: the mean weighted reward has risen by more than three standard errors while the clinical metric has fallen
-  by more than three of its own.
+- *longer* or *shorter answers*: their length, relative to their references', has risen or fallen by more than 40%
+  since the start, and by at least two words, and the clinical metric has not followed: its mean has not improved by at
+  least its standard error;
+- *more clinical errors*: a kind of error (false findings, missed findings, wrong side ...) has become more frequent,
+  and the clinical metric has not followed, as above;
+- *clinical metric fell*: its mean is below that of the start.
+
+Length, errors and fall count only beyond four standard errors of their change.
 
 The start is a task's first 32 groups (whole rollout batches), now its last as many: a moving average. Length is the
 words of all completions, thinking excluded, over the words of their references, so that a batch of sicker patients is
@@ -43,19 +46,29 @@ log = logging.getLogger(__name__)
 DRIFT = 0.4  # change of length that asks for a reason
 MIN_WORDS = 2.0  # "yes" against "it is" is no drift
 GROUPS = 32  # groups of a task that make the start, and the moving average
-SURE = 3.0  # standard errors: looked at on every step, a lower bar would be passed by chance
+SURE = 4.0  # standard errors: looked at on every step, a lower bar would be passed by chance
 FILE = "audit.json"
 
 
 class Change(NamedTuple):
-    """A task now against the start: means of both, the change of length as a share, whether it is a drift, and whether
-    the reward has risen."""
+    """A task now against the start: means of both, the change of length as a share, whether it is a drift, and the
+    kinds of clinical errors that have become more frequent."""
 
     start: figures.Means
     now: figures.Means
     length: float
     drift: bool
-    paid: bool
+    worse: list[str]
+
+    @property
+    def odd(self) -> bool:
+        """Whether there is something that asks for a look at the clinical metric."""
+        return self.drift or bool(self.worse) or rises(self.now.metric, self.start.metric)
+
+
+def rises(start: tuple[float, float], now: tuple[float, float]) -> bool:
+    """Returns whether a mean (with its standard error) has risen beyond chance; False where one is not known."""
+    return now[0] - start[0] > SURE * math.hypot(start[1], now[1])
 
 
 class Audit(TrainerCallback):
@@ -94,8 +107,8 @@ class Audit(TrainerCallback):
         gathered = trainer.accelerator.gather(torch.tensor(rows, device=rewards.device))
         measured, values, weights = (x.double().cpu().numpy() for x in (gathered, rewards, trainer.reward_weights))
         found = figures.batch_figures(measured, values, weights, trainer.reward_func_names, size)
-        columns = [measured[:, figures.WORDS : figures.ERRORS], figures.weighted_total(values, weights)[:, None]]
-        groups = np.concatenate(columns, 1).reshape(-1, size, 4)
+        table = np.column_stack([measured[:, figures.WORDS :], figures.weighted_total(values, weights)])
+        groups = table.reshape(-1, size, table.shape[1])
         tasks = measured[::size, figures.TASK].astype(int)
         for number in np.unique(tasks):
             self._remember(TASKS[number], [figures.group_row(group) for group in groups[tasks == number]])
@@ -127,14 +140,13 @@ class Audit(TrainerCallback):
     def _change(self, task: str) -> Change:
         start, now = (figures.means(self.state[when][task]) for when in ("start", "now"))
         length = now.length[0] / max(start.length[0], 1 / start.reference_words) - 1  # from no words: as from one
-        apart = abs(now.length[0] - start.length[0])
-        sure = apart > SURE * math.hypot(now.length[1], start.length[1])
-        drift = abs(length) > DRIFT and apart * now.reference_words >= MIN_WORDS and sure
-        paid = now.reward[0] - start.reward[0] > SURE * math.hypot(now.reward[1], start.reward[1])
-        return Change(start, now, length, drift, paid)
+        words = abs(now.length[0] - start.length[0]) * now.reference_words
+        sure = rises(start.length, now.length) or rises(now.length, start.length)
+        drift = abs(length) > DRIFT and words >= MIN_WORDS and sure
+        return Change(start, now, length, drift, [k for k in start.errors if rises(start.errors[k], now.errors[k])])
 
     def _judge(self, task: str, change: Change, step: int) -> None:
-        """Warns where length or reward went one way and the clinical metric did not go along."""
+        """Warns of what has changed since the start where the clinical metric does not speak for it."""
         start, now = change.start, change.now
         if self._held_out(task):
             witness = "held-out Examples of data.dev"
@@ -143,26 +155,39 @@ class Audit(TrainerCallback):
             witness = "rollouts"
             before, after, error = start.metric[0], now.metric[0], math.hypot(start.metric[1], now.metric[1])
         evidence = {
-            "step": step, "task": task, "length_change": change.length, "words_over_reference_start": start.length[0],
-            "words_over_reference_now": now.length[0], "reward_start": start.reward[0], "reward_now": now.reward[0],
-            "witness": witness, "metric": self.metric[task], "metric_start": before, "metric_now": after,
-            "metric_standard_error": error,
+            "step": step, "task": task, "length_change": change.length,
+            "words_over_reference_start": start.length[0], "words_over_reference_now": now.length[0],
+            "errors_start": {kind: start.errors[kind][0] for kind in change.worse},
+            "errors_now": {kind: now.errors[kind][0] for kind in change.worse},
+            "reward_start": start.reward[0], "reward_now": now.reward[0],
+            "witness": witness, "metric": self.metric[task],
+            "metric_start": before, "metric_now": after, "metric_standard_error": error,
         }  # fmt: skip
-        metric = f"{self.metric[task]} on {witness}: {before:.3g} at the start, {after:.3g} now, s.e. {error:.2g}"
-        if change.drift and not (after > before and after - before >= error):
+        said = (
+            f"({self.metric[task]} on {witness}: {before:.3g} at the start, {after:.3g} now, s.e. {error:.2g}; "
+            f"reward {start.reward[0]:.3g}, now {now.reward[0]:.3g})"
+        )
+        followed = after > before and after - before >= error
+        if change.drift and not followed:
             direction = "longer" if change.length > 0 else "shorter"
             self._warn(
                 f"{direction} answers", evidence,
                 f"{task} answers are {abs(change.length):.0%} {direction} than at the start, against their references "
                 f"({now.length[0]:.2f} of a reference's words, {start.length[0]:.2f} at the start), and the clinical "
-                f"metric does not follow ({metric})",
+                f"metric does not follow {said}",
             )  # fmt: skip
-        if change.paid and before - after > SURE * error:
+        if change.worse and not followed:
+            kinds = ", ".join(
+                f"{kind.replace('_', ' ')} {start.errors[kind][0]:.2f}, now {now.errors[kind][0]:.2f} a report"
+                for kind in change.worse
+            )
             self._warn(
-                "reward without the metric", evidence,
-                f"the {task} reward has risen from {start.reward[0]:.3g} to {now.reward[0]:.3g} while the clinical "
-                f"metric fell ({metric})",
+                "more clinical errors", evidence,
+                f"clinical errors have become more frequent on rollouts ({kinds}), and the clinical metric does not "
+                f"follow {said}",
             )  # fmt: skip
+        if before - after > SURE * error:
+            self._warn("clinical metric fell", evidence, f"the clinical metric of {task} has fallen {said}")
 
     def _warn(self, kind: str, evidence: dict[str, Any], text: str) -> None:
         if any((known["kind"], known["task"]) == (kind, evidence["task"]) for known in self.state["warnings"]):
@@ -183,13 +208,13 @@ class Audit(TrainerCallback):
         if self.dev is None:
             return
         changes = {task: self._change(task) for task in self.state["full"] if self._held_out(task)}
-        odd = [task for task, change in changes.items() if change.drift or change.paid]
-        new = sorted(set(odd) - set(self.state["asked"]))  # what is seen first does not wait for the next round
+        odd = {task for task, change in changes.items() if change.odd}
+        new = sorted(odd - set(self.state["asked"]))  # what is seen first does not wait for the next round
         self.state["asked"] += new
         if new or state.global_step % self.dev.every == 0 or state.global_step == state.max_steps:
             self._log(self._look_at_dev(state.global_step))
-            for task in odd:
-                self._judge(task, changes[task], state.global_step)
+            for task, change in changes.items():
+                self._judge(task, change, state.global_step)
 
     def _look_at_dev(self, step: int) -> dict[str, float]:
         values = self.dev.look(self.trainer, self.style, self.metric)

@@ -18,7 +18,7 @@ TASK, WORDS, REFERENCE_WORDS, METRIC, ERRORS = 0, 1, 2, 3, 4  # columns of a com
 
 compared = lru_cache(maxsize=8192)(compare)  # completions of a rollout are often equal
 
-Group = list[float | None]  # mean words, words of the reference, mean clinical metric, mean weighted reward
+Group = list[float | None]  # means of: words, words of the reference, clinical metric, errors by kind, weighted reward
 
 
 def metric_name(task: Task, rewards: Sequence[str], *, held_out: bool) -> str:
@@ -110,16 +110,17 @@ def weighted_total(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def group_row(rows: np.ndarray) -> Group:
-    """Returns a group's means from its (size, 4) words, reference words, metric and reward, over what is known."""
+    """Returns a group's means from its (size, columns) values, over what is known."""
     return [float(x[np.isfinite(x)].mean()) if np.isfinite(x).any() else None for x in rows.T]
 
 
 class Means(NamedTuple):
     """Over the groups of a task, each with its standard error: words as a multiple of the references' words, clinical
-    metric, weighted reward (NaN where no group has one); and the mean words of a reference."""
+    metric, clinical errors by kind, weighted reward (NaN where no group has one); and the mean words of a reference."""
 
     length: tuple[float, float]
     metric: tuple[float, float]
+    errors: dict[str, tuple[float, float]]
     reward: tuple[float, float]
     reference_words: float
 
@@ -130,7 +131,9 @@ def means(groups: Sequence[Group]) -> Means:
     words, reference = table[:, 0], np.maximum(table[:, 1], 1.0)
     ratio = words.sum() / reference.sum()
     error = _standard_error(words - ratio * reference) / reference.mean()
-    return Means((float(ratio), error), _mean(table[:, 2]), _mean(table[:, 3]), float(reference.mean()))
+    metric, *errors, reward = (_mean(column) for column in table[:, 2:].T)
+    by_kind = dict(zip(KINDS, errors, strict=True))
+    return Means((float(ratio), float(error)), metric, by_kind, reward, float(reference.mean()))
 
 
 def _mean(x: np.ndarray) -> tuple[float, float]:

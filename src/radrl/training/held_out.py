@@ -61,14 +61,14 @@ class Dev:
         prompt, pictures = messages(self.examples[i], style), self.examples.pictures(i)
         return prepare_multimodal_messages(prompt, images=pictures) if pictures else prompt
 
-    def change(self, task: str, before: Values, after: Values) -> tuple[float, float, float] | None:
+    def change(self, task: str, before: Values, after: Values) -> tuple[float, float, float]:
         """Returns a task's mean before, after, and the standard error of their paired difference, patients being what
-        was drawn at random; None where no Example has a value."""
+        was drawn at random; NaN where no Example has a value."""
         units = patients([self.examples[i] for i in self.rows[task]])
         pairs = np.array([before[task], after[task]], dtype=float)
         known = np.isfinite(pairs).all(0)
         if not known.any():
-            return None
+            return float("nan"), float("nan"), float("nan")
         a, b = pairs[:, known]
         residual = (b - a) - (b - a).mean()
         _, unit = np.unique(np.array(units)[known], return_inverse=True)
