@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from types import SimpleNamespace
 
@@ -234,6 +237,22 @@ def test_a_run_with_held_out_examples_equals_one_without_and_resumes_exactly(mak
     assert all(row["audit/report/length/length_correlation"] == pytest.approx(1) for row in rows)
     for row in rows:  # as the trainer saw it
         assert row["audit/report/words"] == pytest.approx(row["rewards/report/length/mean"])
+
+
+def test_two_processes_audit_all_rollouts_and_all_held_out_examples(make_recipe, dev_set):
+    once = (*RUN, dev_set, "grpo.max_steps=1", "grpo.per_device_train_batch_size=4")
+    alone, recipe = stages.run_grpo(make_recipe(*once, "out=alone")), make_recipe(*once, "out=two")
+    file = recipe.path("two.yaml")
+    file.write_text(recipe.to_yaml())
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "radrl"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([*command, "grpo", str(file)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = recipe.path("two") / "grpo"
+    step = next(row for row in json.loads((folder / "log.json").read_text()) if "reward" in row)
+    assert step["audit/report/words"] == pytest.approx(step["rewards/report/length/mean"])  # TRL's is over all
+    looks = [json.loads((f / "audit.json").read_text())["dev"][0] for f in (alone.folder, folder)]
+    assert looks[0] == looks[1]  # before the first step both hold the same model
 
 
 def test_dev_that_is_not_held_out_or_not_trained_is_refused(make_recipe, phantom_set, dev_set, refusal):
