@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path, help="a new folder")
     parser.add_argument("--honest", nargs="*", type=Path, default=[], help="stage folders of runs that must not warn")
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=24)
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()
     held_out = (options.out / "data").resolve()
