@@ -67,7 +67,7 @@ class Data(_Section):
     train: list[Name] = []
     """Manifests to train on."""
     dev: list[Name] = []
-    """Manifests to watch while training."""
+    """Held-out manifests that GRPO is watched with."""
     test: list[Name] = []
     """Manifests to evaluate on."""
     tasks: list[Task] | None = Field(default=None, min_length=1)

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin
 from trl.trainer.utils import RepeatSampler
@@ -21,6 +22,8 @@ from radrl.errors import UserError
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
+from radrl.training.audit import Audit
+from radrl.training.held_out import Dev
 from radrl.training.models import suit_to_cpu
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.sft import finish, lora_config
@@ -54,7 +57,9 @@ class EpochSampler(RepeatSampler):
 
 
 class RadrlGRPOTrainer(SharedPrefixGRPOTrainer):
-    """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above."""
+    """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above and an audit."""
+
+    audit: Audit | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,6 +76,12 @@ class RadrlGRPOTrainer(SharedPrefixGRPOTrainer):
             seed=self.args.seed,
         )
 
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if self.audit is not None and self.model.training:
+            self.audit.look(inputs, completions, rewards)
+        return rewards
+
 
 def train_grpo(
     recipe: Recipe,
@@ -79,12 +90,14 @@ def train_grpo(
     examples: ExampleSet,
     stage: Stage,
     checkpoint: Path | None = None,
+    dev: ExampleSet | None = None,
 ) -> dict[str, Any]:
     """Trains with the recipe's rewards, from ``checkpoint`` on where one is given, and saves ``stage.model``;
-    returns notes (steps, seconds).
+    returns notes (steps, seconds). The run is audited, with the held-out Examples of ``dev`` where there are some.
 
     Raises:
-        UserError: a task has Examples but no rewards, or checkpoints would fall between a rollout and its updates.
+        UserError: a task has Examples but no rewards, checkpoints would fall between a rollout and its updates, or
+            dev is not held out.
     """
     tasks = {example.task for example in examples}
     missing = sorted(tasks - set(recipe.rewards))
@@ -99,16 +112,19 @@ def train_grpo(
     config.disable_tqdm = True
     _check_saves(config, recipe)
     clock = Clock(checkpoint)
+    held_out = None if dev is None else Dev(recipe, dev, examples, config.eval_steps)
+    audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,
         args=config,
         train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(GRPORows(examples, style)),
         processing_class=processor,
-        callbacks=[clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
+        callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
         peft_config=lora_config(recipe),
         share=recipe.model.shared_prefix,
     )
+    trainer.audit, audit.trainer = audit, trainer
     return finish(trainer, processor, stage, clock, checkpoint)
 
 

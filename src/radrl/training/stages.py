@@ -103,7 +103,8 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Sta
     examples = examples.take([i for i, e in enumerate(examples) for _ in range(times.get(e.task, 1))])
     if not len(examples):
         raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
-    train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint)
+    dev = load_examples(recipe, "dev") if recipe.data.dev else None
+    train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
     return stage
 
 
