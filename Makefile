@@ -36,5 +36,8 @@ bars: .venv
 		--before runs/demo/sft/model --after runs/demo/grpo/model --max-new-tokens 64
 	$(BIN)/python benchmarks/sampled_reward.py --recipe runs/lungs/grpo/recipe.yaml \
 		--before runs/lungs/sft/model --after runs/lungs/grpo/model --max-new-tokens 40
+	rm -rf runs/audit
+	$(BIN)/python benchmarks/audit.py --start runs/demo/sft/model --data runs/demo/data/gold.jsonl --out runs/audit \
+		--honest runs/demo/grpo runs/demo/grpo-thinking
 	$(BIN)/python benchmarks/kill_grpo.py
 	$(BIN)/python benchmarks/phantom.py
