@@ -21,6 +21,8 @@ from radrl.training.run import Stage
 from radrl.training.sft import tokenizer_texts, train_sft
 from radrl.training.tiny import make_tiny
 
+MARGIN = 1.25  # of a control's steps: the stage before it may have run slower than it will
+
 
 def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
     """Returns the Examples of a split that the recipe's ``data`` section keeps.
@@ -54,7 +56,8 @@ def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, 
 
 def run_sft(recipe: Recipe, name: str = "sft", *, resume: bool = False, as_long_as: Path | None = None) -> Stage:
     """Supervised fine-tuning. With ``as_long_as`` (another stage's folder) the number of steps is set so that training
-    takes as long as that stage did, at the speed of the stage the model came from (and 5% more, never less)."""
+    takes as long as that stage did, at the speed of the stage the model came from, and 25% more, as machines speed up and
+    slow down: a control should rather have too much time than too little. The seconds it took are in done.json."""
     stage, checkpoint = _begin(recipe, name, "SFT" if as_long_as is None else "SFT continued", resume)
     if stage.done():
         return stage
@@ -121,7 +124,7 @@ def _steps_for(recipe: Recipe, other: Path) -> int:
         return json.loads(file.read_text())
 
     before, target = notes(Path(recipe.model_start()).parent), notes(other)
-    return math.ceil(1.05 * target["seconds"] * before["steps"] / before["seconds"])
+    return math.ceil(MARGIN * target["seconds"] * before["steps"] / before["seconds"])
 
 
 def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleSet:
