@@ -56,8 +56,8 @@ def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, 
 
 def run_sft(recipe: Recipe, name: str = "sft", *, resume: bool = False, as_long_as: Path | None = None) -> Stage:
     """Supervised fine-tuning. With ``as_long_as`` (another stage's folder) the number of steps is set so that training
-    takes as long as that stage did, at the speed of the stage the model came from, and 25% more, as machines speed up and
-    slow down: a control should rather have too much time than too little. The seconds it took are in done.json."""
+    takes as long as that stage did, at the speed of the stage the model came from, and 25% more: a control should
+    rather have too much time than too little. The seconds it took are in done.json."""
     stage, checkpoint = _begin(recipe, name, "SFT" if as_long_as is None else "SFT continued", resume)
     if stage.done():
         return stage
