@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Callable, Coroutine
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -198,3 +199,14 @@ def _retry_after(value: str | None) -> float:
         except (ValueError, OverflowError):
             return 0.0
     return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else 0.0
+
+
+async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """Runs ``work()`` ``count`` times at once; when one fails, the others are ended and its error is raised."""
+    workers = [asyncio.create_task(work()) for _ in range(count)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

@@ -103,7 +103,7 @@ def test_one_text_without_a_verdict_is_no_number():
 def test_the_budget_counts_every_call_and_stops():
     with serve(lambda q, n: "VERDICT: 1") as server, pytest.raises(UserError, match="budget of 4 calls is used up"):
         score(server, films(6), budget=4)
-    assert len(server.asked) == 4
+    assert len(server.asked) <= 4  # calls still on their way when the fifth is refused are ended
 
 
 def test_a_torn_line_is_cut_off_and_a_broken_one_named(tmp_path):

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from radrl.endpoint import Chat, Judge, Refused
+from radrl.endpoint import Chat, Judge, Refused, side_by_side
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
 from radrl.files import no_space
@@ -136,13 +136,7 @@ async def _ask_all(judge: Judge, todo: dict[str, str], known: dict[str, float], 
                         _append(path, key, value)
                     known[key] = value
 
-        workers = [asyncio.create_task(work()) for _ in range(min(judge.concurrency, len(todo)))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        await side_by_side(work, min(judge.concurrency, len(todo)))
 
 
 async def _ask(chat: Chat, judge: Judge, prompt: str) -> float | None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from radrl.endpoint import Chat, Endpoint, Refused, Reply
+from radrl.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
 from radrl.errors import UserError
 from radrl.example import Example
 
@@ -179,16 +179,7 @@ class _Job:
         """Asks for all Examples with ``concurrency`` workers; the first failure for good stops them."""
         waiting = iter(todo)
         async with Chat(self.endpoint) as chat:
-            workers = [
-                asyncio.create_task(self._work(chat, waiting, len(todo)))
-                for _ in range(min(self.endpoint.concurrency, len(todo)))
-            ]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+            await side_by_side(lambda: self._work(chat, waiting, len(todo)), min(self.endpoint.concurrency, len(todo)))
 
     async def _work(self, chat: Chat, waiting: Iterator[Example], total: int) -> None:
         for example in waiting:
