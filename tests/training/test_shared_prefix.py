@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from peft import LoraConfig
@@ -57,10 +59,11 @@ def compare(trainer):
         theirs = logps(trainer, stock, trainer.model)
         if "old_per_token_logps" in inputs:  # the policy has not moved since
             torch.testing.assert_close(inputs["old_per_token_logps"], theirs[0], rtol=0, atol=1e-9)
-        if "ref_per_token_logps" in inputs and trainer.ref_model is not None:
-            torch.testing.assert_close(
-                inputs["ref_per_token_logps"], logps(trainer, stock, trainer.ref_model)[0], rtol=0, atol=1e-9
-            )
+        if "ref_per_token_logps" in inputs:  # a model of its own, or the policy without its adapters
+            alone = nullcontext() if trainer.ref_model is not None else trainer.model.disable_adapter()
+            with alone:
+                reference = logps(trainer, stock, trainer.ref_model or trainer.model)[0]
+            torch.testing.assert_close(inputs["ref_per_token_logps"], reference, rtol=0, atol=1e-9)
         trainer.sharing = True
         assert inputs["completion_mask"].sum() > 0
         for one, other in zip(ours, theirs, strict=True):
@@ -77,12 +80,12 @@ def compare(trainer):
 def build(tmp_path, monkeypatch):
     in_float64(monkeypatch)
 
-    def make(family="qwen3_vl", images=(1, 0, 2, 1), lora=False, **settings):
+    def make(family="qwen3_vl", images=(1, 0, 2, 1), lora=False, lora_targets=LORA["target_modules"], **settings):
         model, processor = make_model(family)
         folder = tmp_path / "start"  # a reference model is loaded from the policy's own folder
         model.double().save_pretrained(folder)
         model = type(model).from_pretrained(folder, dtype=torch.float64)
-        peft = LoraConfig(**LORA, init_lora_weights=False) if lora else None
+        peft = LoraConfig(**{**LORA, "target_modules": lora_targets}, init_lora_weights=False) if lora else None
         return make_trainer(tmp_path / "run", model, processor, make_rows(images), peft=peft, **settings)
 
     return make
@@ -126,7 +129,7 @@ def test_micro_batches_of_whole_groups_and_of_parts(build, size, steps):
 
 
 def test_the_tower_sees_each_image_once_a_forward(build):
-    trainer = build(beta=0.1)  # the first picture of prompt 3 is prompt 0's
+    trainer = build(beta=0.1, num_iterations=2)  # the first picture of prompt 3 is prompt 0's
     towers = [model.model.visual for model in (trainer.model, trainer.ref_model)]
     seen = []
     for tower in towers:
@@ -135,11 +138,20 @@ def test_the_tower_sees_each_image_once_a_forward(build):
     trainer.current_gradient_accumulation_steps = 1
     trainer._checked = True  # the check goes TRL's way too
     inputs = trainer._prepare_inputs([trainer.train_dataset[k // 4] for k in range(16)])
-    assert seen == [3, 3]  # the prefill, the reference
+    assert "old_per_token_logps" in inputs
+    assert seen == [3, 3]  # the prefill, whose features the old policy reads again, and the reference
     trainer.compute_loss(trainer.model, inputs)
     assert seen == [3, 3, 3]
     held = {id(picture) for row in inputs["pixel_values"] for picture in row}
     assert len(held) == 3  # and no row has a copy
+
+
+def test_features_of_a_tower_with_adapters_are_not_kept_for_the_reference(build):
+    trainer = build(lora=True, beta=0.1, num_iterations=2, lora_targets=["qkv", "q_proj"])
+    seen = []
+    trainer.model.get_base_model().model.visual.register_forward_pre_hook(lambda *_: seen.append(1))
+    compare(trainer)
+    assert len(seen) >= 3  # the prefill, the old policy, the reference
 
 
 def test_a_run_stops_at_its_first_step_where_log_probabilities_differ(build, monkeypatch, refusal):

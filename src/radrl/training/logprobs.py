@@ -7,6 +7,7 @@ do what they did before.
 
 from __future__ import annotations
 
+import copy
 import functools
 from contextlib import nullcontext
 from types import MethodType
@@ -130,16 +131,18 @@ def serve(model: nn.Module, *, temperature: float = 1.0, float32_head: bool = Fa
     features = base.get_image_features
 
     def see(self: nn.Module, pixel_values: Any, image_grid_thw: Any = None, packed: Any = None, **kwargs: Any) -> Any:
-        seen = features(pixel_values, image_grid_thw, **kwargs)
-        order = None if packed is None else packed.picture_order
-        if order is None or order == list(range(len(image_grid_thw))):
-            return seen
-        counts = [len(part) for part in seen.pooler_output]  # one image at several places: its features are repeated
-        seen.pooler_output = tuple(seen.pooler_output[i] for i in order)
-        if getattr(seen, "deepstack_features", None) is not None:
-            parts = [layer.split(counts) for layer in seen.deepstack_features]
-            seen.deepstack_features = [torch.cat([layer[i] for i in order]) for layer in parts]
-        return seen
+        if packed is None or packed.picture_order is None:
+            return features(pixel_values, image_grid_thw, **kwargs)
+        keys = [(id(picture), _precision(pixel_values)) for picture in packed.pictures]
+        kept = None if torch.is_grad_enabled() else packed.seen
+        if kept is not None and all(key in kept for key in keys):
+            images = [kept[key] for key in keys]
+        else:
+            seen = features(pixel_values, image_grid_thw, **kwargs)
+            images = _by_image(seen)
+            if kept is not None:
+                kept.update(zip(keys, images, strict=True))
+        return _joined([images[i] for i in packed.picture_order])  # one image at several places: features repeated
 
     base.get_image_features = MethodType(see, base)
     inner = model.forward
@@ -160,6 +163,36 @@ def serve(model: nn.Module, *, temperature: float = 1.0, float32_head: bool = Fa
         return FusedCausalLMOutput(log_probs=scored, entropy=entropy)
 
     model.forward = MethodType(forward, model)
+
+
+def _precision(x: torch.Tensor) -> torch.dtype | None:
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+
+
+def _by_image(seen: Any) -> list[Any]:
+    """Returns the tower's output image by image."""
+    counts = [len(part) for part in seen.pooler_output]
+    layers = getattr(seen, "deepstack_features", None)
+    split = None if layers is None else [layer.split(counts) for layer in layers]
+    images = []
+    for k, pooled in enumerate(seen.pooler_output):
+        image = copy.copy(seen)
+        image.pooler_output = (pooled,)
+        if split is not None:
+            image.deepstack_features = [layer[k] for layer in split]
+        images.append(image)
+    return images
+
+
+def _joined(images: list[Any]) -> Any:
+    """Returns the outputs of several images as one, which is `_by_image` undone."""
+    seen = copy.copy(images[0])
+    seen.pooler_output = tuple(image.pooler_output[0] for image in images)
+    if getattr(seen, "deepstack_features", None) is not None:
+        layers = zip(*(image.deepstack_features for image in images), strict=True)
+        seen.deepstack_features = [torch.cat(parts) for parts in layers]
+    return seen
 
 
 def packed_log_probs(model: nn.Module, packed: Packed, shape: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -51,6 +51,7 @@ class Packed:
     read: torch.Tensor | None = None  # (N,) positions whose next token is scored
     targets: torch.Tensor | None = None  # (N,) those next tokens
     places: tuple[torch.Tensor, torch.Tensor] | None = None  # (N,), (N,) row and column of each in the caller's batch
+    seen: dict[Any, Any] | None = None  # what the tower made of images, kept by `logprobs.serve` for the next call
 
     def inputs(self) -> dict[str, Any]:
         """Returns the keyword arguments of the model's forward."""

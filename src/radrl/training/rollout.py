@@ -43,6 +43,7 @@ class Prefill:
 
     def __init__(self, packed: Packed) -> None:
         self.packed, self.picture_order = packed, packed.picture_order
+        self.pictures, self.seen = packed.pictures, packed.seen
         self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Any:
@@ -142,18 +143,21 @@ def rollout(
     config: GenerationConfig,
     *,
     all_ranks_together: bool = False,
+    seen: dict[Any, Any] | None = None,
 ) -> list[list[int]]:
     """Returns a completion of ``prompts[prompt_of_row[i]]`` for each row i: token ids up to and with the end token.
 
     ``model`` is called (it may be a PEFT or FSDP2 module, in the state generation needs: no gradient checkpointing);
     ``core`` is the Qwen-VL model within, which has been through `logprobs.serve`. ``config`` must pass `refusal`. With
-    ``all_ranks_together`` every process makes as many calls as the longest rollout of all needs.
+    ``all_ranks_together`` every process makes as many calls as the longest rollout of all needs. ``seen`` is given the
+    images' features (`packing.Packed.seen`).
     """
     device = next(core.parameters()).device
     config, _ = core._prepare_generation_config(config)  # the model's own settings where ours are silent
     ends = torch.tensor(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])
     ends = ends.to(device)
     packed, after = pack_prompts(core.base_model, prompts, device)
+    packed.seen = seen
     prefill = Prefill(packed)
     lengths = [len(prompt.ids) for prompt in prompts]
     last = torch.tensor(lengths).cumsum(0).to(device) - 1

@@ -39,6 +39,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
     def __init__(self, *args: Any, share: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sharing, self._checked = False, False
+        self._seen: dict[Any, Any] | None = None  # features of the rollout's images, while the weights stand still
         if not share:
             return
         why = self._why_not()
@@ -47,6 +48,9 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
                 log.warning("shared prefix is off, each completion computes its prompt anew: %s", why)
             return
         self.sharing = True
+        # asked now: while adapters are off they take no gradient
+        tower = _core(self, self.model).base_model.visual
+        self._tower_adapts = is_peft_model(self.model) and any(p.requires_grad for p in tower.parameters())
         for model in (self.model, self.ref_model):
             if model is not None:
                 logprobs.serve(
@@ -76,12 +80,14 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         if not self.sharing:
             return super()._generate_and_score_completions(inputs)
         self._inputs = inputs
+        self._seen = {}
         # With the images in the messages and nowhere else, TRL makes no tensors of its own from them.
         output = super()._generate_and_score_completions([_images_into_prompt(row) for row in inputs])
         output["pixel_values"] = [prompt.pictures for prompt in self._prompts]
         if not self._checked:
             self._check(output)
             self._checked = True
+        self._seen = None
         return output
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
@@ -151,6 +157,7 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
                 self._index,
                 self.generation_config,
                 all_ranks_together=self.accelerator.num_processes > 1 and self.is_fsdp_enabled,
+                seen=self._seen,
             )
         return completions, None
 
@@ -186,11 +193,17 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             packed = packing.pack(base, prompts[part], completions[part], input_ids.device)
+            packed.seen = self._seen if self._seen and self._sees_as_in_rollout(model) else None
             with self.accelerator.autocast():
                 made = logprobs.packed_log_probs(model, packed, (len(prompts[part]), logits_to_keep))
             logps.append(made[0])
             entropies.append(made[1])
         return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+
+    def _sees_as_in_rollout(self, model: nn.Module) -> bool:
+        """Returns whether the tower of ``model`` is the one of the rollout: not the reference model's, nor one with
+        adapters, which are off for the reference."""
+        return not self._tower_adapts and _core(self, model) is _core(self, self.model)
 
     @torch.no_grad()
     def _check(self, output: dict[str, Any]) -> None:
