@@ -1,8 +1,8 @@
 """``radrl demo``: the whole method on drawn X-rays, from random weights to a judged model and a page.
 
-Stages: phantom -> SFT -> GRPO (direct) -> SFT continued for the same time (the control) -> cold start -> GRPO with
-thinking -> evaluation -> page. All of SFT's labels are open to every stage: SFT and cold start train on silver and gold
-labels together; GRPO and its control train on the gold ones, the same films for both.
+Stages: phantom -> SFT on silver and gold labels (the long demo: then on the gold ones) -> GRPO (direct) -> SFT continued for
+the same time (the control) -> cold start -> GRPO with thinking -> evaluation -> page. All labels are open to every stage;
+GRPO and its control train on the gold ones, the same films for both, which SFT has seen too.
 """
 
 from __future__ import annotations
@@ -10,31 +10,70 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from radrl.data import phantom
 from radrl.errors import UserError
 from radrl.recipe import Recipe, load
 
-# Films a split. Silver labels are by a hurried reader, as most labels of the published sets are; see data/phantom.
-FILMS = {"silver": 2000, "gold": 600, "held-out": 320}
-QUICK_FILMS = {"silver": 160, "gold": 64, "held-out": 24}
-QUICK = [
-    "sft.max_steps=60",
-    "coldstart.sft.max_steps=20",
-    "grpo.max_steps=4",
-    "grpo.per_device_train_batch_size=32",
-    "grpo.steps_per_generation=1",
-    "grpo.max_completion_length=64",
-    "grpo.save_steps=4",
-]
-# Thinking writes more, so its run is shorter to fit the ten minutes.
-THINKING = ["prompt.thinking=true", "grpo.max_completion_length=96", "grpo.max_steps=32"]
-QUICK_THINKING = ["grpo.max_steps=4"]
+
+class Size(NamedTuple):
+    """How long a demo is: films a split, and what is changed in every recipe, in SFT on gold labels alone (without a
+    change there is no such stage), and in GRPO with thinking.
+
+    Silver labels are by a hurried reader, as most labels of the published sets are; see data/phantom.
+    """
+
+    films: dict[str, int]
+    settings: list[str]
+    gold: list[str]
+    thinking: list[str]
 
 
-def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
-    """Runs every stage that is not done yet and returns the page.
+# A thinking completion is longer, so that its runs are shorter.
+SIZES = {
+    "demo": Size(
+        {"silver": 2000, "gold": 600, "held-out": 320},
+        [],
+        [],
+        ["grpo.max_steps=32"],
+    ),
+    "quick": Size(
+        {"silver": 160, "gold": 64, "held-out": 24},
+        [
+            "sft.max_steps=60",
+            "coldstart.sft.max_steps=20",
+            "grpo.max_steps=4",
+            "grpo.per_device_train_batch_size=32",
+            "grpo.steps_per_generation=1",
+            "grpo.save_steps=4",
+        ],
+        [],
+        ["grpo.max_steps=4"],
+    ),
+    # SFT to where more of it on the same labels no longer teaches the tiny model to see, so that GRPO and its control
+    # begin from what the labels can give
+    "long": Size(
+        {"silver": 2000, "gold": 600, "held-out": 320},
+        [
+            "sft.max_steps=2600",
+            "coldstart.sft.max_steps=300",
+            "grpo.max_steps=400",
+            "grpo.learning_rate=1.5e-4",
+            "grpo.beta=0.02",
+            "data.mix={report: 4, grounding: 3, vqa_open: 4}",
+            "rewards.grounding=[{scorer: soft_f1, weight: 2.0}, {scorer: format, weight: 0.1}]",
+        ],
+        ["sft.max_steps=400"],
+        ["grpo.max_steps=64"],
+    ),
+}
+THINKING = ["prompt.thinking=true", "grpo.max_completion_length=96"]
+GOLD = ["sft.learning_rate=1e-3"]  # half the first rate: SFT on gold labels, and the control that continues it
+
+
+def run_demo(out: Path, size: str = "demo", *, resume: bool = False) -> Path:
+    """Runs every stage of a demo of this size (`SIZES`) that is not done yet and returns the page.
 
     Raises:
         UserError: ``out`` holds a run and ``resume`` is not asked for.
@@ -46,28 +85,24 @@ def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
     out = out.resolve()
     if (out / "sft").exists() and not resume:
         raise UserError(f"{out}: holds a run already; add --resume to go on, or choose another --out")
-    films = QUICK_FILMS if quick else FILMS
+    films, settings, of_gold, of_thinking = SIZES[size]
     with progress_bar() as bar:
         task = bar.add_task("Phantom", total=sum(films.values()), note="")
         phantom.write(
             out / "data", films, silver={"silver": 1.0}, progress=lambda done, _: bar.update(task, completed=done)
         )
+
+    def recipe(train: list[str], start: Path | None, *more: str) -> Recipe:
+        return _recipe(out, train, start, *settings, *more)
+
     all_labels, gold = ["silver", "gold"], ["gold"]
-    sft = run_sft(_recipe(out, all_labels, None, quick), "sft", resume=resume)
-    from_sft = _recipe(out, gold, sft.model, quick)
-    grpo = run_grpo(from_sft, "grpo", resume=resume)
-    control = run_sft(
-        _recipe(out, gold, sft.model, quick, "sft.learning_rate=1e-3"),
-        "sft-continued",
-        resume=resume,
-        as_long_as=grpo.folder,
-    )
-    cold = run_coldstart(_recipe(out, all_labels, sft.model, quick), "coldstart", resume=resume)
-    thinking = run_grpo(
-        _recipe(out, gold, cold.model, quick, *THINKING, *(QUICK_THINKING if quick else [])),
-        "grpo-thinking",
-        resume=resume,
-    )
+    first = sft = run_sft(recipe(all_labels, None), "sft", resume=resume)
+    if of_gold:
+        sft = run_sft(recipe(gold, first.model, *GOLD, *of_gold), "sft-gold", resume=resume)
+    grpo = run_grpo(recipe(gold, sft.model), "grpo", resume=resume)
+    control = run_sft(recipe(gold, sft.model, *GOLD), "sft-continued", resume=resume, as_long_as=grpo.folder)
+    cold = run_coldstart(recipe(all_labels, sft.model), "coldstart", resume=resume)
+    thinking = run_grpo(recipe(gold, cold.model, *THINKING, *of_thinking), "grpo-thinking", resume=resume)
     stages = {
         "SFT": sft,
         "SFT continued": control,
@@ -76,18 +111,20 @@ def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
         "GRPO, thinking": thinking,
     }
     models = {name: (str(stage.model), "thinking" in name) for name, stage in stages.items()}
+    timed = stages if sft is first else {"SFT, all labels": first, **stages}
+    seconds = {name: (stage.done() or {})["seconds"] for name, stage in timed.items()}
     return run_evaluation(
-        _recipe(out, all_labels, sft.model, quick),
+        recipe(all_labels, sft.model),
         models,
         out,
         second_base="SFT continued",
-        title="radrl demo" + (" (quick look)" if quick else ""),
+        title="radrl demo" + ("" if size == "demo" else f" ({size})"),
         max_new_tokens=128,
-        extra_facts={"Seconds of training": {name: (stage.done() or {})["seconds"] for name, stage in stages.items()}},
+        extra_facts={"Seconds of training": seconds},
     )
 
 
-def _recipe(out: Path, train: list[str], start: Path | None, quick: bool, *more: str) -> Recipe:
+def _recipe(out: Path, train: list[str], start: Path | None, *more: str) -> Recipe:
     values: dict[str, Any] = {
         "out": str(out),
         "data.train": [str(out / "data" / f"{split}.jsonl") for split in train],
@@ -97,4 +134,4 @@ def _recipe(out: Path, train: list[str], start: Path | None, quick: bool, *more:
         values |= {"model.start": str(start), "model.image_size": None}
     overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
     with files("radrl.recipes").joinpath("demo.yaml") as file:
-        return load(Path(str(file)), [*overrides, *(QUICK if quick else []), *more])
+        return load(Path(str(file)), [*overrides, *more])
