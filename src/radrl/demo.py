@@ -1,8 +1,8 @@
 """``radrl demo``: the whole method on drawn X-rays, from random weights to a judged model and a page.
 
-Stages: phantom -> SFT on silver and gold labels (the long demo: then on the gold ones) -> GRPO (direct) -> SFT continued
-for the same time (the control) -> cold start -> GRPO with thinking -> evaluation -> page. All labels are open to every
-stage; GRPO and its control train on the gold ones, the same films for both, which SFT has seen too.
+Stages: phantom -> SFT on silver and gold labels (the long demo: then on the gold ones) -> GRPO (direct) -> SFT
+continued for the same time (the control) -> cold start -> GRPO with thinking -> evaluation -> page. All labels are open
+to every stage; GRPO and its control train on the gold ones, the same films for both, which SFT has seen too.
 """
 
 from __future__ import annotations
