@@ -70,21 +70,40 @@ def phantom(
         print(f"{out / split}.jsonl: {count} Examples")
 
 
+@data_app.command("list")
+def list_data(name: Annotated[str | None, typer.Argument(help="one data set: its layout and access")] = None) -> None:
+    """The data sets that can be prepared, or how one of them lies and where to get it."""
+    from radrl.data.prepare import described
+
+    print(described(name))
+
+
 @data_app.command("prepare")
 def prepare(
-    name: Annotated[str, typer.Argument(help="the data set")],
+    name: Annotated[str, typer.Argument(help="the data set; 'radrl data list' has them")],
     root: Annotated[Path, typer.Option(help="the published files")],
     out: Annotated[Path, typer.Option(help="the folder to write")],
-    max_side: Annotated[int, typer.Option(help="longest side of the copies of the images, in pixels", min=32)] = 1024,
+    ask: Annotated[str, typer.Option(help="what to ask, with commas between: see 'radrl data list NAME'")] = "",
+    section: Annotated[str, typer.Option(help="of reports: findings, impression or both")] = "findings",
+    uncertain: Annotated[
+        str, typer.Option(help="doubtful labels: mention, present, absent, or skip the image")
+    ] = "mention",
+    option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="the data set's own options")] = [],  # noqa: B006
+    shares: Annotated[
+        str, typer.Option(help="splits by patient where none are published")
+    ] = "train=0.8,dev=0.1,test=0.1",
+    max_pixels: Annotated[int, typer.Option(help="most pixels of the copies of the images", min=1024)] = 451_584,
+    max_side: Annotated[int | None, typer.Option(help="longest side instead, in pixels", min=32)] = None,
+    images: Annotated[bool, typer.Option(help="copy the images, or name the published ones")] = True,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="list broken records and go on")] = False,
+    workers: Annotated[int | None, typer.Option(help="processes; by default one a core", min=1)] = None,
 ) -> None:
-    """Turn a published data set into manifests."""
-    from radrl.data import READERS
-    from radrl.errors import nearest
+    """Turn a published data set into manifests; run again to go on after a stop."""
+    from radrl.data.prepare import run
 
-    if name not in READERS:
-        raise UserError(f"unknown data set '{name}'{nearest(name, READERS)}; known: {', '.join(READERS)}")
-    for split, count in READERS[name](root, out, max_side=max_side).items():
-        print(f"{out / split}.jsonl: {count} Examples")
+    asked = {"ask": ask, "section": section, "uncertain": uncertain, "option": option, "shares": shares}
+    sizes = {"images": images, "max_pixels": max_pixels, "max_side": max_side}
+    print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, workers=workers))
 
 
 @app.command()
