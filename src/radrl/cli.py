@@ -106,6 +106,26 @@ def prepare(
     print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, workers=workers))
 
 
+@data_app.command("clean")
+def clean(
+    manifest: Annotated[Path, typer.Argument(help="a manifest with reports")],
+    out: Annotated[Path | None, typer.Option(help="the manifest to write, in the same folder")] = None,
+    endpoint: Annotated[
+        Path | None, typer.Option(help="a YAML file that names a model (url, model, ...) instead of the rules")
+    ] = None,
+) -> None:
+    """Take references to earlier studies out of reports; a page shows what was taken out."""
+    from radrl.data.clean import clean_manifest, read_endpoint
+
+    out = out or manifest.with_suffix(".clean.jsonl")
+    page = out.with_suffix(".html")
+    counts = clean_manifest(manifest, out, page, read_endpoint(endpoint) if endpoint else None)
+    print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
+    if counts.given_up:
+        print(f"{len(counts.given_up)} given up and left out; the page lists why")
+    print(f"Page: {page}")
+
+
 @app.command()
 def sft(
     recipe: RecipeFile,

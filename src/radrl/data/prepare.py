@@ -17,6 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -109,6 +110,7 @@ def prepare(
     if not root.is_dir():
         raise UserError(f"--root {root}: no such folder; it should hold the files of {reader.title}")
     made_of = json.loads(json.dumps({"version": VERSION, "name": name, "root": str(root), **asdict(settings)}))
+    del made_of["skip_bad"]  # what stopped at a broken record goes on from there when told to skip it
     state = _state(out, made_of)
     if state.get("done"):
         return Summary(**state["summary"])
@@ -174,6 +176,11 @@ class _Files:
             self._save()
         for file in self.files.values():
             file.close()
+        if raised[0] and not self.summary.records:  # nothing was read: leave nothing behind
+            shutil.rmtree(self.parts, ignore_errors=True)
+            (self.out / STATE).unlink(missing_ok=True)
+            if not any(self.out.iterdir()):
+                self.out.rmdir()
 
     def _append(self, name: str, content: bytes) -> None:
         if name not in self.files:
@@ -258,6 +265,10 @@ def _texts(chunks: Iterable[list[Record | Skipped]], work: tuple, workers: int) 
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process was ended, perhaps for lack of memory; run again with --workers 1"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
