@@ -62,16 +62,16 @@ def attempt(whole: Path, folder: Path, name: str, seed: int) -> tuple[str, str]:
     done = _damage.damage(folder / "in/root", outside, random.Random(seed))
     _opened.clear()
     _watched.append(outside)
+    message, end = "", "made"
     try:
         prepare(
             name, folder / "in/root", folder / "out", Settings(Asking(reader(name).kinds), skip_bad=True), workers=1
         )
-        end = "made"
     except UserError as error:
-        assert str(error).isprintable(), (done, seed, str(error))
-        end = "refused"
+        message, end = str(error), "refused"
     finally:
         _watched.clear()
+    assert message.isprintable(), (done, seed, message)
     assert not _opened, (done, seed, _opened)
     return done, end
 
