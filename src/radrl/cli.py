@@ -73,7 +73,7 @@ def phantom(
 @data_app.command("list")
 def list_data(name: Annotated[str | None, typer.Argument(help="one data set: its layout and access")] = None) -> None:
     """The data sets that can be prepared, or how one of them lies and where to get it."""
-    from radrl.data.prepare import described
+    from radrl.data.command import described
 
     print(described(name))
 
@@ -99,7 +99,7 @@ def prepare(
     workers: Annotated[int | None, typer.Option(help="processes; by default one a core", min=1)] = None,
 ) -> None:
     """Turn a published data set into manifests; run again to go on after a stop."""
-    from radrl.data.prepare import run
+    from radrl.data.command import run
 
     asked = {"ask": ask, "section": section, "uncertain": uncertain, "option": option, "shares": shares}
     sizes = {"images": images, "max_pixels": max_pixels, "max_side": max_side}

@@ -9,6 +9,7 @@ import pytest
 import sets
 
 from radrl.data import prepare as module
+from radrl.data import writing
 from radrl.data.examples import read_manifests
 from radrl.data.prepare import Settings, prepare
 from radrl.data.questions import Asking
@@ -46,7 +47,7 @@ def test_every_reader_makes_a_set_that_training_reads(name, tmp_path):
     summary = prepare(name, root, tmp_path / "out", Settings(Asking(kinds)), workers=1)
     examples = read_manifests([tmp_path / f"out/{split}.jsonl" for split in sorted(summary.examples)])
     assert len(examples) == sum(summary.examples.values()) > 0
-    assert all((e.source == name and e.patient is not None) or e.study for e in examples)
+    assert {e.source for e in examples} == {name}
     assert all(examples.pictures(i) for i in range(len(examples)))
     assert not summary.bad
     one = reader(name)
@@ -81,8 +82,8 @@ def test_workers_change_nothing(made_up):
 def test_a_stopped_run_goes_on_and_ends_the_same(made_up, monkeypatch):
     items = records(2000)
     _, whole = made_up(items, out="whole")
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_SAVES", 0)
-    add, left = module._Files.add, [3]
+    monkeypatch.setattr(writing, "SECONDS_BETWEEN_SAVES", 0)
+    add, left = writing.Manifests.add, [3]
 
     def stop(files, text):
         add(files, text)
@@ -93,10 +94,10 @@ def test_a_stopped_run_goes_on_and_ends_the_same(made_up, monkeypatch):
             files._save = lambda **_: None
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._Files, "add", stop)
+    monkeypatch.setattr(writing.Manifests, "add", stop)
     with pytest.raises(KeyboardInterrupt):
         made_up(items)
-    monkeypatch.setattr(module._Files, "add", add)
+    monkeypatch.setattr(writing.Manifests, "add", add)
     seen = []
     summary, out = made_up((seen.append(k) or item for k, item in enumerate(items)))
     assert summary.records == len(items)

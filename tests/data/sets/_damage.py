@@ -14,7 +14,8 @@ from pathlib import Path
 
 WORDS = (
     "../../outside/secret.png", "/etc/passwd", "..\\..\\outside", "a" * 5000, "\x00", "nan", "inf", "-1e308", "1e999",
-    "", "{{label}}", "💀", "\u202e", "'" * 50, '"', "NaN", "null", "-0", "٣", "9" * 400, "\ud7ff", ",,,,", "[" * 300, "\r",
+    "", "{{label}}",
+    "\u202e", "'" * 50, '"', "NaN", "null", "-0", "٣", "9" * 400, "\ud7ff", ",,,,", "[" * 300, "\r", "💀",
 )  # fmt: skip
 XML_BOMB = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
 <eCitation><uId id="CXR1"/><AbstractText Label="FINDINGS">&b;</AbstractText></eCitation>"""
