@@ -33,10 +33,9 @@ from radrl.data.readers import reader as reader_of
 from radrl.data.reading import Reader, Record, Skipped, chosen
 from radrl.errors import UserError, nearest
 from radrl.files import no_space, write_json
-from radrl.images import read_image
+from radrl.images import RADVLM_PIXELS, image_size
 from radrl.recipe_yaml import one_line
 
-MAX_PIXELS = 451_584  # RadVLM's
 SECTIONS = ("findings", "impression", "both")
 UNCERTAIN = ("mention", "present", "absent", "skip")
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -58,7 +57,7 @@ class Settings:
     asking: Asking
     options: Mapping[str, str] = field(default_factory=dict)
     images: bool = True
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = RADVLM_PIXELS
     max_side: int | None = None
     shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
     skip_bad: bool = False
@@ -333,9 +332,7 @@ def _made(record: Record) -> list | Skipped:
 def _size(record: Record, root: Path, out: Path, settings: Settings) -> tuple[int, int] | None:
     """Copies the images where that is asked for; returns width and height of the first one as published."""
     sizes = [
-        copy(root, path, out, settings.max_pixels, settings.max_side)
-        if settings.images
-        else read_image(root, path).size
+        copy(root, path, out, settings.max_pixels, settings.max_side) if settings.images else image_size(root, path)
         for path in (record.images if settings.images else record.images[:1])
     ]
     return sizes[0] if sizes else None
