@@ -68,17 +68,21 @@ def _filled(gaps_and_runs: NDArray[np.int64], width: int, height: int) -> NDArra
     return flat.reshape(width, height).T
 
 
-def boxes_of(mask: NDArray[np.bool_]) -> list[XYXY]:
+def boxes_of(mask: NDArray[np.bool_], smallest: int = 1) -> list[XYXY]:
     """Returns a box ``(x1, y1, x2, y2)`` in pixels around each part of a mask that hangs together, from the left.
 
-    Pixels that touch at a corner hang together. Ends are outer edges: a single pixel gives a box one wide.
+    Pixels that touch at a corner hang together. Ends are outer edges: a single pixel gives a box one wide. Parts of
+    fewer than ``smallest`` pixels are left out, but for the largest one.
     """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return []
     top, left = rows[0], columns[0]  # to label only what is not empty is many times faster
     labelled, _ = ndimage.label(mask[top : rows[-1] + 1, left : columns[-1] + 1], structure=np.ones((3, 3)))
+    sizes = np.bincount(labelled.ravel())[1:]
+    wanted = min(smallest, sizes.max())
     return sorted(
         (float(left + x.start), float(top + y.start), float(left + x.stop), float(top + y.stop))
-        for y, x in ndimage.find_objects(labelled)
+        for (y, x), size in zip(ndimage.find_objects(labelled), sizes, strict=True)
+        if size >= wanted
     )

@@ -1,8 +1,8 @@
 """Chest ImaGenome: 36 regions of the chest boxed by an atlas on 242,072 frontal films of MIMIC-CXR (arXiv 2108.00316).
 
 An object of a scene graph has two boxes: ``x1 ... y2`` in a frame of 224 x 224 into which the film was shrunk and
-padded, and ``original_x1 ... original_y2`` in the pixels of the film. Only the second is read. It may hang over the edge
-where the box lay in the padding: it is cut at the edge; what lies wholly outside is counted and left out.
+padded, and ``original_x1 ... original_y2`` in the pixels of the film. Only the second is read. It may hang over the
+edge, where the box lay in the padding: it is cut there; what lies wholly outside is counted and left out.
 """
 
 from __future__ import annotations
