@@ -1,4 +1,4 @@
-"""Copies of published images: read once, shrunk, written as PNG without anything but pixels."""
+"""Where the copy of a published image goes."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
 
 def why_none(record: Record, kinds: Sequence[Kind]) -> Skipped:
     """Returns the Skipped of a Record that gave no Example."""
-    return Skipped(record.id, f"nothing to ask ({', '.join(kinds)})")
+    return Skipped(record.id, record.lacks or f"nothing to ask ({', '.join(kinds)})")
 
 
 def _report(record: Record, asking: Asking, frame: Any, template: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -73,7 +73,8 @@ class Record:
     (pixels of the first image as published, whose size is then read). None of ``regions`` means that nobody looked for
     boxes; an empty tuple, that somebody looked and found none. ``labels`` that are uncertain or absent are said so; a
     label the data set leaves blank is left out. ``report`` holds sections by name: findings, impression, indication.
-    ``meta`` goes into every Example (view, sex, age).
+    ``meta`` goes into every Example (view, sex, age). ``lacks`` says why something that might be asked for is not
+    there; it is the reason given where a Record yields no Example.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Record:
     phrases: tuple[Phrase, ...] = ()
     questions: tuple[QA, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
+    lacks: str = ""
 
 
 class Skipped(NamedTuple):

@@ -1,4 +1,4 @@
-"""What several readers need: where an image lies, how a label is said, MIMIC's official split."""
+"""What several readers of boxes share: which folders are there, and MIMIC's official split."""
 
 from __future__ import annotations
 
@@ -16,22 +16,10 @@ SPLIT_OPTION = Option(
 )
 
 
-def first_there(root: Path, paths: Iterable[str]) -> str:
-    """Returns the first of several paths below the root at which there is a file; the first one where none is."""
-    paths = list(paths)
-    return next((path for path in paths if (Path(root) / path).is_file()), paths[0])
-
-
 def folders_there(root: Path, folders: Iterable[str]) -> list[str]:
     """Returns those of the folders that are below the root; the first one where none is. Spares a look a film."""
     folders = list(folders)
     return [folder for folder in folders if (Path(root) / folder).is_dir()] or folders[:1]
-
-
-def spoken(label: str) -> str:
-    """Returns a label as it stands within a sentence: small letters, but for abbreviations."""
-    words = label.replace("_", " ").split()
-    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
 
 
 class MimicSplit:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published import Row, Wrong, has, read_bytes, table
-from radrl.data.readers._files import SPLIT_OPTION, MimicSplit, first_there
+from radrl.data.readers._common import first_there
+from radrl.data.readers._files import SPLIT_OPTION, MimicSplit
 from radrl.data.reading import Option, Reader, Record, Region, Skipped, Split
 from radrl.errors import UserError
 from radrl.images import image_size

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published import read_json
-from radrl.data.readers._files import first_there, spoken
+from radrl.data.readers._common import first_there, spoken
 from radrl.data.reading import Reader, Record, Region, Skipped, Split
 from radrl.errors import UserError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from radrl.data.masks import boxes_of, coco_runs
 from radrl.data.published import has, read_json
-from radrl.data.readers._files import first_there, spoken
+from radrl.data.readers._common import first_there, spoken
 from radrl.data.reading import Reader, Record, Region, Skipped, Split
 from radrl.errors import UserError
 

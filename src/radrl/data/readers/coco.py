@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.coco import read_coco
-from radrl.data.readers._files import first_there, spoken
+from radrl.data.readers._common import first_there, spoken
 from radrl.data.reading import Reader, Record, Skipped, Split
 from radrl.errors import UserError
 

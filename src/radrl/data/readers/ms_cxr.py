@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published import Row, Wrong, grouped, table
-from radrl.data.readers._files import SPLIT_OPTION, MimicSplit, first_there
+from radrl.data.readers._common import first_there
+from radrl.data.readers._files import SPLIT_OPTION, MimicSplit
 from radrl.data.reading import Phrase, Reader, Record, Skipped, Split
 
 FILES = ("MS_CXR_Local_Alignment_v1.1.0.csv", "MS_CXR_Local_Alignment_v1.0.0.csv")

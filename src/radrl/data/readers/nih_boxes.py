@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published import Wrong, grouped, table
-from radrl.data.readers._files import first_there, folders_there, spoken
+from radrl.data.readers._common import first_there, spoken
+from radrl.data.readers._files import folders_there
 from radrl.data.reading import Reader, Record, Region, Skipped
 
 FILE = "BBox_List_2017.csv"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published import Lookup, read_json, table
-from radrl.data.readers._files import first_there
+from radrl.data.readers._common import first_there
 from radrl.data.reading import Option, Phrase, Reader, Record, Skipped, Split
 from radrl.errors import UserError
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published import Lookup, Row, Wrong, grouped, has, table
-from radrl.data.readers._files import first_there
+from radrl.data.readers._common import first_there
 from radrl.data.reading import Reader, Record, Region, Skipped
 
 FILE, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"

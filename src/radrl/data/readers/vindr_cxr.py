@@ -11,7 +11,8 @@ from pathlib import Path
 
 from radrl.data.fusion import RULES, fuse
 from radrl.data.published import Row, Wrong, grouped, has, table
-from radrl.data.readers._files import first_there, folders_there, spoken
+from radrl.data.readers._common import first_there, spoken
+from radrl.data.readers._files import folders_there
 from radrl.data.reading import Option, Reader, Record, Region, Skipped, Split
 from radrl.errors import UserError
 

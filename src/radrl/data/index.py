@@ -1,0 +1,176 @@
+"""Where each Example of some manifests lies, and what training asks of all of them at once, in about 40 bytes each.
+
+A manifest of a million Examples does not fit in memory as Examples, nor is there time to check every line in full
+before a run. So manifests are read through once, for an index; an Example is read, and checked in full, when it is
+asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic_core import from_json
+
+from radrl.errors import UserError
+from radrl.example import TASKS, Example, manifest_error, open_manifest, parse_line
+
+CHECKED_IN_FULL = 50_000  # lines: a mistake that runs through a manifest, or one in a small manifest, is found at once
+_CODES = {task: code for code, task in enumerate(TASKS)}
+
+
+@dataclass
+class Index:
+    """Manifests, the folder each one's images start from, and a column of each of their Examples' properties.
+
+    ``images`` and ``patients`` are hashes: equal where two Examples have the same images, or the same source and
+    patient (0: no patient is known).
+    """
+
+    paths: list[Path]
+    roots: list[Path]
+    sizes: list[tuple[int, int]]  # bytes and time of change, to notice a manifest that is changed under a run
+    manifest: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+    task: np.ndarray
+    thinking: np.ndarray
+    gold: np.ndarray
+    images: np.ndarray
+    patients: np.ndarray
+    ids: np.ndarray
+    files: dict[int, int] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "files": {}}
+
+    def example(self, row: int) -> Example:
+        """Returns the Example of a row. Raises UserError where its line is none, or the manifest was changed."""
+        number = int(self.manifest[row])
+        path, start = self.paths[number], int(self.start[row])
+        try:
+            if number not in self.files:
+                self.files[number] = os.open(path, os.O_RDONLY)
+                state = os.fstat(self.files[number])
+                if (state.st_size, state.st_mtime_ns) != self.sizes[number]:
+                    raise UserError(f"{path}: was changed while it was in use; start again")
+            # pread: forked processes share the file, and its position
+            raw = os.pread(self.files[number], int(self.length[row]), start)
+        except OSError as error:
+            raise manifest_error(path, error) from None
+        return parse_line(path, lambda: self._line(path, start), raw, first=start == 0)
+
+    @staticmethod
+    def _line(path: Path, start: int) -> int:
+        with path.open("rb") as file:
+            return file.read(start).count(b"\n") + 1
+
+
+def read_index(paths: Sequence[Path], roots: Mapping[Path, Path] | None = None) -> Index:
+    """Reads manifests through once and checks that ids differ and every image file is there.
+
+    ``roots`` names the folder of a manifest's images where it is not the manifest's own. The first 50,000 lines are
+    checked in full, the others for what the index holds.
+
+    Raises:
+        UserError: a manifest is missing, empty or wrong, an id stands twice, or an image is missing.
+    """
+    roots = roots or {}
+    columns = _Columns()
+    sizes = []
+    for number, path in enumerate(paths):
+        with open_manifest(path) as lines:
+            state = os.fstat(lines.fileno())
+            sizes.append((state.st_size, state.st_mtime_ns))
+            columns.read(number, path, str(roots.get(path, path.parent)), lines)
+    index = Index(list(paths), [roots.get(path, path.parent) for path in paths], sizes, **columns.arrays())
+    _ids_differ(index)
+    return index
+
+
+class _Columns:
+    """The columns while they grow."""
+
+    def __init__(self) -> None:
+        self.manifest, self.start, self.length = array("H"), array("q"), array("i")
+        self.task, self.thinking, self.gold = array("b"), array("b"), array("b")
+        self.images, self.patients, self.ids = array("q"), array("q"), array("q")
+        self.found: set[int] = set()  # hashes of image files that are there
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        names = ("manifest", "start", "length", "task", "thinking", "gold", "images", "patients", "ids")
+        return {name: np.array(getattr(self, name)) for name in names}
+
+    def read(self, number: int, path: Path, root: str, lines: Any) -> None:
+        before, at = len(self.ids), 0
+        for line, raw in enumerate(lines, 1):
+            start, at = at, at + len(raw)
+            if raw.isspace():
+                continue
+            fields = None if len(self.ids) < CHECKED_IN_FULL else _fields(raw)
+            if fields is None:
+                example = parse_line(path, line, raw, first=line == 1)
+                fields = {**dict(example), "meta": example.meta}
+            images = fields.get("images", ())
+            for image in images:
+                key = hash((root, image))
+                if key not in self.found:
+                    if not os.path.isfile(f"{root}/{image}"):
+                        raise UserError(
+                            f"{path}: image '{image}' of '{fields['id']}' is missing; put it at {root}/{image}"
+                        )
+                    self.found.add(key)
+            self.manifest.append(number)
+            self.start.append(start)
+            self.length.append(len(raw))
+            self.task.append(_CODES[fields["task"]])
+            self.thinking.append(bool(fields.get("thinking")))
+            self.gold.append(fields.get("meta", {}).get("quality") == "gold")
+            self.images.append(hash((root, *images)) if images else hash((number, line, start)))
+            patient = fields.get("patient")
+            self.patients.append(hash((fields.get("source", ""), patient)) if patient else 0)
+            self.ids.append(hash(fields["id"]))
+        if len(self.ids) == before:
+            raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
+
+
+def _fields(raw: bytes) -> dict[str, Any] | None:
+    """Returns a line's fields; None where one that the index needs is not as it should be."""
+    try:
+        fields = from_json(raw)
+        images = fields.get("images", [])
+        fine = (
+            fields["task"] in _CODES
+            and isinstance(fields["id"], str)
+            and isinstance(fields["question"], str)
+            and type(images) is list
+            and all(isinstance(i, str) and i and i[0] != "/" and ".." not in i and "\\" not in i for i in images)
+            and type(fields.get("meta", {})) is dict
+            and type(fields.get("patient")) in (str, type(None))
+            and type(fields.get("source", "")) is str
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return fields if fine else None
+
+
+def _ids_differ(index: Index) -> None:
+    order = np.argsort(index.ids, kind="stable")
+    again = np.flatnonzero(index.ids[order][1:] == index.ids[order][:-1])
+    for place in again.tolist():
+        first, second = int(order[place]), int(order[place + 1])
+        name = index.example(first).id
+        if name != index.example(second).id:
+            continue  # two ids of one hash
+        one, two = (index.paths[index.manifest[row]] for row in (first, second))
+        if index.manifest[first] != index.manifest[second]:
+            raise UserError(f"{two}: id '{name}' stands in {one} too; ids must differ")
+        lines = [index._line(one, int(index.start[row])) for row in (first, second)]
+        raise UserError(
+            f"{two}:{lines[1]}: id {name!r} stands already in line {lines[0]}; give each Example its own id"
+        )
