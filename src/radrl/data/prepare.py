@@ -28,10 +28,9 @@ from radrl.data.reading import Reader, Record, Skipped, chosen
 from radrl.data.writing import Manifests, Summary, Text, id_hash, state_of
 from radrl.errors import UserError
 from radrl.files import no_space
-from radrl.images import image_size
+from radrl.images import RADVLM_PIXELS, image_size
 from radrl.recipe_yaml import one_line
 
-MAX_PIXELS = 451_584  # RadVLM's
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 CHUNK = 256  # records
 VERSION = 1  # raise it when the same files give other manifests
@@ -49,7 +48,7 @@ class Settings:
     asking: Asking
     options: Mapping[str, str] = field(default_factory=dict)
     images: bool = True
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = RADVLM_PIXELS
     max_side: int | None = None
     shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
     skip_bad: bool = False
