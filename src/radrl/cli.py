@@ -115,11 +115,13 @@ def clean(
     ] = None,
 ) -> None:
     """Take references to earlier studies out of reports; a page shows what was taken out."""
-    from radrl.data.clean import clean_manifest, read_endpoint
+    from radrl.clinical.manifests import clean_manifest, read_endpoint
+    from radrl.page.cleaning import write
 
     out = out or manifest.with_suffix(".clean.jsonl")
     page = out.with_suffix(".html")
-    counts = clean_manifest(manifest, out, page, read_endpoint(endpoint) if endpoint else None)
+    counts, shown = clean_manifest(manifest, out, read_endpoint(endpoint) if endpoint else None)
+    write(page, manifest.name, counts, shown)
     print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
     if counts.given_up:
         print(f"{len(counts.given_up)} given up and left out; the page lists why")
