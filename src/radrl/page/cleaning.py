@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from radrl.clinical.manifests import Counts, Shown
 from radrl.example import Mark
 from radrl.files import write_text
 from radrl.page import _environment
