@@ -28,7 +28,7 @@ LONGEST_CELL = 4 << 20  # characters
 LARGEST_JSON = 1 << 30
 LARGEST_TEXT = 4 << 20  # bytes of a report or an XML file
 # A table shrinks by ten to a hundred times; what unpacks to more is a bomb.
-UNPACKED_AT_LEAST, UNPACKED_TIMES = 256 << 20, 200
+UNPACKED_AT_LEAST, UNPACKED_TIMES = 128 << 20, 100
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError,
           RuntimeError, ValueError)  # fmt: skip  # what archives raise when they are damaged or ask for a password
 MOST_WRONG = 10_000  # rows of a side table; beyond it is another file
