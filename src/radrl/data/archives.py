@@ -92,6 +92,6 @@ def parse_xml(content: bytes) -> Element:
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = parser.ExternalEntityRefHandler = refuse
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: of an encoding there is not
         raise ValueError(f"not XML ({error})") from None
     return builder.close()
