@@ -76,8 +76,10 @@ def test_masks_of_chexlocalize(tmp_path):
 def test_coco_chestx_det_and_tbx11k(tmp_path):
     records, _ = made("coco", tmp_path)
     assert [(r.id, r.split, len(r.regions)) for r in records] == [
-        ("instances_test/c.png", "test", 1), ("instances_train/a.png", "train", 1), ("instances_train/b.png", "train", 0),
-    ]  # fmt: skip
+        ("instances_test/c.png", "test", 1),
+        ("instances_train/a.png", "train", 1),
+        ("instances_train/b.png", "train", 0),
+    ]
     assert records[1].regions == (("rib fracture", (4, 5, 24, 15)),)
     records, _ = made("chestx_det", tmp_path)
     assert len({r.id for r in records}) == 3  # a file name stands in both splits
