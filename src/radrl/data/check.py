@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +91,8 @@ def check(
     with _pool(workers) as run:
         lines = _read(paths, of_manifest, run(partial(look, asked=asked), list(chain(*of_manifest))), report)
         _repeated_ids(paths, lines, report)
-        split = np.array([sorted({p.stem for p in paths}).index(path.stem) for path in paths])
+        names = list(dict.fromkeys(path.stem for path in paths))
+        split = np.array([names.index(path.stem) for path in paths])
         _shared_patients(paths, lines, split, report)
         if images:
             roots = [images_root or path.parent for path in paths]
@@ -155,7 +156,7 @@ def _repeated_ids(paths: Sequence[Path], lines: _Lines, report: Report) -> None:
 
 
 def _shared_patients(paths: Sequence[Path], lines: _Lines, split: NDArray, report: Report) -> None:
-    for first, second in _across(lines.patients, split[lines.manifest], np.arange(len(lines.patients))):
+    for first, second in _across(lines.patients, split[lines.manifest]):
         if lines.patients[first]:
             name = (
                 _example(paths, lines, second).patient if report.counts["patient in two splits"] < MOST_LISTED else ""
@@ -164,12 +165,14 @@ def _shared_patients(paths: Sequence[Path], lines: _Lines, split: NDArray, repor
             report.add(_where(paths, lines, second), "patient in two splits", why)
 
 
-def _across(keys: NDArray, split: NDArray, rows: NDArray) -> Iterator[tuple[int, int]]:
-    """Yields, of each key that is in several splits, a row of the first of them and one of each other."""
-    _, first = np.unique(np.stack([keys, split.astype(keys.dtype)]), axis=1, return_index=True)
-    first = first[np.lexsort((split[first], keys[first]))]
+def _across(keys: NDArray, split: NDArray) -> Iterator[tuple[int, int]]:
+    """Yields, of each key that is in several splits, its first row in the first of them and in each other one."""
+    order = np.lexsort((split, keys))  # stable: of equal ones the first row stays first
+    ordered, of = keys[order], split[order]
+    begins = np.r_[True, (ordered[1:] != ordered[:-1]) | (of[1:] != of[:-1])] if len(order) else np.empty(0, bool)
+    first = order[begins]
     same = np.flatnonzero(keys[first][1:] == keys[first][:-1])
-    yield from zip(rows[first[same]].tolist(), rows[first[same + 1]].tolist(), strict=True)
+    yield from zip(first[same].tolist(), first[same + 1].tolist(), strict=True)
 
 
 class _Seen(NamedTuple):
@@ -189,10 +192,9 @@ def _images(
     one, first, of_file = np.unique(files, return_index=True, return_inverse=True)
     report.images = len(one)
     first = first[np.argsort(lines.of_line[first], kind="stable")]
-    tasks = (
-        [(lines.manifest[lines.of_line[i]], lines.start[lines.of_line[i]], lines.images[i]) for i in batch]
-        for batch in _batches(first.tolist(), 32)
-    )
+    row = lines.of_line[first]
+    todo = np.stack([lines.manifest[row].astype(np.uint64), lines.start[row].astype(np.uint64), lines.images[first]], 1)
+    tasks = (todo[k : k + 32] for k in range(0, len(todo), 32))
     content = np.zeros(len(one), np.uint64)
     shows = np.zeros((len(one), SIDE * SIDE // 64), np.uint64)
     at = iter(first.tolist())
@@ -204,41 +206,33 @@ def _images(
         shows[of_file[index]] = np.frombuffer(seen.shows or bytes(SIDE * SIDE // 8), np.uint64)
     splits = split[lines.manifest[lines.of_line]]
     keys = content[of_file]
-    told = set()
-    for before, after in _across(keys, splits, np.arange(len(keys))):
+    for before, after in _across(keys, splits):
         if keys[before]:
-            told.add(int(keys[before]))
             why = f"the same image is in another split, at {_where(paths, lines, int(lines.of_line[before]))}"
             where = _where(paths, lines, int(lines.of_line[after]))
             report.add(where, "image in two splits", f"{why}; keep it in one")
-    _near(paths, lines, splits, of_file, content, shows, told, report)
-
-
-def _batches(items: Sequence[int], size: int) -> Iterator[list[int]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
+    _near(paths, lines, splits, of_file, content, shows, report)
 
 
 def _near(
     paths: Sequence[Path], lines: _Lines, splits: NDArray, of_file: NDArray, content: NDArray, shows: NDArray,
-    told: set[int], report: Report,
+    report: Report,
 ) -> None:  # fmt: skip
     """Adds pairs of images of two splits that look alike: every pair is compared."""
-    kinds = np.unique(splits)
-    row_of = [
-        dict(zip(of_file[s == splits].tolist(), np.flatnonzero(s == splits).tolist(), strict=True)) for s in kinds
-    ]
-    for second in range(1, len(kinds)):
+    of = []
+    for kind in np.unique(splits):
+        rows = np.flatnonzero(splits == kind)
+        files, first = np.unique(of_file[rows], return_index=True)
+        read = content[files] != 0
+        of.append((files[read], rows[first[read]]))
+    for second in range(1, len(of)):
         for first in range(second):
-            a = np.array([f for f in row_of[first] if content[f]], dtype=np.int64)
-            b = np.array([f for f in row_of[second] if content[f]], dtype=np.int64)
+            (a, rows_a), (b, rows_b) = of[first], of[second]
             for i, j in _alike(shows[a], shows[b]):
-                x, y = int(a[i]), int(b[j])
-                if content[x] == content[y] and int(content[x]) in told:
+                if content[a[i]] == content[b[j]]:  # said already
                     continue
-                there = _where(paths, lines, int(lines.of_line[row_of[first][x]]))
-                here = _where(paths, lines, int(lines.of_line[row_of[second][y]]))
+                there = _where(paths, lines, int(lines.of_line[rows_a[i]]))
+                here = _where(paths, lines, int(lines.of_line[rows_b[j]]))
                 why = f"nearly the same image is in another split, at {there}; look at both and keep one"
                 report.add(here, "image nearly in two splits", why)
 
@@ -251,9 +245,9 @@ def _alike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> Iterator[tuple[int, 
                 yield i + row, j + column
 
 
-def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], batch: Sequence[tuple[int, int, int]]) -> list[_Seen]:
+def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], batch: NDArray[np.uint64]) -> list[_Seen]:
     found = []
-    for manifest, start, wanted in batch:
+    for manifest, start, wanted in batch.tolist():
         example = _example_at(paths[manifest], start)
         path = next(image for image in example.images if key(image) == wanted)
         try:

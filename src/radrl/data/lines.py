@@ -112,12 +112,15 @@ def _line(piece: Piece, start: int, raw: bytes, asked: Asked, found: Found) -> N
     found.tasks[example.task] += 1
     if not example.reference.strip() and example.task != "grounding":
         _say(found, "empty answer", f"'{example.id}' has an empty reference; write the answer or drop the line")
-    language = language_of(f"{example.question} {example.reference}")
-    found.languages[language or "not told"] += 1
-    declared = str(example.meta.get("language") or "") or None
-    if language and language not in ((declared,) if declared else asked.languages):
-        wanted = declared or ", ".join(asked.languages)
-        _say(found, "language", f"'{example.id}' is in {language}, not {wanted}; drop it or add --language {language}")
+    told = [language_of(text) for text in (example.question, example.reference)]
+    found.languages[told[1] or told[0] or "not told"] += 1
+    declared = str(example.meta.get("language") or "")
+    allowed = (declared, *asked.languages) if declared else asked.languages
+    for name, language in zip(("question", "reference"), told, strict=True):
+        if language and language not in allowed:
+            why = f"the {name} of '{example.id}' is in {language}, not {', '.join(allowed)}"
+            _say(found, "language", f"{why}; drop it or add --language {language}")
+            break
     if asked.model:
         length = _tokens(example, asked.model)
         found.longest = max(found.longest, length)
