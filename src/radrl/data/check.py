@@ -117,17 +117,19 @@ def _pool(workers: int) -> Iterator[Any]:
 
 
 def _read(paths: Sequence[Path], of_manifest: Sequence[list], found: Iterable[Found], report: Report) -> _Lines:
-    columns: dict[str, list[Any]] = {name: [np.empty(0, np.int64)] for name in _Lines._fields}
+    hashes = ("ids", "patients", "images")
+    # typed from the start: numpy joins signed and unsigned integers as floats
+    columns = {name: [np.empty(0, np.uint64 if name in hashes else np.int64)] for name in _Lines._fields}
     parts, count = iter(found), 0
     for number, (path, own) in enumerate(zip(paths, of_manifest, strict=True)):
         before, line = count, 0
         for _ in own:
             part = next(parts)
-            columns["manifest"].append(np.full(len(part.start), number))
+            columns["manifest"].append(np.full(len(part.start), number, np.int64))
             columns["number"].append(np.frombuffer(part.number, np.int64) + line)
             columns["start"].append(np.frombuffer(part.start, np.int64))
             columns["of_line"].append(np.frombuffer(part.of_line, np.int64) + count)
-            for name in ("ids", "patients", "images"):
+            for name in hashes:
                 columns[name].append(np.frombuffer(getattr(part, name), np.uint64))
             for at, kind, why in part.problems:
                 report.problems.append(Problem(f"{path}:{line + at}", kind, why))
@@ -139,8 +141,7 @@ def _read(paths: Sequence[Path], of_manifest: Sequence[list], found: Iterable[Fo
         if not line:
             raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
         report.examples[str(path)] = count - before
-    kinds = {"ids": np.uint64, "patients": np.uint64, "images": np.uint64}
-    lines = _Lines(*(np.concatenate(columns[name]).astype(kinds.get(name, np.int64)) for name in _Lines._fields))
+    lines = _Lines(*(np.concatenate(columns[name]) for name in _Lines._fields))
     report.patients = len(np.unique(lines.patients[lines.patients != 0]))
     report.without_patient = int((lines.patients == 0).sum())
     return lines
@@ -249,7 +250,9 @@ def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], batch: NDArray[np
     found = []
     for manifest, start, wanted in batch.tolist():
         example = _example_at(paths[manifest], start)
-        path = next(image for image in example.images if key(image) == wanted)
+        path = next((image for image in example.images if key(image) == wanted), None)
+        if path is None:
+            raise UserError(f"{paths[manifest]}: was changed while it was checked; check it again")
         try:
             picture = read_image(roots[manifest], path)
             data = (Path(roots[manifest]) / path).read_bytes()
