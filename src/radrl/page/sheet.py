@@ -128,10 +128,10 @@ def _card(example: Example, manifest: Path, line: int, images_root: Path | None)
 
 def _drawable(box: Box, height: float) -> dict[str, Any]:
     x1, y1, x2, y2 = box.xyxy
-    # a label goes above its box, or into it where there is no room
-    below = y1 * height < 50
+    # a label goes above its box, or into it where there is no room, and to the left where it would leave the picture
+    below, left = y1 * height < 50, x1 > 0.6
     at = {"x": x1 * 1000, "y": y1 * height, "width": (x2 - x1) * 1000, "height": (y2 - y1) * height}
-    return {**at, "label": box.label, "at": y1 * height + (44 if below else -12)}
+    return {**at, "label": box.label, "at": y1 * height + (44 if below else -12), "left": left}
 
 
 def _image(example: Example, root: Path) -> tuple[str | None, str, float]:
