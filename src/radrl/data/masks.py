@@ -18,10 +18,10 @@ def relative_runs(text: str, width: int, height: int) -> NDArray[np.bool_]:
     Raises:
         ValueError: not pairs of numbers, or runs that leave the image.
     """
-    numbers = [int(word) for word in text.split()]
-    if len(numbers) % 2 or min(numbers, default=0) < 0:
-        raise ValueError("runs are pairs of numbers, none below 0")
     _check(width, height)
+    numbers = [int(word) for word in text.split()]
+    if len(numbers) % 2 or not all(0 <= number <= width * height for number in numbers):
+        raise ValueError("runs are pairs of numbers, none below 0 or beyond the image")
     return _filled(np.array(numbers, dtype=np.int64), width, height)
 
 

@@ -85,7 +85,7 @@ def prepare(
     try:
         with Manifests(out, made_of, state) as files:
             items = islice(reader.read(root, settings.options), files.summary.records, None)
-            for text in _texts(_chunks(items), (name, root, out, settings), workers or _cores()):
+            for text in _texts(_chunks(items), (name, root, out, settings), workers or cores()):
                 files.add(text)
                 if progress:
                     progress(files.summary.records)
@@ -127,7 +127,8 @@ def _texts(chunks: Iterable[list[Record | Skipped]], work: tuple, workers: int) 
             raise
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

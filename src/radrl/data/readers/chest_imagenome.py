@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published import Row, Wrong, has, read_bytes, table
+from radrl.data.published import Row, Wrong, has, is_plain, read_bytes, table
 from radrl.data.readers._common import first_there
 from radrl.data.readers._files import SPLIT_OPTION, MimicSplit
 from radrl.data.reading import Option, Reader, Record, Region, Skipped, Split
@@ -46,7 +46,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
                     yield Skipped(row["dicom_id"], "of a patient of the gold standard")
                     continue
                 yield from _film(root, row, split, options["regions"])
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UserError) as error:
                 yield Skipped(row["dicom_id"], "not a scene graph", bad=True, where=row.where, detail=str(error))
 
 
@@ -62,13 +62,14 @@ def _gold(root: Path) -> frozenset[str]:
 
 
 def _film(root: Path, row: Row, split: Split, wanted: str) -> Iterator[Record | Skipped]:
-    film = row["dicom_id"]
+    film, base = row["dicom_id"], row["path"].removesuffix(".dcm").removesuffix(".jpg")
+    if not (is_plain(film) and is_plain(base)):
+        raise ValueError(f"path {row['path']!r} of film {film!r} should stay below the root")
     file = first_there(root, [f"{folder}/{film}_SceneGraph.json" for folder in _folders()])
     if not (Path(root) / file).is_file():
         yield Skipped(film, "no scene graph")  # of some films none was published
         return
     graph = json.loads(read_bytes(root, file, LARGEST_GRAPH))
-    base = row["path"].removesuffix(".dcm").removesuffix(".jpg")
     path = first_there(root, [f"{base}.jpg", f"{base}.dcm"])
     size = image_size(root, path) if (Path(root) / path).is_file() else None
     regions, outside = [], []
