@@ -87,6 +87,26 @@ def test_rows_are_of_one_image_in_the_order_of_its_first_example(examples, most)
     assert rows[0][0] == 0
 
 
+def test_a_mix_takes_what_was_asked_and_the_same_every_time(manifest, tmp_path, refusal):
+    first = manifest(*({} for _ in range(10)))
+    second = first.rename(tmp_path / "a.jsonl")
+    both = read_manifests([second, manifest(*({"id": f"b{k}"} for k in range(4)))])
+
+    def ids(amounts, seed=0):
+        return [e.id for e in both.mixed(amounts, seed)]
+
+    assert ids([(None, None), (None, None)]) == [e.id for e in both]
+    tripled = ids([(3.0, None), (0.5, None)])
+    assert tripled[:30] == [f"e{k}" for k in range(10)] * 3
+    assert len(tripled[30:]) == 2
+    counted = ids([(None, 4), (None, 6)])
+    assert len(set(counted[:4])) == 4
+    assert counted[4:8] == [f"b{k}" for k in range(4)]
+    assert len(set(counted[8:])) == 2
+    assert counted == ids([(None, 4), (None, 6)]) != ids([(None, 4), (None, 6)], seed=1)
+    assert "none to take" in refusal(both.take(range(10)).mixed, [(None, None), (None, 2)], 0)
+
+
 def test_what_two_sets_share_is_named(examples):
     assert examples.take([0, 1]).shared(examples.take([30, 31])) is None
     assert examples[0].patient in examples.take([0]).shared(examples.take([1, 30]))

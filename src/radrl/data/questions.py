@@ -18,6 +18,8 @@ import yaml
 from radrl.data.reading import Kind, Reader, Record, Region, Skipped
 from radrl.example import Box, Example, Finding
 
+SECTIONS = ("findings", "impression", "both")
+UNCERTAIN = ("mention", "present", "absent", "skip")
 LARGEST_OVERHANG = 0.02  # of the image's side; published boxes end a pixel or so beyond it, others are in another frame
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class _Folders:
 
     def path(self, file: str) -> str:
         for folder in self.several:
-            if (self.root / folder / file).is_file():
+            if os.path.isfile(f"{self.root}/{folder}/{file}"):
                 return f"{folder}/{file}"
         return f"images/{file}"
 

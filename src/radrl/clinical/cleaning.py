@@ -18,6 +18,7 @@ from radrl.clinical.extract import findings
 from radrl.clinical.scope import units
 from radrl.clinical.sections import lower, sentences, tokens
 from radrl.clinical.vocabulary import load
+from radrl.example import Finding
 
 
 class Removed(NamedTuple):
@@ -46,9 +47,8 @@ REFERENCE, CHANGE, EMPTY, ALTERED = (
 )  # fmt: skip
 BLANKS = re.compile(r"[ \t]{2,}")
 STRAY = re.compile(r"^[\s,:;-]+|\s+(?=[,.;:])|[,;:]+(?=[.;,])|\(\s*\)|\b(is|are|has|have|was|were)\s*(?=,)")
-VERB = re.compile(
-    r"\b(is|are|was|were|has|have|there|appears?|shows?|demonstrates?|remains?|overl(ie|y)\w*)\b", re.IGNORECASE
-)
+VERB = re.compile(r"\b(is|are|was|were|has|have|there|appears?|shows?|demonstrates?|overl(ie|y)\w*)\b", re.IGNORECASE)
+ARTICLE = re.compile(r"\ban? (?=(\w))", re.IGNORECASE)
 LEAST_WORDS = 4
 WORD = re.compile(r"[A-Za-z_]+")
 
@@ -70,8 +70,8 @@ def clean(text: str) -> Cleaned:
             kept.append((new, bool(out)))
     if not removed:
         return Cleaned(text, ())
-    said = {_key(finding) for finding in findings(text, spans=False)}
-    if not {_key(f) for f in findings(_joined(kept), spans=False)} <= said:
+    said = {key(finding) for finding in findings(text, spans=False)}
+    if not {key(f) for f in findings(_joined(kept), spans=False)} <= said:
         # together the sentences say something new; those that were altered are to blame
         whole = [(new, altered) for new, altered in kept if not altered]
         removed = [Removed(0, 0, ALTERED), *removed] if len(whole) < len(kept) else removed
@@ -91,12 +91,12 @@ def _sentence(text: str, start: int, end: int, stop: int) -> tuple[str, list[Rem
     if not cuts:
         dropped = _rules().drop.search(sentence)
         return ("", [Removed(start, stop, REFERENCE)]) if dropped else (text[start:stop], [])
-    before = {_key(finding) for finding in findings(sentence, spans=False)}
+    before = {key(finding) for finding in findings(sentence, spans=False)}
     why = EMPTY
     for tried in (cuts + open_cuts, cuts) if open_cuts else (cuts,):
         tried = _merged(tried)
         rest = _without(sentence, tried)
-        after = {_key(finding) for finding in findings(rest, spans=False)}
+        after = {key(finding) for finding in findings(rest, spans=False)}
         if after == before and (after or _says(rest)) and not _rules().drop.search(rest):
             return f" {rest}{text[end:stop] or '.'}", [Removed(start + a, start + b, why) for a, b, why in tried]
         why = ALTERED if after != before else EMPTY
@@ -113,7 +113,9 @@ def _without(sentence: str, cuts: list[tuple[int, int, str]]) -> str:
     rest, at = "", 0
     for a, b, _ in cuts:
         rest, at = f"{rest}{sentence[at:a]} ", b
-    return _mended(rest + sentence[at:])
+    rest = _mended(rest + sentence[at:])
+    # "an unchanged silhouette" is now "a silhouette"
+    return ARTICLE.sub(lambda m: f"{m[0][0]}{'n' if m[1].lower() in 'aeiou' else ''} ", rest)
 
 
 def _merged(cuts: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
@@ -141,12 +143,13 @@ def _joined(kept: list[tuple[str, bool]]) -> str:
     return BLANKS.sub(" ", "".join(new for new, _ in kept)).strip()
 
 
-def _key(finding) -> tuple:
+def key(finding: Finding) -> tuple:
+    """Returns what a report says of a finding, change apart."""
     return finding.name, finding.presence, finding.side, finding.region, finding.severity
 
 
 @lru_cache
 def _rules() -> _Rules:
-    read = yaml.safe_load((resources.files("radrl.data") / "cleaning.yaml").read_text(encoding="utf-8"))
+    read = yaml.safe_load((resources.files("radrl.clinical") / "cleaning.yaml").read_text(encoding="utf-8"))
     either = {key: re.compile("|".join(f"(?:{p})" for p in read[key]), re.IGNORECASE) for key in ("remove", "drop")}
     return _Rules(either["remove"], either["drop"], frozenset(read["dangling"]))
