@@ -31,9 +31,7 @@ from radrl.images import read_image
 
 SIDE = 16  # of the difference hash: 256 bits
 NEAR = 20  # of these bits, to be looked at closely: of 192,510 pairs of other NIH films the nearest differ in 22
-ALIKE = (
-    0.9  # correlation of detail; copies (half the size, JPEG 50, brighter, gamma) 0.97 and more, other films to 0.82
-)
+ALIKE = 0.9  # correlation of detail; of copies (half size, JPEG 50, brighter, gamma) 0.97 and up, of others to 0.82
 UNREADABLE = "image not readable"
 
 
@@ -219,8 +217,8 @@ def _images(
 
 
 def _near(
-    paths: Sequence[Path], roots: Sequence[Path], lines: _Lines, splits: NDArray, of_file: NDArray, content: NDArray, shows: NDArray,
-    report: Report,
+    paths: Sequence[Path], roots: Sequence[Path], lines: _Lines, splits: NDArray, of_file: NDArray,
+    content: NDArray, shows: NDArray, report: Report,
 ) -> None:  # fmt: skip
     """Adds pairs of images of two splits that look alike: every pair is compared by hash, the near ones in detail."""
 
