@@ -73,7 +73,7 @@ def _images(root: Path) -> dict[str, str]:
 
 READER = Reader(
     name="siim",
-    title="SIIM-ACR Pneumothorax: 12,047 films, 3,576 masks as boxes",
+    title="SIIM-ACR Pneumothorax: 12,047 films, 3,576 masks as 3,524 boxes",
     kinds=("detect", "locate", "yesno"),
     layout="""\
 train-rle.csv (or stage_2_train.csv)   ImageId, EncodedPixels (run lengths or -1)
