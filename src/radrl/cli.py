@@ -124,7 +124,7 @@ def check_data(
     """Look for broken lines and images, leaks between splits, and texts that are empty, foreign or too long."""
     from radrl.data.check import check, table
     from radrl.data.lines import Asked
-    from radrl.data.prepare import cores
+    from radrl.machine import cores
 
     asked = Asked(tuple(language), model, max_tokens)
     report = check(manifests, asked, images=images, images_root=images_root, workers=workers or cores())

@@ -116,3 +116,16 @@ def test_traces_are_laid_over(examples):
     given = examples.with_thinking({examples[3].id: "because."})
     assert (given[3].thinking, given[2].thinking) == ("because.", examples[2].thinking)
     assert given.take([3])[0].thinking == "because."
+
+
+def test_a_manifest_read_in_parts_is_the_same(manifest, monkeypatch, refusal):
+    path = manifest(*({"images": []} if k % 3 else {"patient": f"p{k}"} for k in range(200)))
+    whole = read_manifests([path]).index
+    monkeypatch.setattr(index, "LEAST_PART", 1000)
+    monkeypatch.setattr(index, "cores", lambda: 3)
+    parts = read_manifests([path]).index
+    for name in ("manifest", "start", "length", "task", "images", "patients", "ids"):
+        assert (getattr(whole, name) == getattr(parts, name)).all(), name
+    lines = path.read_text().splitlines()
+    lines[170] = "{"
+    assert refusal(read_manifests, [manifest(*lines)]).startswith(f"{path}:171:")

@@ -8,19 +8,28 @@ asked for.
 from __future__ import annotations
 
 import os
+import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from pydantic_core import from_json
 
 from radrl.errors import UserError
 from radrl.example import TASKS, Example, manifest_error, open_manifest, parse_line
+from radrl.machine import cores
 
-CHECKED_IN_FULL = 50_000  # lines: a mistake that runs through a manifest, or one in a small manifest, is found at once
+LEAST_PART = 16 << 20  # bytes: a smaller manifest is read in this process
+CHECKED_IN_FULL = (
+    50_000  # lines of a manifest: a mistake that runs through a manifest, or one in a small manifest, is found at once
+)
 _CODES = {task: code for code, task in enumerate(TASKS)}
 _TEXT_OR_NONE = (str, type(None))
 
@@ -75,8 +84,8 @@ class Index:
 def read_index(paths: Sequence[Path], roots: Mapping[Path, Path] | None = None) -> Index:
     """Reads manifests through once and checks that ids differ and every image file is there.
 
-    ``roots`` names the folder of a manifest's images where it is not the manifest's own. The first 50,000 lines are
-    checked in full, the others for what the index holds.
+    ``roots`` names the folder of a manifest's images where it is not the manifest's own. The first 50,000 lines of
+    each are checked in full, the others for what the index holds. Large manifests are read on all cores.
 
     Raises:
         UserError: a manifest is missing, empty or wrong, an id stands twice, or an image is missing.
@@ -85,10 +94,21 @@ def read_index(paths: Sequence[Path], roots: Mapping[Path, Path] | None = None) 
     columns = _Columns()
     sizes = []
     for number, path in enumerate(paths):
+        before = len(columns.ids)
         with open_manifest(path) as lines:
             state = os.fstat(lines.fileno())
             sizes.append((state.st_size, state.st_mtime_ns))
-            columns.read(number, path, str(roots.get(path, path.parent)), lines)
+            root = str(roots.get(path, path.parent))
+            parts = _parts(lines, state.st_size)
+            if len(parts) == 1:
+                columns.read(number, path, root, lines)
+            else:
+                # forked only: hashes of other processes would not compare
+                with ProcessPoolExecutor(cores(), mp_context=get_context("fork")) as pool:
+                    for part in pool.map(_read_part, [(number, path, root, start, end) for start, end in parts]):
+                        columns.extend(part)
+        if len(columns.ids) == before:
+            raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
     index = Index(list(paths), [roots.get(path, path.parent) for path in paths], sizes, **columns.arrays())
     _ids_differ(index)
     return index
@@ -107,13 +127,18 @@ class _Columns:
         names = ("manifest", "start", "length", "task", "thinking", "gold", "images", "patients", "ids")
         return {name: np.array(getattr(self, name)) for name in names}
 
-    def read(self, number: int, path: Path, root: str, lines: Any) -> None:
-        before, at, found, left = len(self.ids), 0, self.found, CHECKED_IN_FULL - len(self.ids)
+    def extend(self, other: dict[str, np.ndarray]) -> None:
+        for name, column in other.items():
+            getattr(self, name).frombytes(column.tobytes())
+
+    def read(self, number: int, path: Path, root: str, lines: Iterable[bytes], at: int = 0) -> None:
+        """Adds the lines of a manifest from byte ``at`` on."""
+        before, found, left = len(self.ids), self.found, 0 if at else CHECKED_IN_FULL
         # looked up once: this loop is what a large run waits for
         start, length, task = self.start.append, self.length.append, self.task.append
         thinking, gold, pictures = self.thinking.append, self.gold.append, self.images.append
         patients, ids = self.patients.append, self.ids.append
-        for line, raw in enumerate(lines, 1):
+        for raw in lines:
             size = len(raw)
             at += size
             if raw.isspace():
@@ -121,7 +146,7 @@ class _Columns:
             left -= 1
             fields = None if left >= 0 else _fields(raw)
             if fields is None:
-                example = parse_line(path, line, raw, first=line == 1)
+                example = parse_line(path, partial(Index._line, path, at - size), raw, first=at == size)
                 fields = {**dict(example), "images": list(example.images)}
             images = fields.get("images")
             if images:
@@ -144,9 +169,36 @@ class _Columns:
             patient = fields.get("patient")
             patients(hash((fields.get("source", ""), patient)) if patient else 0)
             ids(hash(fields["id"]))
-        if len(self.ids) == before:
-            raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
         self.manifest.extend([number] * (len(self.ids) - before))
+
+
+def _parts(lines: IO[bytes], size: int) -> list[tuple[int, int]]:
+    """Returns where parts of a large manifest begin and end, each at the start of a line; one part of a small one."""
+    ways = min(cores() * 4, size // LEAST_PART) if sys.platform == "linux" and cores() > 1 else 1
+    starts = [0]
+    for k in range(1, ways):
+        lines.seek(max(size * k // ways, starts[-1]))
+        lines.readline()
+        starts.append(lines.tell())
+    lines.seek(0)
+    return [(start, end) for start, end in pairwise([*starts, size]) if start < end] or [(0, size)]
+
+
+def _read_part(job: tuple[int, Path, str, int, int]) -> dict[str, np.ndarray]:
+    number, path, root, start, end = job
+    columns = _Columns()
+    with open_manifest(path) as lines:
+        lines.seek(start)
+        columns.read(number, path, root, _until(lines, end - start), start)
+    return columns.arrays()
+
+
+def _until(lines: IO[bytes], left: int) -> Iterator[bytes]:
+    for raw in lines:
+        yield raw
+        left -= len(raw)
+        if left <= 0:
+            return
 
 
 def _fields(raw: bytes) -> dict[str, Any] | None:

@@ -29,6 +29,7 @@ from radrl.data.writing import Manifests, Summary, Text, id_hash, state_of
 from radrl.errors import UserError
 from radrl.files import no_space
 from radrl.images import RADVLM_PIXELS, image_size
+from radrl.machine import cores
 from radrl.recipe_yaml import one_line
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -125,11 +126,6 @@ def _texts(chunks: Iterable[list[Record | Skipped]], work: tuple, workers: int) 
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def cores() -> int:
-    """Returns how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _work: tuple[Reader, Path, Path, Settings]  # of this worker process

@@ -31,7 +31,7 @@ from radrl.training import models
 from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
 from radrl.training.run import Clock, Progress, Stage
 
-MOST_READ = 50_000  # Examples that a tiny model's tokenizer is made from
+MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
 
 
 class SFTRows:
@@ -248,7 +248,7 @@ def finish(
 
 
 def tokenizer_texts(examples: Sequence[Example]) -> list[str]:
-    """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write, of 50,000
+    """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write, of 25,000
     Examples evenly spread where there are more."""
     from radrl.prompt import question, target
 
