@@ -27,9 +27,8 @@ from radrl.example import TASKS, Example, manifest_error, open_manifest, parse_l
 from radrl.machine import cores
 
 LEAST_PART = 16 << 20  # bytes: a smaller manifest is read in this process
-CHECKED_IN_FULL = (
-    50_000  # lines of a manifest: a mistake that runs through a manifest, or one in a small manifest, is found at once
-)
+# Lines of a manifest: a mistake that runs through it, or one in a small manifest, is found at once.
+CHECKED_IN_FULL = 50_000
 _CODES = {task: code for code, task in enumerate(TASKS)}
 _TEXT_OR_NONE = (str, type(None))
 
