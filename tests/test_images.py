@@ -90,10 +90,10 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, refusal):
     assert read_image(inside, "link.png").size == (7, 9)  # a link that stays inside is no harm
     for name, wanted in {
         "none.png": "no such image",
-        "cut.png": "not a readable PNG or JPEG",
-        "text.png": "not a readable PNG or JPEG",
-        "empty.png": "not a readable PNG or JPEG",
-        "image.gif": "not a readable PNG or JPEG",
+        "cut.png": "not a readable DICOM, PNG or JPEG",
+        "text.png": "not a readable DICOM, PNG or JPEG",
+        "empty.png": "not a readable DICOM, PNG or JPEG",
+        "image.gif": "not a readable DICOM, PNG or JPEG",
         "huge.png": "not a readable|is more than",
         ".": "not a readable",
         "out.png": "leads out",

@@ -7,10 +7,11 @@ leave that folder. Pixels are never in a manifest; they are read when a batch is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -94,7 +95,8 @@ class Example(_Record):
     @classmethod
     def _stay_inside(cls, v: tuple[str, ...]) -> tuple[str, ...]:
         for path in v:
-            if not path or os.path.isabs(path) or ".." in Path(path).parts or "\\" in path or "\0" in path:
+            dots = ".." in path and ".." in Path(path).parts
+            if not path or os.path.isabs(path) or dots or "\\" in path or "\0" in path:
                 raise ValueError(f"image path {path!r} must be relative and stay below the manifest's folder")
         return v
 
@@ -142,53 +144,72 @@ class Score(NamedTuple):
 
 
 def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> list[Example]:
-    """Reads a JSONL manifest.
+    """Reads a JSONL manifest into memory, every line checked; for large ones see data/examples.py.
 
     Raises:
         UserError: the file is missing or empty, or a line is not an Example (file, line and key are named).
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such manifest; make one with 'radrl phantom --out {path.parent}'")
     examples: list[Example] = []
     seen: dict[str, int] = {}
-    try:
-        with path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                if limit is not None and len(examples) >= limit:
-                    break
-                if not raw.strip():
-                    continue
-                example = _parse_line(path, number, raw)
-                if example.id in seen:
-                    raise UserError(
-                        f"{path}:{number}: id {example.id!r} stands already in line {seen[example.id]}; "
-                        "give each Example its own id"
-                    )
-                seen[example.id] = number
-                examples.append(example)
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the manifest: {error.strerror}") from None
+    with open_manifest(path) as lines:
+        for number, raw in enumerate(lines, 1):
+            if limit is not None and len(examples) >= limit:
+                break
+            if not raw.strip():
+                continue
+            example = parse_line(path, number, raw, first=number == 1)
+            if example.id in seen:
+                raise UserError(
+                    f"{path}:{number}: id {example.id!r} stands already in line {seen[example.id]}; "
+                    "give each Example its own id"
+                )
+            seen[example.id] = number
+            examples.append(example)
     if not examples:
         raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
     return examples
 
 
-def _parse_line(path: Path, number: int, raw: bytes) -> Example:
+@contextmanager
+def open_manifest(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a manifest for reading its lines. Raises UserError where it is missing or cannot be read."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such manifest; make one with 'radrl phantom --out {path.parent}'")
+    try:
+        with path.open("rb") as lines:
+            yield lines
+    except OSError as error:
+        raise manifest_error(path, error) from None
+
+
+def manifest_error(path: Path, error: OSError) -> UserError:
+    """Returns the error of a manifest that the system will not let us read."""
+    return UserError(f"{path}: cannot read the manifest: {error.strerror}")
+
+
+def parse_line(path: Path, number: int | Callable[[], int], raw: bytes, *, first: bool = False) -> Example:
+    """Returns the Example of a manifest's line; ``number`` is asked for only to name the line in an error.
+
+    Raises:
+        UserError: the line is not an Example.
+    """
     try:
         # editors on Windows begin a file with a byte order mark
-        return Example.model_validate_json(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+        return Example.model_validate_json(raw.decode("utf-8-sig" if first else "utf-8"))
     except UnicodeDecodeError as error:
+        line = number() if callable(number) else number
         raise UserError(
-            f"{path}:{number}: not UTF-8 text ({error.reason} at byte {error.start} of the line); save it as UTF-8"
+            f"{path}:{line}: not UTF-8 text ({error.reason} at byte {error.start} of the line); save it as UTF-8"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        line = number() if callable(number) else number
+        first_error = error.errors()[0]
+        key = ".".join(str(part) for part in first_error["loc"])
         at = f" key {key!r}" if key else ""
-        hint = "; remove it or put it under 'meta'" if first["type"] == "extra_forbidden" else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{path}:{number}:{at} {message}{hint}") from None
+        hint = "; remove it or put it under 'meta'" if first_error["type"] == "extra_forbidden" else ""
+        message = first_error["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path}:{line}:{at} {message}{hint}") from None
 
 
 def write_manifest(path: str | os.PathLike[str], examples: Iterable[Example]) -> int:

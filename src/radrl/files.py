@@ -28,22 +28,30 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     Raises:
         UserError: the disk is full or the file cannot be written; the old file is left as it was.
     """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: the text holds half a surrogate pair (character {error.start}); remove it") from None
+    write_bytes(path, data)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, sync: bool = True) -> None:
+    """Writes a file as write_text does. Without ``sync`` a crash of the machine may leave it cut short."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(handle)  # else a crash after the rename can leave an empty file under the new name
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(handle)  # else a crash after the rename can leave an empty file under the new name
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
-    except UnicodeEncodeError as error:
-        raise UserError(f"{path}: the text holds half a surrogate pair (character {error.start}); remove it") from None
     except OSError as error:
         if no_space(error):
             raise UserError(f"{path}: no space left on device; free some and run again with --resume") from None

@@ -1,17 +1,28 @@
-"""Image files to 8-bit pictures. Reads PNG and JPEG, 8 and 16 bit; nothing but pixels is carried on."""
+"""Image files to 8-bit pictures, and resized copies of them. Reads DICOM, PNG and JPEG, 8 to 16 bit.
+
+Nothing but pixels is carried on: no DICOM tag, EXIF entry, comment or palette reaches a copy. Names and dates that are
+burned into the pixels stay there.
+"""
 
 from __future__ import annotations
 
+import io
+import math
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from radrl.errors import UserError
+from radrl.files import write_bytes
 
 # A radiograph is at most about 60 megapixels; what claims more is broken or hostile.
 MAX_PIXELS = 100_000_000
+RADVLM_PIXELS = 451_584  # 672 x 672, the most that RadVLM gives its model (arXiv 2502.03333)
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -22,43 +33,192 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_END_OF_FILE = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 
 
 def read_image(root: str | Path, path: str) -> Image.Image:
-    """Returns the image at ``root/path`` as 8-bit RGB without metadata; 16-bit pixels are scaled from their range.
+    """Returns the image at ``root/path`` as 8-bit RGB without metadata, air dark and bone bright.
+
+    EXIF orientation is applied. Of DICOM, the modality LUT or rescale, the first VOI LUT or window and MONOCHROME1 are.
+    Without a window, more than 8 bits are scaled from their range, as 16-bit PNG are.
 
     Raises:
         UserError: missing file, not an image, broken data, or a path (or link) that leads out of ``root``.
     """
+    return _read(_inside(root, path)).convert("RGB")
+
+
+def image_size(root: str | Path, path: str) -> tuple[int, int]:
+    """Returns width and height of the picture ``read_image`` would return, from the file's header alone.
+
+    Raises:
+        UserError: as ``read_image`` does, but for broken pixels.
+    """
+    file = _inside(root, path)
+    with _told(file):
+        if _is_dicom(file):
+            from radrl.dicom import read_size
+
+            return read_size(file)
+        with _opened(file) as image:
+            turned = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+            return (image.height, image.width) if turned else image.size
+
+
+def fit(size: tuple[int, int], max_pixels: int | None, max_side: int | None = None) -> tuple[int, int]:
+    """Returns the largest width and height of nearly the same shape within ``max_side`` a side, or else ``max_pixels``.
+
+    Never larger than ``size``. The area keeps to its limit; with ``max_side`` the shorter side is what keeps the shape
+    best (as Pillow's thumbnail does).
+    """
+    width, height = size
+    if max_side is not None:
+        if max(size) <= max_side:
+            return size
+        shape, tall = width / height, height > width
+        exact = max_side * shape if tall else max_side / shape
+        sides = [max(1, side) for side in (math.floor(exact), math.ceil(exact))]
+        shorter = min(sides, key=lambda side: abs(shape - (side / max_side if tall else max_side / side)))
+        return (shorter, max_side) if tall else (max_side, shorter)
+    if not max_pixels or width * height <= max_pixels:
+        return size
+    scale = math.sqrt(max_pixels / (width * height))
+    return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+
+
+def copy_image(
+    root: str | Path,
+    path: str,
+    out: str | Path,
+    path_out: str,
+    max_pixels: int | None = RADVLM_PIXELS,
+    max_side: int | None = None,
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Writes ``root/path`` to ``out/path_out`` (PNG or JPEG by its ending), shrunk where it is larger than allowed.
+
+    ``max_side`` is the longest side in pixels and stands instead of ``max_pixels``. Grey pictures are written as 8-bit
+    grey, others as RGB. The file appears whole or not at all; one that is there, whole, of the right size and not older
+    than its source, is kept. Boxes in 0-1 hold for the copy as they are.
+
+    Returns:
+        Width and height of the source, upright, and of the copy.
+
+    Raises:
+        UserError: as ``read_image`` does; ``path_out`` leads out of ``out``; or the copy cannot be written.
+    """
+    target = Path(out).resolve() / path_out
+    if not target.resolve().is_relative_to(Path(out).resolve()):
+        raise UserError(f"{target}: leads out of the folder to write; keep images below it")
+    ending = target.suffix.lower()
+    if ending not in _END_OF_FILE:
+        raise UserError(f"{target}: a copy is written as .png or .jpg; change its ending")
+    old = image_size(root, path)
+    new = fit(old, max_pixels, max_side)
+    if not _is_copy(target, new, Path(root) / path):
+        picture = _read(_inside(root, path))
+        data = io.BytesIO()
+        picture = _grey_if_it_is(picture)
+        if picture.size != new:
+            picture = picture.resize(new, Image.Resampling.LANCZOS, reducing_gap=2.0 if max_side else None)
+        picture.save(data, "PNG" if ending == ".png" else "JPEG", **({} if ending == ".png" else {"quality": 95}))
+        write_bytes(target, data.getvalue(), sync=False)  # half a file after a crash is seen by its missing end
+    return old, new
+
+
+def _is_copy(target: Path, size: tuple[int, int], source: Path) -> bool:
+    try:
+        if target.stat().st_mtime < source.stat().st_mtime:
+            return False
+        with target.open("rb") as file:
+            file.seek(-8, os.SEEK_END)
+            if not file.read().endswith(_END_OF_FILE[target.suffix.lower()]):
+                return False
+        with Image.open(target, formats=("PNG", "JPEG")) as image:
+            return image.size == size
+    except Exception:  # whatever it is, it is not our copy
+        return False
+
+
+def _grey_if_it_is(picture: Image.Image) -> Image.Image:
+    if picture.mode != "RGB":
+        return picture
+    red, green, blue = picture.split()
+    same = not (ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox())
+    return red if same else picture
+
+
+def _inside(root: str | Path, path: str) -> Path:
     root = Path(root).resolve()
     file = root / path
     if not file.resolve().is_relative_to(root):
         raise UserError(f"{file}: leads out of the manifest's folder; keep images below it")
-    try:
-        with warnings.catch_warnings():  # of pictures that are large, but not more than MAX_PIXELS
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(file, formats=("PNG", "JPEG"))  # the other readers are many, and EPS runs a program
-        with opened as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UserError(f"{file}: {image.width} x {image.height} pixels is more than {MAX_PIXELS}; resize it")
+    return file
+
+
+def _is_dicom(file: Path) -> bool:
+    with file.open("rb") as opened:
+        head = opened.read(132)
+    if head[128:] == b"DICM":
+        return True
+    # old files lack the preamble; then only the name tells
+    return file.suffix.lower() in (".dcm", ".dicom") and not head.startswith((b"\x89PNG", b"\xff\xd8\xff"))
+
+
+def _read(file: Path) -> Image.Image:
+    """Returns an upright picture of mode L or RGB that holds nothing but pixels."""
+    with _told(file):
+        if _is_dicom(file):
+            from radrl.dicom import read_pixels
+
+            return Image.fromarray(read_pixels(file))
+        with _opened(file) as image:
             image.load()
             # ImageOps.exif_transpose would also rewrite the other tags, and fails on broken ones
             turn = _TURNS.get(image.getexif().get(_ORIENTATION))
             image = image if turn is None else image.transpose(turn)
             if image.mode.startswith("I") or image.mode == "F":
-                image = _to_8_bit(np.asarray(image, dtype=np.float32))
+                return Image.fromarray(to_8_bit(np.asarray(image, dtype=np.float32)))
             # through an array: drops EXIF, comments and palettes with the container
-            return Image.fromarray(np.asarray(image.convert("RGB")))
+            return Image.fromarray(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():  # of pictures that are large, but not more than MAX_PIXELS
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        opened = Image.open(file, formats=("PNG", "JPEG"))  # the other readers are many, and EPS runs a program
+    with opened as image:
+        check_size(file, image.width, image.height)
+        yield image
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Turns whatever reading a file raises into one line that names it."""
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{file}: no such image; mend the path in the manifest or put the file there") from None
     except UserError:
         raise
-    except Exception as error:  # on broken data Pillow raises what it likes: OSError, SyntaxError, AssertionError, ...
-        why = str(error) or type(error).__name__
-        raise UserError(f"{file}: not a readable PNG or JPEG ({why}); replace the file or drop its line") from None
+    except (
+        Exception
+    ) as error:  # on broken data decoders raise what they like: OSError, SyntaxError, AssertionError, ...
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        why = "".join(c for c in why if c.isprintable())
+        raise UserError(
+            f"{file}: not a readable DICOM, PNG or JPEG ({why}); replace the file or drop its line"
+        ) from None
 
 
-def _to_8_bit(pixels: np.ndarray) -> Image.Image:
+def check_size(file: Path, width: int, height: int) -> None:
+    """Refuses a picture of more than MAX_PIXELS, before it is decoded."""
+    if width * height > MAX_PIXELS:
+        raise UserError(f"{file}: {width} x {height} pixels is more than {MAX_PIXELS}; resize it")
+
+
+def to_8_bit(pixels: np.ndarray) -> np.ndarray:
+    """Returns pixels scaled from their range to 0-255, uint8; all 0 where they do not differ."""
     low, high = float(pixels.min()), float(pixels.max())
     scaled = np.zeros_like(pixels) if high <= low else (pixels - low) * (255.0 / (high - low))
-    return Image.fromarray(scaled.round().astype(np.uint8))
+    return scaled.round().astype(np.uint8)

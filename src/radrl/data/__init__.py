@@ -1,5 +1,1 @@
-"""Data sets: one reader each. A reader takes (root, out, max_side), writes manifests, and returns Examples a split."""
-
-from radrl.data import covid_lungs
-
-READERS = {"covid_lungs": covid_lungs.prepare}
+"""Data sets: readers of published ones, the drawn one, and what every command trains on."""

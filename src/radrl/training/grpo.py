@@ -99,7 +99,7 @@ def train_grpo(
         UserError: a task has Examples but no rewards, checkpoints would fall between a rollout and its updates, or
             dev is not held out.
     """
-    tasks = {example.task for example in examples}
+    tasks = examples.tasks
     missing = sorted(tasks - set(recipe.rewards))
     if missing:
         raise UserError(

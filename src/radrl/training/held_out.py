@@ -39,8 +39,7 @@ class Dev:
         if self.every < 1 or self.every != int(self.every):
             raise UserError(f"{recipe.file}: key 'grpo.eval_steps' is {eval_steps:g}; give a whole number of steps")
         order = np.random.default_rng(recipe.seed).permutation(len(dev)).tolist()
-        trained = {example.task for example in train}
-        self.tasks: tuple[Task, ...] = tuple(t for t in TASKS if t in trained and any(e.task == t for e in dev))
+        self.tasks: tuple[Task, ...] = tuple(t for t in TASKS if t in train.tasks & dev.tasks)
         if not self.tasks:
             raise UserError(f"{recipe.file}: key 'data.dev' holds no Example of a task that is trained")
         self.rows = {task: sorted([i for i in order if dev[i].task == task][:A_TASK]) for task in self.tasks}
@@ -121,10 +120,6 @@ def _greedily(trainer: Any) -> Iterator[None]:
 
 
 def _check_held_out(recipe: Recipe, dev: ExampleSet, train: ExampleSet) -> None:
-    def keys(examples: ExampleSet) -> set[tuple[str, str]]:
-        named = {(e.source, f"patient '{e.patient}'") for e in examples if e.patient}
-        return named | {(e.source, f"Example '{e.id}'") for e in examples}
-
-    both = keys(dev) & keys(train)
+    both = dev.shared(train)
     if both:
-        raise UserError(f"{recipe.file}: key 'data.dev': {min(both)[1]} is in 'data.train' too; hold it out")
+        raise UserError(f"{recipe.file}: key 'data.dev': {both} is in 'data.train' too; hold it out")

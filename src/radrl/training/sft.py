@@ -23,12 +23,15 @@ from radrl import recipe_trl
 from radrl.data.augment import Augment, augment
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
+from radrl.example import Example
 from radrl.files import no_space
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
 from radrl.training import models
 from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
 from radrl.training.run import Clock, Progress, Stage
+
+MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
 
 
 class SFTRows:
@@ -48,24 +51,26 @@ class SFTRows:
         self.examples, self.style, self.augmentation, self.seed = examples, style, augmentation, seed
         self.thinking_share = thinking_share
         self.epoch = 0
-        by_image: dict[Any, list[int]] = {}
-        for index, (example, root) in enumerate(zip(examples, examples.roots, strict=True)):
-            by_image.setdefault((root, example.images) if example.images else index, []).append(index)
-        self.rows = [
-            group[start : start + questions] for group in by_image.values() for start in range(0, len(group), questions)
-        ]
+        # as arrays: `datasets` pickles this, and lists by the million would take it seconds
+        self.order, self.starts = examples.rows_by_image(questions)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.starts) - 1
+
+    @property
+    def rows(self) -> list[list[int]]:
+        """The indexes of the Examples of each row."""
+        return [part.tolist() for part in np.split(self.order, self.starts[1:-1])]
 
     def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         rows = [self._row(index) for index in batch["index"]]
         return {"images": [row.pictures for row in rows], "row": rows}  # TRL knows an image data set by its "images"
 
     def _row(self, index: int) -> Row:
-        pictures = self.examples.pictures(self.rows[index][0])
+        asked = self.order[self.starts[index] : self.starts[index + 1]].tolist()
+        pictures = self.examples.pictures(asked[0])
         questions, changed = [], pictures
-        for k in self.rows[index]:
+        for k in asked:
             rng = np.random.default_rng([self.seed, self.epoch, index])  # one picture: the same change for all
             example, changed = augment(self.examples[k], pictures, self.augmentation, rng)
             draw = np.random.default_rng([self.seed, self.epoch, k, 1])
@@ -242,12 +247,14 @@ def finish(
     return notes
 
 
-def tokenizer_texts(examples: Sequence[Any]) -> list[str]:
-    """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write."""
+def tokenizer_texts(examples: Sequence[Example]) -> list[str]:
+    """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write, of 25,000
+    Examples evenly spread where there are more."""
     from radrl.prompt import question, target
 
     texts = ["<think>\nuser\nassistant\n</think>\n\n"]
-    for example in examples:
+    for k in range(0, len(examples), -(-len(examples) // MOST_READ) or 1):
+        example = examples[k]
         thinking = PromptStyle(thinking=bool(example.thinking))
         texts += [question(example, PromptStyle(thinking=True)), target(example, thinking)]
     return texts

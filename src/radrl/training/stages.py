@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedModel, ProcessorMixin
 
 from radrl.data.examples import ExampleSet, read_manifests
@@ -31,11 +32,11 @@ def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
         UserError: a manifest cannot be read, or nothing is left to train on.
     """
     data = recipe.data
-    examples = read_manifests(recipe.manifests(split))
-    if data.tasks is not None:
-        examples = examples.where(lambda e: e.task in data.tasks)
-    if data.quality is not None:
-        examples = examples.where(lambda e: e.meta.get("quality") == data.quality)
+    sources = recipe.sources(split)
+    roots = {Path(source.manifest): Path(source.images) for source in sources if source.images}
+    examples = read_manifests([Path(source.manifest) for source in sources], roots)
+    examples = examples.select(data.tasks, gold=data.quality == "gold")
+    examples = examples.mixed([(source.weight, source.count) for source in sources], recipe.seed)
     if data.limit is not None:
         examples = examples.take(range(min(data.limit, len(examples))))
     if not len(examples):
@@ -82,7 +83,7 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     examples = load_examples(recipe)
     if recipe.coldstart.teacher is not None:
         examples = _with_traces(recipe, examples, stage.folder)
-    if not any(example.thinking for example in examples):
+    if not examples.thinking.any():
         raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
     train_sft(
         recipe,
@@ -102,8 +103,7 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Sta
     if stage.done():
         return stage
     examples = load_examples(recipe)
-    times = recipe.data.mix
-    examples = examples.take([i for i, e in enumerate(examples) for _ in range(times.get(e.task, 1))])
+    examples = examples.repeated(recipe.data.mix)
     if not len(examples):
         raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
     dev = load_examples(recipe, "dev") if recipe.data.dev else None
@@ -128,13 +128,15 @@ def _steps_for(recipe: Recipe, other: Path) -> int:
 
 
 def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleSet:
-    wanting = examples.where(lambda e: e.thinking is None)
+    wanting = examples.take(np.flatnonzero(~examples.thinking))
+    _, once = np.unique(wanting.rows, return_index=True)  # in a mix an Example may stand several times
+    wanting = wanting.take(np.sort(once))
     file = folder / "traces.jsonl"
     given_up: dict[str, str] = {}
-    for root in sorted(set(wanting.roots)):
-        rows = [e for e, r in zip(wanting.examples, wanting.roots, strict=True) if r == root]
+    roots = wanting.roots
+    for root in sorted(set(roots)):
         report = teacher.write_traces(
-            rows,
+            [wanting[i] for i, r in enumerate(roots) if r == root],
             root,
             file,
             recipe.coldstart.teacher,
@@ -146,6 +148,4 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
     if given_up:
         lines = [json.dumps({"id": name, "reason": why}) + "\n" for name, why in given_up.items()]
         write_text(folder / "given_up_traces.jsonl", "".join(lines))
-    traces = teacher.load_traces(file) if file.is_file() else {}
-    filled = [e.model_copy(update={"thinking": traces.get(e.id, e.thinking)}) for e in examples]
-    return ExampleSet(filled, examples.roots)
+    return examples.with_thinking(teacher.load_traces(file) if file.is_file() else {})

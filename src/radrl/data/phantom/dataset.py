@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from radrl.data.phantom.questions import examples
 from radrl.errors import UserError
 from radrl.example import Example, write_manifest
 from radrl.files import write_json
+from radrl.machine import cores
 
 VERSION = 2  # raise it when the same seed gives another film or text: finished data sets are then made anew
 _MOST = 2**24  # patients in a split: each split has its own stretch of indexes
@@ -132,17 +132,12 @@ def _fill(
         (folder / "images" / split).mkdir(parents=True)
     rows: dict[str, list[Example]] = {split: [] for split in splits}
     made = 0
-    for job, found in zip(jobs, _run(jobs, workers or _cores()), strict=True):
+    for job, found in zip(jobs, _run(jobs, workers or cores()), strict=True):
         rows[job.split] += found
         made += job.stop - job.start
         if progress:
             progress(made, sum(splits.values()))
     return {split: write_manifest(folder / f"{split}.jsonl", rows[split]) for split in splits}
-
-
-def _cores() -> int:
-    """Returns how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(jobs: list[_Job], workers: int) -> Iterator[list[Example]]:

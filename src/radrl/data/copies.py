@@ -1,0 +1,25 @@
+"""Where the copy of a published image goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from radrl.errors import UserError
+from radrl.images import copy_image
+
+
+def copy_name(path: str) -> str:
+    """Returns the path of an image's copy; different paths give different copies, but for ``x.dcm`` and ``x.dcm.png``,
+    which no data set should name both (`copy` refuses)."""
+    return f"images/{path}" if path.endswith(".png") else f"images/{path}.png"
+
+
+def copy(root: Path, path: str, out: Path, max_pixels: int, max_side: int | None) -> tuple[int, int]:
+    """Writes the copy of an image where there is none yet; returns width and height of the image as published.
+
+    Raises:
+        UserError: the image cannot be read, or two images would share a copy.
+    """
+    if path.endswith(".png") and (Path(root) / path.removesuffix(".png")).is_file():
+        raise UserError(f"{Path(root) / path}: stands beside a file of this name without .png; keep one of the two")
+    return copy_image(root, path, out, copy_name(path), max_pixels, max_side)[0]

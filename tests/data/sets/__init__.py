@@ -1,0 +1,48 @@
+"""Small made-up copies of published data sets in their official layout, one module each: ``write(root)`` makes it.
+
+Tests read them, and benchmarks/fuzz_readers.py damages them.
+"""
+
+from __future__ import annotations
+
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Returns the data sets there is a made-up copy of."""
+    return sorted(file.stem for file in FOLDER.glob("[!_]*.py"))
+
+
+def write(name: str, root: Path) -> Path:
+    """Writes the made-up copy of a data set; returns its root."""
+    root.mkdir(parents=True, exist_ok=True)
+    module(name).write(root)
+    return root
+
+
+def module(name: str) -> ModuleType:
+    spec = util.spec_from_file_location(f"made_up_{name}", FOLDER / f"{name}.py")
+    found = util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def picture(file: Path, width: int = 40, height: int = 50, shade: int = 90) -> None:
+    """Writes a small grey picture."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((height, width), shade, np.uint8)
+    pixels[: height // 2, : width // 2] = 200
+    Image.fromarray(pixels).save(file)
+
+
+def csv(file: Path, *rows: str) -> None:
+    """Writes the lines of a table."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(row + "\n" for row in rows), encoding="utf-8")
