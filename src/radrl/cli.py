@@ -106,6 +106,28 @@ def prepare(
     print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, workers=workers))
 
 
+@data_app.command("clean")
+def clean(
+    manifest: Annotated[Path, typer.Argument(help="a manifest with reports")],
+    out: Annotated[Path | None, typer.Option(help="the manifest to write, in the same folder")] = None,
+    endpoint: Annotated[
+        Path | None, typer.Option(help="a YAML file that names a model (url, model, ...) instead of the rules")
+    ] = None,
+) -> None:
+    """Take references to earlier studies out of reports; a page shows what was taken out."""
+    from radrl.clinical.manifests import clean_manifest, read_endpoint
+    from radrl.page.cleaning import write
+
+    out = out or manifest.with_suffix(".clean.jsonl")
+    page = out.with_suffix(".html")
+    counts, shown = clean_manifest(manifest, out, read_endpoint(endpoint) if endpoint else None)
+    write(page, manifest.name, counts, shown)
+    print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
+    if counts.given_up:
+        print(f"{len(counts.given_up)} given up and left out; the page lists why")
+    print(f"Page: {page}")
+
+
 Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="JSONL; a file's name is its split")]
 ImagesRoot = Annotated[Path | None, typer.Option(help="where image paths start, if not at the manifest")]
 
@@ -148,28 +170,6 @@ def show_data(
 
     shown, of = write(out, manifests, count, tasks=task, sources=source, images_root=images_root, seed=seed)
     print(f"Page: {out}, {shown} of {of:,} Examples")
-
-
-@data_app.command("clean")
-def clean(
-    manifest: Annotated[Path, typer.Argument(help="a manifest with reports")],
-    out: Annotated[Path | None, typer.Option(help="the manifest to write, in the same folder")] = None,
-    endpoint: Annotated[
-        Path | None, typer.Option(help="a YAML file that names a model (url, model, ...) instead of the rules")
-    ] = None,
-) -> None:
-    """Take references to earlier studies out of reports; a page shows what was taken out."""
-    from radrl.clinical.manifests import clean_manifest, read_endpoint
-    from radrl.page.cleaning import write
-
-    out = out or manifest.with_suffix(".clean.jsonl")
-    page = out.with_suffix(".html")
-    counts, shown = clean_manifest(manifest, out, read_endpoint(endpoint) if endpoint else None)
-    write(page, manifest.name, counts, shown)
-    print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
-    if counts.given_up:
-        print(f"{len(counts.given_up)} given up and left out; the page lists why")
-    print(f"Page: {page}")
 
 
 @app.command()
