@@ -283,7 +283,7 @@ WHOLE.append(dicom(np.zeros((16, 16), np.uint8), JPEG, frame=jpeg(np.zeros((16, 
 
 
 @pytest.mark.filterwarnings("ignore")  # pydicom tells of values that break the standard
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     whole=st.sampled_from(WHOLE),
     flips=st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 255)), min_size=0, max_size=4),

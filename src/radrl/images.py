@@ -184,19 +184,18 @@ def _read(file: Path) -> Image.Image:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():  # of pictures that are large, but not more than MAX_PIXELS
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        opened = Image.open(file, formats=("PNG", "JPEG"))  # the other readers are many, and EPS runs a program
-    with opened as image:
+    with Image.open(file, formats=("PNG", "JPEG")) as image:  # the other readers are many, and EPS runs a program
         check_size(file, image.width, image.height)
         yield image
 
 
 @contextmanager
 def _told(file: Path) -> Iterator[None]:
-    """Turns whatever reading a file raises into one line that names it."""
+    """Turns whatever reading a file raises into one line that names it, and keeps quiet about what can be read."""
     try:
-        yield
+        with warnings.catch_warnings():  # of large pictures, and of tags that a device wrote against the standard
+            warnings.simplefilter("ignore")
+            yield
     except FileNotFoundError:
         raise UserError(f"{file}: no such image; mend the path in the manifest or put the file there") from None
     except UserError:
