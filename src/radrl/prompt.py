@@ -34,10 +34,26 @@ class PromptStyle:
 
 
 def messages(example: Example, style: PromptStyle) -> list[dict[str, Any]]:
-    """Returns the chat messages of an Example: one user turn, its images as placeholders, then the question."""
-    content: list[dict[str, Any]] = [{"type": "image"} for _ in example.images]
-    content.append({"type": "text", "text": question(example, style)})
-    return [{"role": "user", "content": content}]
+    """Returns the chat messages of an Example: the earlier turns and then the question, as user and assistant in turn.
+    The images are placeholders at the head of the first one."""
+    texts: list[str] = []
+    for turn in example.history:
+        texts += [turn.question, boxes_text(turn.boxes, style.box_format) or turn.answer]
+    texts.append(question(example, style))
+    turns = [
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": text}]}
+        for i, text in enumerate(texts)
+    ]
+    turns[0]["content"][:0] = [{"type": "image"} for _ in example.images]
+    return turns
+
+
+def earlier(example: Example, box_format: BoxFormat = "unit") -> str:
+    """Returns the earlier turns as text for a reader who is not the model; empty where there are none."""
+    return "".join(
+        f"Earlier question: {turn.question}\nEarlier answer: {boxes_text(turn.boxes, box_format) or turn.answer}\n"
+        for turn in example.history
+    )
 
 
 def question(example: Example, style: PromptStyle) -> str:
