@@ -181,6 +181,18 @@ def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> lis
     return examples
 
 
+def stream_manifest(path: str | os.PathLike[str]) -> Iterator[Example]:
+    """Yields the Examples of a manifest; ids may be equal. Raises UserError as read_manifest."""
+    path = Path(path)
+    number = 0
+    with open_manifest(path) as lines:
+        for number, raw in enumerate(lines, 1):
+            if raw.strip():
+                yield parse_line(path, number, raw, first=number == 1)
+    if not number:
+        raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
+
+
 @contextmanager
 def open_manifest(path: Path) -> Iterator[IO[bytes]]:
     """Opens a manifest for reading its lines. Raises UserError where it is missing or cannot be read."""

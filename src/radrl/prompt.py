@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from radrl.choices import LETTERS, is_yes_no, read_choice
-from radrl.example import Answer, Box, Example
+from radrl.example import Answer, Box, Example, Turn
 
 BoxFormat = Literal["unit", "thousand"]
 THINK_SUFFIX = " /think"
@@ -88,6 +88,12 @@ def answer_text(example: Example, box_format: BoxFormat) -> str:
     if example.choices and not is_yes_no(example.choices):
         return f"{LETTERS[example.choices.index(example.reference)]}. {example.reference}"
     return example.reference
+
+
+def as_turn(example: Example) -> Turn:
+    """Returns an Example as an earlier turn of the conversation that goes on after it."""
+    answer = "" if example.boxes else answer_text(example, "unit")
+    return Turn(question=question(example, PromptStyle()), answer=answer, boxes=example.boxes)
 
 
 def boxes_text(boxes: tuple[Box, ...], box_format: BoxFormat) -> str:

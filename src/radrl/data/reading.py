@@ -26,7 +26,7 @@ from typing import Any, Literal, NamedTuple
 
 from radrl.data.published import Row, Wrong
 from radrl.errors import UserError, nearest
-from radrl.example import Presence
+from radrl.example import Example, Presence
 
 Split = Literal["train", "dev", "test"]
 Frame = tuple[float, float] | Literal["unit", "image"]
@@ -73,7 +73,8 @@ class Record:
     (pixels of the first image as published, whose size is then read). None of ``regions`` means that nobody looked for
     boxes; an empty tuple, that somebody looked and found none. ``labels`` that are uncertain or absent are said so; a
     label the data set leaves blank is left out. ``report`` holds sections by name: findings, impression, indication.
-    ``meta`` goes into every Example (view, sex, age).
+    ``meta`` goes into every Example (view, sex, age). ``examples`` are ready-made ones, of files in a format of
+    Examples (LLaVA's): they are taken as they are, but for their images, and nothing else of the Record is asked.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Record:
     regions: tuple[Region, ...] | None = None
     phrases: tuple[Phrase, ...] = ()
     questions: tuple[QA, ...] = ()
+    examples: tuple[Example, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from radrl.data.published import Wrong
 from radrl.data.reading import Option, Record, Skipped
 
@@ -46,6 +48,10 @@ def each_item(
             made = make(where, value)
         except KeyError as error:
             made = Skipped(where, "not readable", bad=True, where=where, detail=f"no key {error}")
+        except ValidationError as error:  # its own text quotes the whole record
+            first = error.errors()[0]
+            detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            made = Skipped(where, "not readable", bad=True, where=where, detail=detail)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             made = Skipped(where, "not readable", bad=True, where=where, detail=str(error))
         if made is not None:
