@@ -45,10 +45,10 @@ def test_a_manifest_as_parquet_is_what_the_reward_takes(tmp_path, recipe, refusa
         id="t", task="report", question="And now?", images=("a.png", "b.png"), reference="Clear.",
         history=(Turn(question="Where?", answer="", boxes=(box,)),),
     )  # fmt: skip
-    write_manifest(
-        tmp_path / "train.jsonl", [REPORT, talk, *(VQA.model_copy(update={"id": f"v{k}"}) for k in range(2100))]
-    )
-    assert write_parquet(tmp_path / "train.jsonl", tmp_path / "train.parquet", PromptStyle(thinking=True)) == 2102
+    many = [VQA.model_copy(update={"id": f"v{k}"}) for k in range(2100)]
+    manifest, out = tmp_path / "train.jsonl", tmp_path / "train.parquet"
+    write_manifest(manifest, [REPORT, talk, *many])
+    assert write_parquet(manifest, out, PromptStyle(thinking=True)) == 2102
     table = pq.read_table(out)
     assert table.column_names == ["data_source", "prompt", "images", "ability", "reward_model", "extra_info"]
     first, second, *_, last = table.to_pylist()
@@ -61,7 +61,6 @@ def test_a_manifest_as_parquet_is_what_the_reward_takes(tmp_path, recipe, refusa
     said = {key: first[key] for key in ("data_source", "extra_info")}
     assert compute_score(solution_str="Left effusion.", ground_truth="", recipe=recipe, **said) == 2.5
     write_manifest(manifest, [VQA.model_copy(update={"question": "an <image>?"})])
-    assert "'v' holds <image>" in refusal(
-        write_parquet, tmp_path / "train.jsonl", tmp_path / "x.parquet", PromptStyle()
-    )
+    refused = refusal(write_parquet, manifest, tmp_path / "x.parquet", PromptStyle())
+    assert "'v' holds <image>" in refused
     assert not (tmp_path / "x.parquet").exists()
