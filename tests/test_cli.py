@@ -79,7 +79,10 @@ def test_version_in_a_process_of_its_own():
         (["grpo", "r.yaml"], ["r.yaml", "no rewards for task", "data.tasks"]),
         (["evaluate", "r.yaml", "--model", "run", "--out", "e"], ["--model run", "NAME=FOLDER"]),
         (["data", "prepare", "covid_lung", "--root", ".", "--out", "o"], ["did you mean 'covid_lungs'?"]),
-        (["data", "prepare", "covid_lungs", "--root", ".", "--out", "o"], ["metadata.jsonl", "missing", "--root"]),
+        (
+            ["data", "prepare", "covid_lungs", "--root", ".", "--out", "o"],
+            ["holds no metadata.jsonl", "radrl data list"],
+        ),
         (["phantom", "--out", "p", "--train", "0"], ["'train'", "give 1 to"]),
         (["phantom", "--out", "."], ["not a phantom data set"]),
     ],

@@ -157,7 +157,8 @@ def test_a_missing_file_and_a_folder(folder):
 
 def test_overrides(folder):
     got = read(folder, "data: {train: [a]}", "seed=3", "data.train.0=b", "grpo.max_steps=10", "model.lora={r: 8}")
-    assert (got.seed, got.data.train, got.grpo, got.model.lora) == (3, ["b"], {"max_steps": 10}, {"r": 8})
+    assert [source.manifest for source in got.data.train] == ["b"]
+    assert (got.seed, got.grpo, got.model.lora) == (3, {"max_steps": 10}, {"r": 8})
     assert "(did you mean 'seed'?)" in problem(folder, "", "sed=3")
     assert "write it as --set key=value" in problem(folder, "", "seed")
     assert "write it as --set key=value" in problem(folder, "", ".a=1")
@@ -227,6 +228,26 @@ def test_what_trl_refuses_is_one_line_with_the_section(folder):
     with pytest.raises(UserError, match=r"r\.yaml: section 'sft'.*fp16 and bf16") as caught:
         got.sft_config(folder)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_manifest_may_have_a_share_in_a_mix(folder):
+    weighted = "{manifest: b.jsonl, weight: 3, images: pics}"
+    got = read(folder, f"data: {{train: [a.jsonl, {weighted}], test: [{{manifest: c, count: 5}}]}}")
+    plain, weighted = got.sources("train")
+    assert (plain.manifest, plain.weight, plain.images) == (str(folder / "a.jsonl"), None, None)
+    assert (weighted.weight, weighted.images) == (3, str(folder / "pics"))
+    (folder / "run").mkdir()
+    (folder / "run/recipe.yaml").write_text(got.to_yaml())
+    again = load(folder / "run/recipe.yaml")
+    assert [again.sources(s) for s in ("train", "test")] == [got.sources(s) for s in ("train", "test")]
+    for wrong, said in (
+        ("{manifest: a, weight: 1, count: 2}", "give weight or count, not both"),
+        ("{manifest: a, weigth: 2}", "unknown key 'data.train.0.weigth' (did you mean 'weight'?)"),
+        ("{weight: 2}", "key 'data.train.0.manifest' is missing"),
+        ("{manifest: a, weight: 0}", "data.train.0.weight"),
+        ("5", "key 'data.train.0'"),
+    ):
+        assert said in problem(folder, f"data: {{train: [{wrong}]}}")
 
 
 def test_a_stored_recipe_can_be_read_from_another_folder(folder):

@@ -73,7 +73,7 @@ def phantom(
 @data_app.command("list")
 def list_data(name: Annotated[str | None, typer.Argument(help="one data set: its layout and access")] = None) -> None:
     """The data sets that can be prepared, or how one of them lies and where to get it."""
-    from radrl.data.prepare import described
+    from radrl.data.command import described
 
     print(described(name))
 
@@ -99,11 +99,31 @@ def prepare(
     workers: Annotated[int | None, typer.Option(help="processes; by default one a core", min=1)] = None,
 ) -> None:
     """Turn a published data set into manifests; run again to go on after a stop."""
-    from radrl.data.prepare import run
+    from radrl.data.command import run
 
     asked = {"ask": ask, "section": section, "uncertain": uncertain, "option": option, "shares": shares}
     sizes = {"images": images, "max_pixels": max_pixels, "max_side": max_side}
     print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, workers=workers))
+
+
+@data_app.command("clean")
+def clean(
+    manifest: Annotated[Path, typer.Argument(help="a manifest with reports")],
+    out: Annotated[Path | None, typer.Option(help="the manifest to write, in the same folder")] = None,
+    endpoint: Annotated[
+        Path | None, typer.Option(help="a YAML file that names a model (url, model, ...) instead of the rules")
+    ] = None,
+) -> None:
+    """Take references to earlier studies out of reports; a page shows what was taken out."""
+    from radrl.data.clean import clean_manifest, read_endpoint
+
+    out = out or manifest.with_suffix(".clean.jsonl")
+    page = out.with_suffix(".html")
+    counts = clean_manifest(manifest, out, page, read_endpoint(endpoint) if endpoint else None)
+    print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
+    if counts.given_up:
+        print(f"{len(counts.given_up)} given up and left out; the page lists why")
+    print(f"Page: {page}")
 
 
 @data_app.command("export")

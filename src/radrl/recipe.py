@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from radrl import recipe_trl
 from radrl.data.augment import Augment
@@ -61,14 +61,36 @@ class Model(_Section):
         return self
 
 
-class Data(_Section):
-    """Manifests, relative to the recipe's folder, and which of their Examples to keep."""
+class Source(_Section):
+    """A manifest, and how much of it is taken."""
 
-    train: list[Name] = []
+    manifest: Name
+    """The file, relative to the recipe's folder."""
+    images: Name | None = None
+    """The folder its image paths start from, relative to the recipe's folder; None: the manifest's own."""
+    weight: Annotated[Number, Field(gt=0)] | None = None
+    """How often each of its Examples is taken: 3 thrice, 0.25 every fourth, drawn from the seed."""
+    count: int | None = Field(default=None, ge=1)
+    """How many of its Examples are taken instead; where there are fewer, they are taken again."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.weight is not None and self.count is not None:
+            raise ValueError("give weight or count, not both")
+        return self
+
+
+Sources = list[Annotated[Source, BeforeValidator(lambda v: {"manifest": v} if isinstance(v, str) else v)]]
+
+
+class Data(_Section):
+    """Manifests, and which of their Examples to keep. A manifest is a path, or a section with its share in a mix."""
+
+    train: Sources = []
     """Manifests to train on."""
-    dev: list[Name] = []
+    dev: Sources = []
     """Held-out manifests that GRPO is watched with."""
-    test: list[Name] = []
+    test: Sources = []
     """Manifests to evaluate on."""
     tasks: list[Task] | None = Field(default=None, min_length=1)
     """Keep only these tasks; None keeps all."""
@@ -192,10 +214,22 @@ class Recipe(_Section):
         Raises:
             UserError: the recipe names none.
         """
-        names = getattr(self.data, split)
-        if not names:
+        return [Path(source.manifest) for source in self.sources(split)]
+
+    def sources(self, split: Literal["train", "dev", "test"]) -> list[Source]:
+        """Returns the sources of a split, their paths absolute. Raises UserError where the recipe names none."""
+        sources = getattr(self.data, split)
+        if not sources:
             raise UserError(one_line(f"{self._file}: key 'data.{split}' is empty; name at least one manifest there"))
-        return [self.path(name) for name in names]
+        return [
+            source.model_copy(
+                update={
+                    "manifest": str(self.path(source.manifest)),
+                    "images": source.images and str(self.path(source.images)),
+                }
+            )
+            for source in sources
+        ]
 
     def model_start(self) -> str:
         """Returns ``tiny``, the absolute path of a model folder, or a hub id.
@@ -235,7 +269,12 @@ class Recipe(_Section):
         values["out"] = str(self.path(self.out))
         values["model"]["start"] = self.model_start()
         for split in {"train", "dev", "test"} & values.get("data", {}).keys():
-            values["data"][split] = [str(self.path(name)) for name in values["data"][split]]
+            named = (
+                [source.model_dump(exclude_none=True) for source in self.sources(split)]
+                if values["data"][split]
+                else []
+            )
+            values["data"][split] = [source if len(source) > 1 else source["manifest"] for source in named]
         for name, folder in values.get("scoring", {}).get("weights", {}).items():
             values["scoring"]["weights"][name] = str(self.path(folder))
         if self.judge and self.judge.cache:

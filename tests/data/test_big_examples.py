@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
+
 from radrl.data import index
 from radrl.data.examples import read_manifests
 
@@ -17,7 +19,9 @@ def manifest(tmp_path, monkeypatch):
     def write(*rows):
         path = tmp_path / "m.jsonl"
         base = {"task": "report", "question": "q"}
-        lines = [json.dumps({"id": f"e{k}", **base, **row}) if isinstance(row, dict) else row for k, row in enumerate(rows)]
+        lines = [
+            json.dumps({"id": f"e{k}", **base, **row}) if isinstance(row, dict) else row for k, row in enumerate(rows)
+        ]
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         return path
 
@@ -76,11 +80,31 @@ def test_columns_say_what_the_examples_say(examples):
 def test_rows_are_of_one_image_in_the_order_of_its_first_example(examples, most):
     mixed = examples.take([5, 0, 7, 5, 1, 20, 2, 3, 4])  # 5 twice
     order, starts = mixed.rows_by_image(most)
-    rows = [order[a:b].tolist() for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    rows = [order[a:b].tolist() for a, b in pairwise(starts)]
     assert sorted(order.tolist()) == list(range(len(mixed)))
     assert all(len({mixed[i].images for i in row}) == 1 and len(row) <= most for row in rows)
     assert all(len({mixed[i].id for i in row}) == len(row) for row in rows)
     assert rows[0][0] == 0
+
+
+def test_a_mix_takes_what_was_asked_and_the_same_every_time(manifest, tmp_path, refusal):
+    first = manifest(*({} for _ in range(10)))
+    second = first.rename(tmp_path / "a.jsonl")
+    both = read_manifests([second, manifest(*({"id": f"b{k}"} for k in range(4)))])
+
+    def ids(amounts, seed=0):
+        return [e.id for e in both.mixed(amounts, seed)]
+
+    assert ids([(None, None), (None, None)]) == [e.id for e in both]
+    tripled = ids([(3.0, None), (0.5, None)])
+    assert tripled[:30] == [f"e{k}" for k in range(10)] * 3
+    assert len(tripled[30:]) == 2
+    counted = ids([(None, 4), (None, 6)])
+    assert len(set(counted[:4])) == 4
+    assert counted[4:8] == [f"b{k}" for k in range(4)]
+    assert len(set(counted[8:])) == 2
+    assert counted == ids([(None, 4), (None, 6)]) != ids([(None, 4), (None, 6)], seed=1)
+    assert "none to take" in refusal(both.take(range(10)).mixed, [(None, None), (None, 2)], 0)
 
 
 def test_what_two_sets_share_is_named(examples):

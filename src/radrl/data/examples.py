@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from radrl.data.index import Index, read_index
+from radrl.errors import UserError
 from radrl.example import TASKS, Example, Task
 from radrl.images import read_image
 
@@ -84,9 +85,24 @@ class ExampleSet(Sequence[Example]):
             kept &= self.index.gold[self.rows].astype(bool)
         return self.take(np.flatnonzero(kept))
 
-    def of_manifest(self, number: int) -> ExampleSet:
-        """Returns the Examples of one of the manifests, by its place among those that were read."""
-        return self.take(np.flatnonzero(self.index.manifest[self.rows] == number))
+    def mixed(self, amounts: Sequence[tuple[float | None, int | None]], seed: int) -> ExampleSet:
+        """Returns of each manifest as much as its (weight, count) says, (None, None) all of it.
+
+        Whole times take every Example; the rest is drawn without replacement, from the seed and the manifest's place.
+
+        Raises:
+            UserError: a count is asked of a manifest of which nothing is kept.
+        """
+        taken = []
+        for number, (weight, count) in enumerate(amounts):
+            own = np.flatnonzero(self.index.manifest[self.rows] == number)
+            if count is not None and not len(own):
+                raise UserError(f"{self.index.paths[number]}: no Example of it is kept, so 'count' has none to take")
+            wanted = count if count is not None else round((1 if weight is None else weight) * len(own))
+            times, rest = divmod(wanted, len(own)) if len(own) else (0, 0)
+            drawn = np.random.default_rng([seed, number]).permutation(len(own))[:rest]
+            taken += [own] * times + [own[np.sort(drawn)]]
+        return self.take(np.concatenate(taken))
 
     def repeated(self, times: Mapping[Task, int]) -> ExampleSet:
         """Returns each Example as often as its task says, copies side by side; once where it is not named."""

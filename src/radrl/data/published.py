@@ -98,9 +98,10 @@ def inside(root: Path, path: str) -> Path:
 def is_plain(path: str) -> bool:
     """Returns whether a path is relative, without ``..``, backslashes and control characters, and not overlong."""
     parts = path.split("/")
+    longest = 255 if path.isascii() else 63  # signs of a name: 255 bytes, at most four a sign
     return (
         bool(path) and path.isprintable() and "\\" not in path and ".." not in parts and bool(parts[0])
-        and len(path) < 2000 and all(len(part.encode(errors="replace")) <= 255 for part in parts)
+        and len(path) < 2000 and len(max(parts, key=len)) <= longest
     )  # fmt: skip
 
 

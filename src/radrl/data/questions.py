@@ -18,6 +18,8 @@ import yaml
 from radrl.data.reading import Kind, Reader, Record, Region, Skipped
 from radrl.example import Box, Example, Finding
 
+SECTIONS = ("findings", "impression", "both")
+UNCERTAIN = ("mention", "present", "absent", "skip")
 LARGEST_OVERHANG = 0.02  # of the image's side; published boxes end a pixel or so beyond it, others are in another frame
 
 
@@ -69,7 +71,7 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
 
 def why_none(record: Record, kinds: Sequence[Kind]) -> Skipped:
     """Returns the Skipped of a Record that gave no Example."""
-    return Skipped(record.id, f"nothing to ask ({', '.join(kinds)})")
+    return Skipped(record.id, record.lacks or f"nothing to ask ({', '.join(kinds)})")
 
 
 def _report(record: Record, asking: Asking, frame: Any, template: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -75,6 +75,8 @@ class Record:
     label the data set leaves blank is left out. ``report`` holds sections by name: findings, impression, indication.
     ``meta`` goes into every Example (view, sex, age). ``examples`` are ready-made ones, of files in a format of
     Examples (LLaVA's): they are taken as they are, but for their images, and nothing else of the Record is asked.
+    ``lacks`` says why something that might be asked for is not there; it is the reason given where a Record yields no
+    Example.
     """
 
     id: str
@@ -90,6 +92,7 @@ class Record:
     questions: tuple[QA, ...] = ()
     examples: tuple[Example, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
+    lacks: str = ""
 
 
 class Skipped(NamedTuple):

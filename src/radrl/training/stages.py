@@ -32,8 +32,11 @@ def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
         UserError: a manifest cannot be read, or nothing is left to train on.
     """
     data = recipe.data
-    examples = read_manifests(recipe.manifests(split))
+    sources = recipe.sources(split)
+    roots = {Path(source.manifest): Path(source.images) for source in sources if source.images}
+    examples = read_manifests([Path(source.manifest) for source in sources], roots)
     examples = examples.select(data.tasks, gold=data.quality == "gold")
+    examples = examples.mixed([(source.weight, source.count) for source in sources], recipe.seed)
     if data.limit is not None:
         examples = examples.take(range(min(data.limit, len(examples))))
     if not len(examples):

@@ -16,7 +16,7 @@ def test_labels_patients_and_the_official_split(tmp_path):
     assert first.images == ("images_001/images/00000001_000.png",)
     assert (first.patient, first.split, third.split) == ("1", "train", "test")
     assert len(second.labels) == LABELS
-    assert [label for label, p in second.labels.items() if p == "present"] == ["Cardiomegaly", "Pleural Thickening"]
+    assert [label for label, p in second.labels.items() if p == "present"] == ["cardiomegaly", "pleural thickening"]
     assert set(third.labels.values()) == {"absent"}
 
 
@@ -33,7 +33,7 @@ def test_the_films_that_are_here(shared_data, tmp_path):
     assert len(records) == 621
     for record, row in zip(records, rows, strict=True):
         present = {label for label, p in record.labels.items() if p == "present"}
-        assert present == {label.replace("_", " ") for label in row["labels"]} - {"No Finding"}
+        assert present == {label.replace("_", " ").lower() for label in row["labels"]} - {"no finding"}
 
 
 def test_a_published_table_of_the_same_form(shared_data, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from radrl.data.published import Row, find, has, table, unpacked
+from radrl.data.published import Row, find, table, unpacked
+from radrl.data.readers._common import spoken
 from radrl.data.reading import Reader, Record, Skipped, each
 
 LABELS = (
@@ -27,7 +29,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     yield from each(table(root, TABLES, COLUMNS, optional=OPTIONAL), lambda row: _record(row, test, folders))
 
 
-def _record(row: Row, test: frozenset[str] | None, folders: _Folders) -> Record:
+def _record(row: Row, test: frozenset[str], folders: _Folders) -> Record:
     found = row["Finding Labels"].split("|")
     unknown = set(found) - set(LABELS) - {NO_FINDING}
     if unknown or not found or (NO_FINDING in found and len(found) > 1):
@@ -40,15 +42,13 @@ def _record(row: Row, test: frozenset[str] | None, folders: _Folders) -> Record:
         file,
         (folders.path(file),),
         patient=str(int(row["Patient ID"])),
-        split=None if test is None else "test" if file in test else "train",
-        labels={label.replace("_", " "): "present" if label in found else "absent" for label in LABELS},
+        split="test" if file in test else "train",
+        labels={spoken(label): "present" if label in found else "absent" for label in LABELS},
         meta={"view": row["View Position"], "sex": sex, "age": row.get("Patient Age", "")},
     )
 
 
-def _listed(root: Path, name: str) -> frozenset[str] | None:
-    if not has(root, [name]):
-        return None
+def _listed(root: Path, name: str) -> frozenset[str]:
     with unpacked(find(root, [name])) as stream:
         return frozenset(stream.read(4 << 20).decode("utf-8", errors="replace").split())
 
@@ -63,7 +63,7 @@ class _Folders:
 
     def path(self, file: str) -> str:
         for folder in self.several:
-            if (self.root / folder / file).is_file():
+            if os.path.isfile(f"{self.root}/{folder}/{file}"):
                 return f"{folder}/{file}"
         return f"images/{file}"
 
