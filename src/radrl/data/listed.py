@@ -117,7 +117,7 @@ def pickled_items(root: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]
         found = _plain(bytes(content))
         if not isinstance(found, list):
             raise ValueError(f"a {type(found).__name__}, not a list")
-    except (ValueError, LookupError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise UserError(
             one_line(f"{file}: not a pickled list of plain data ({error}); use the published file")
         ) from None

@@ -27,6 +27,7 @@ UNIT = PromptStyle()
 TAG = "<image>"
 ROLES = {"human": 0, "user": 0, "gpt": 1, "assistant": 1}
 KEPT = ("patient", "study", "source")
+MOST_TURNS = 200  # each Example holds the turns before it
 # ids of RadVLM's data (create_llava_dataset.py): vindr-cxr-mono-train1_1234
 RADVLM_ID = re.compile(r"([a-z][a-z-]{0,40}?)-(?:train|valid|test)\d?_\d+")
 RADVLM: Mapping[str, Task] = {
@@ -51,13 +52,15 @@ def read_item(item: Any, name: str) -> list[Example]:
         ValueError, KeyError, TypeError, AttributeError: it is no such conversation.
     """
     turns = item["conversations"]
+    if len(turns) > MOST_TURNS:
+        raise ValueError(f"more than {MOST_TURNS} turns")
     if not turns or len(turns) % 2 or any(ROLES[turn["from"]] != i % 2 for i, turn in enumerate(turns)):
         raise ValueError("the turns do not alternate between human and gpt, human first")
     images = item.get("image") or ()
     images = (images,) if isinstance(images, str) else tuple(images)
     if turns[0]["value"].count(TAG) != len(images) or any(TAG in turn["value"] for turn in turns[1:]):
         raise ValueError(f"{len(images)} images, but not as many {TAG} in the first turn alone")
-    name = str(item.get("id", "") or name)
+    name = named(item, name)
     match = RADVLM_ID.fullmatch(name)
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
     common = {**_ids(item, images), "images": images, "meta": {"type": kind} if kind else {}}
@@ -77,6 +80,14 @@ def read_item(item: Any, name: str) -> list[Example]:
         found += [example] if k in taught else []
         history = (*history, as_turn(example))
     return found
+
+
+def named(item: Mapping[str, Any], otherwise: str) -> str:
+    """Returns the id of a conversation, ``otherwise`` where it has none. Raises ValueError where it is no text."""
+    name = item.get("id", "")
+    if not isinstance(name, str | int):
+        raise ValueError(f"'id' holds {type(name).__name__}, not text")
+    return str(name) or otherwise
 
 
 def _ids(item: Mapping[str, Any], images: tuple[str, ...]) -> dict[str, Any]:

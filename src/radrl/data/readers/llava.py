@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.listed import json_items
-from radrl.data.llava import read_item
+from radrl.data.llava import named, read_item
 from radrl.data.published import is_plain
 from radrl.data.readers._vqa import each_item
 from radrl.data.reading import Option, Reader, Record, Skipped, Split
@@ -38,7 +38,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
             examples = read_item(item, name)
             first = examples[0]
             return Record(
-                str(item.get("id", "") or name),
+                named(item, name),
                 tuple(map(images.path, first.images)),
                 patient=first.patient,
                 study=first.study,
