@@ -41,7 +41,7 @@ def test_radvlm_instructions_become_examples(tmp_path, prepared):
 
 
 def test_a_conversation_is_an_example_a_turn_with_what_was_said_before(tmp_path):
-    first, where, large = llava.read_item(items()[5], "")
+    first, where, large = llava.read_item(items()[5], "", lambda path: "film.jpg")
     assert [e.id for e in (first, where, large)] == [f"conv-grounded-train1_5/{k}" for k in range(3)]
     assert [e.task for e in (first, where, large)] == ["vqa_open", "grounding", "vqa_open"]
     assert large.history == (

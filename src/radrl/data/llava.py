@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,13 @@ RADVLM: Mapping[str, Task] = {
 }
 PATIENT = re.compile(r"(?:^|/)(?:(p\d{8})/(s\d{8})|(patient\d{5})/(study\d{1,3}))/")  # of MIMIC-CXR and CheXpert
 NAMED = re.compile(
-    r"(?:\b(?:an?|the) |^)((?:(?!\b(?:an?|the)\b)[^,;:.]){1,100}?) (?:is )?located at(?: the coordinates)?$"
+    r"(?:\b(?:an?|the) |^)((?:(?!\b(?:an?|the)\b)[^,;:.]){1,100}?) (?:is )?located at(?: the coordinates)?$", re.I
 )
 _GROUNDING = Example(id="", task="grounding", question="?")
 
 
-def read_item(item: Any, name: str) -> list[Example]:
-    """Returns the Examples of one conversation, images as they stand there; ``name`` is its id where it has none.
+def read_item(item: Any, name: str, path: Callable[[str], str] = str) -> list[Example]:
+    """Returns the Examples of one conversation; ``name`` is its id where it has none, ``path`` tells where an image is.
 
     The task is the one beside the answer; else grounding where the answer has boxes; else what RadVLM's ids say
     (mscxr-train1_5: grounding, mimic-train_5: report); else an open question.
@@ -63,7 +63,7 @@ def read_item(item: Any, name: str) -> list[Example]:
     name = named(item, name)
     match = RADVLM_ID.fullmatch(name)
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
-    common = {**_ids(item, images), "images": images, "meta": {"type": kind} if kind else {}}
+    common = {**_ids(item, images), "images": tuple(map(path, images)), "meta": {"type": kind} if kind else {}}
     if kind in ("mimic-labels", "chexpert"):
         labels = item.get("labels", [])
         common["findings"] = tuple(Finding(name=label) for label in labels if isinstance(label, str))

@@ -35,11 +35,11 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
 
         def record(where: str, item: dict[str, Any], path: str = path, split: Split | None = split) -> Record | Skipped:
             name = f"{path.partition('.')[0]}/{where.rpartition(' ')[2]}"
-            examples = read_item(item, name)
+            examples = read_item(item, name, images.path)
             first = examples[0]
             return Record(
                 named(item, name),
-                tuple(map(images.path, first.images)),
+                first.images,
                 patient=first.patient,
                 study=first.study,
                 split=(split or _split(first.id)) if options["split"] == "named" else None,
