@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from radrl.data import llava
 from radrl.data.examples import read_manifests
 from radrl.data.listed import PART, json_items
-from radrl.data.readers import reader
 from radrl.errors import UserError
 from radrl.example import Box, Example, Turn, read_manifest, write_manifest
 from radrl.prompt import PromptStyle, as_turn, target
@@ -41,7 +40,7 @@ def test_radvlm_instructions_become_examples(tmp_path, prepared):
 
 
 def test_a_conversation_is_an_example_a_turn_with_what_was_said_before(tmp_path):
-    first, where, large = llava.read_item(items()[5], "", lambda path: "film.jpg")
+    first, where, large = llava.read_item(items()[5], images=("film.jpg",))
     assert [e.id for e in (first, where, large)] == [f"conv-grounded-train1_5/{k}" for k in range(3)]
     assert [e.task for e in (first, where, large)] == ["vqa_open", "grounding", "vqa_open"]
     assert large.history == (
@@ -100,7 +99,7 @@ def test_what_the_format_can_hold_comes_back_equal(tmp_path_factory, some):
     write_manifest(folder / "m.jsonl", examples)
     assert llava.write(folder / "m.jsonl", folder / "m.json") == len(some)
     written = [item for _, item in json_items(folder, ["m.json"])]
-    assert [e for item in written for e in llava.read_item(item, "")] == examples
+    assert [e for item in written for e in llava.read_item(item)] == examples
     assert all("<image>" not in turn["value"] for item in written for turn in item["conversations"][1:])
 
 
@@ -128,7 +127,7 @@ def test_earlier_turns_that_are_no_examples_are_not_taught(tmp_path):
     llava.write(tmp_path / "m.jsonl", tmp_path / "m.json")
     (item,) = json.loads((tmp_path / "m.json").read_text())
     assert [turn.get("loss") for turn in item["conversations"]] == [None, False, None, None]
-    assert llava.read_item(item, "") == [asked]
+    assert llava.read_item(item) == [asked]
 
 
 def test_a_tag_in_a_text_is_refused(tmp_path, refusal):
@@ -149,15 +148,16 @@ GOOD = talk("a", "i.png", "Where?", "At [0.1, 0.2, 0.3, 0.4].")
         talk("a", "i.png", "b", 3),
         talk("a", "i.png", "Where?", "At [0.1, 0.2, 0.3, 0.4] and [0.3, 0.2, 0.1, 0.4]."),
         talk("a", "../../i.png", "Where?", "Here."), talk("a", "/etc/passwd", "Where?", "Here."),
+        talk("a", "/other/i.png", "Where?", "Here."), talk("a", "/other/../i.png", "Where?", "Here."),
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_no_conversation_is_a_bad_record(tmp_path, item):
-    (tmp_path / "train.json").write_text(json.dumps([item, GOOD]))
-    bad, good = reader("llava").read(tmp_path, {"split": "named"})
-    assert bad.bad
-    assert bad.detail.isprintable()
-    assert (good.id, good.split) == ("a", "train")
+def test_what_is_no_conversation_is_left_out_and_the_next_one_read(tmp_path, prepared, item):
+    sets.picture(tmp_path / "in/i.png")
+    (tmp_path / "in/train.json").write_text(json.dumps([item, GOOD | {"id": "good"}]))
+    summary = prepared("llava", tmp_path / "in", tmp_path / "out", ("qa",), skip_bad=True)
+    assert (summary.examples, sum(summary.bad.values())) == ({"train": 1}, 1)
+    assert [e.id for e in read_manifest(tmp_path / "out/train.jsonl")] == ["good"]
 
 
 def test_conversations_stream_and_damage_is_named(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import pickletools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +17,7 @@ from radrl.recipe_yaml import one_line
 PART = 1 << 18  # bytes read at a time
 DEEPEST = 8  # of a pickle; a list of dicts has 2
 MOST_OPCODES = 50_000_000
-SPACE = " \t\n\r"
+SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def json_items(root: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -90,9 +91,9 @@ class _Text:
         return 0
 
     def after_space(self, at: int) -> int:
+        """Returns the place of the next sign that is no white space, or of the end."""
         while True:
-            while at < len(self.buffer) and self.buffer[at] in SPACE:
-                at += 1
+            at = SPACE.match(self.buffer, at).end()
             if at < len(self.buffer) or not self.more():
                 return at
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,28 +42,37 @@ NAMED = re.compile(
 _GROUNDING = Example(id="", task="grounding", question="?")
 
 
-def read_item(item: Any, name: str, path: Callable[[str], str] = str) -> list[Example]:
-    """Returns the Examples of one conversation; ``name`` is its id where it has none, ``path`` tells where an image is.
+def read_item(item: Any, name: str = "", images: tuple[str, ...] | None = None) -> list[Example]:
+    """Returns the Examples of one conversation; ``name`` is its id where it has none, ``images`` its images where they
+    lie elsewhere than it says.
 
     The task is the one beside the answer; else grounding where the answer has boxes; else what RadVLM's ids say
     (mscxr-train1_5: grounding, mimic-train_5: report); else an open question.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is no such conversation.
+        ValueError: it is no such conversation.
     """
+    try:
+        return _read_item(item, named(item, name), images)
+    except KeyError as error:
+        raise ValueError(f"no key {error}") from None
+    except (TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"no conversation ({error})") from None
+
+
+def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | None) -> list[Example]:
     turns = item["conversations"]
     if len(turns) > MOST_TURNS:
         raise ValueError(f"more than {MOST_TURNS} turns")
     if not turns or len(turns) % 2 or any(ROLES[turn["from"]] != i % 2 for i, turn in enumerate(turns)):
         raise ValueError("the turns do not alternate between human and gpt, human first")
-    images = item.get("image") or ()
-    images = (images,) if isinstance(images, str) else tuple(images)
+    images = images_of(item) if images is None else images
     if turns[0]["value"].count(TAG) != len(images) or any(TAG in turn["value"] for turn in turns[1:]):
         raise ValueError(f"{len(images)} images, but not as many {TAG} in the first turn alone")
-    name = named(item, name)
     match = RADVLM_ID.fullmatch(name)
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
-    common = {**_ids(item, images), "images": tuple(map(path, images)), "meta": {"type": kind} if kind else {}}
+    common = {**ids(item), "images": images}
+    meta = {"type": kind} if kind else {}
     if kind in ("mimic-labels", "chexpert"):
         labels = item.get("labels", [])
         common["findings"] = tuple(Finding(name=label) for label in labels if isinstance(label, str))
@@ -72,13 +81,36 @@ def read_item(item: Any, name: str, path: Callable[[str], str] = str) -> list[Ex
     history: tuple[Turn, ...] = ()
     for k in range(len(turns) // 2):
         asked, answer = turns[2 * k]["value"].replace(TAG, "").strip(), turns[2 * k + 1]
-        fields = _fields(asked, answer, RADVLM.get(kind, "vqa_open"))
-        meta = {**common["meta"], **fields.pop("meta", {})}
-        example = Example(
-            id=name if len(taught) == 1 else f"{name}/{k}", history=history, **{**common, **fields, "meta": meta}
-        )
-        found += [example] if k in taught else []
-        history = (*history, as_turn(example))
+        fields = {**common, **_fields(asked, answer, RADVLM.get(kind, "vqa_open"))}
+        fields["meta"] = {**meta, **fields.get("meta", {})}
+        example = Example(id=name if len(taught) == 1 else f"{name}/{k}", history=history, **fields)
+        if k in taught:
+            found.append(example)
+        if 2 * k + 2 < len(turns):
+            history = (*history, as_turn(example))
+    if not found:
+        raise ValueError("no answer is to be taught")
+    return found
+
+
+def images_of(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the image paths of a conversation, as they stand there. Raises ValueError where they are none."""
+    images = item.get("image") or ()
+    images = (images,) if isinstance(images, str) else tuple(images)
+    if not all(isinstance(image, str) for image in images):
+        raise ValueError("'image' holds something else than paths")
+    return images
+
+
+def ids(item: Mapping[str, Any]) -> dict[str, str]:
+    """Returns patient, study and source of a conversation: its own, else those that a path of MIMIC-CXR or CheXpert
+    tells. Raises ValueError where one is no text."""
+    images = images_of(item)
+    match = PATIENT.search(images[0]) if images else None
+    found = {"patient": match.group(1) or match.group(3), "study": match.group(2) or match.group(4)} if match else {}
+    found |= {key: item[key] for key in KEPT if key in item}
+    if not all(isinstance(value, str) for value in found.values()):
+        raise ValueError(f"one of {', '.join(found)} is no text")
     return found
 
 
@@ -88,12 +120,6 @@ def named(item: Mapping[str, Any], otherwise: str) -> str:
     if not isinstance(name, str | int):
         raise ValueError(f"'id' holds {type(name).__name__}, not text")
     return str(name) or otherwise
-
-
-def _ids(item: Mapping[str, Any], images: tuple[str, ...]) -> dict[str, Any]:
-    match = PATIENT.search(images[0]) if images else None
-    found = {"patient": match.group(1) or match.group(3), "study": match.group(2) or match.group(4)} if match else {}
-    return found | {key: item[key] for key in KEPT if key in item}
 
 
 def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task) -> dict[str, Any]:
