@@ -232,7 +232,7 @@ def test_what_trl_refuses_is_one_line_with_the_section(folder):
 
 def test_a_manifest_may_have_a_share_in_a_mix(folder):
     weighted = "{manifest: b.jsonl, weight: 3, images: pics}"
-    got = read(folder, f"data: {{train: [a.jsonl, {weighted}], test: [{{manifest: c, count: 5}}]}}")
+    got = read(folder, f"data: {{train: [a.jsonl, {weighted}], test: [{{manifest: c, images: d}}]}}")
     plain, weighted = got.sources("train")
     assert (plain.manifest, plain.weight, plain.images) == (str(folder / "a.jsonl"), None, None)
     assert (weighted.weight, weighted.images) == (3, str(folder / "pics"))
@@ -240,6 +240,7 @@ def test_a_manifest_may_have_a_share_in_a_mix(folder):
     (folder / "run/recipe.yaml").write_text(got.to_yaml())
     again = load(folder / "run/recipe.yaml")
     assert [again.sources(s) for s in ("train", "test")] == [got.sources(s) for s in ("train", "test")]
+    assert "are for 'train'" in problem(folder, "data: {test: [{manifest: c, count: 5}]}")
     for wrong, said in (
         ("{manifest: a, weight: 1, count: 2}", "give weight or count, not both"),
         ("{manifest: a, weigth: 2}", "unknown key 'data.train.0.weigth' (did you mean 'weight'?)"),

@@ -115,15 +115,61 @@ def clean(
     ] = None,
 ) -> None:
     """Take references to earlier studies out of reports; a page shows what was taken out."""
-    from radrl.data.clean import clean_manifest, read_endpoint
+    from radrl.clinical.manifests import clean_manifest, read_endpoint
+    from radrl.page.cleaning import write
 
     out = out or manifest.with_suffix(".clean.jsonl")
     page = out.with_suffix(".html")
-    counts = clean_manifest(manifest, out, page, read_endpoint(endpoint) if endpoint else None)
+    counts, shown = clean_manifest(manifest, out, read_endpoint(endpoint) if endpoint else None)
+    write(page, manifest.name, counts, shown)
     print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
     if counts.given_up:
         print(f"{len(counts.given_up)} given up and left out; the page lists why")
     print(f"Page: {page}")
+
+
+Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="JSONL; a file's name is its split")]
+ImagesRoot = Annotated[Path | None, typer.Option(help="where image paths start, if not at the manifest")]
+
+
+@data_app.command("check")
+def check_data(
+    manifests: Manifests,
+    language: Annotated[list[str], typer.Option(help="what texts may be in: en, es, de, fr, pt, it, zh")] = ["en"],  # noqa: B006
+    model: Annotated[str | None, typer.Option(help="count the tokens of texts with this model's tokenizer")] = None,
+    max_tokens: Annotated[int, typer.Option(help="most tokens of question and answer, without images", min=1)] = 4096,
+    images: Annotated[bool, typer.Option(help="read every image, and look for those that are in two splits")] = True,
+    images_root: ImagesRoot = None,
+    show: Annotated[int, typer.Option(help="problems of a kind to list", min=0)] = 20,
+    workers: Annotated[int | None, typer.Option(help="processes; by default one a core", min=1)] = None,
+) -> None:
+    """Look for broken lines and images, leaks between splits, and texts that are empty, foreign or too long."""
+    from radrl.data.check import check, table
+    from radrl.data.lines import Asked
+    from radrl.data.prepare import cores
+
+    asked = Asked(tuple(language), model, max_tokens)
+    report = check(manifests, asked, images=images, images_root=images_root, workers=workers or cores())
+    print(table(report, show))
+    if report.counts:
+        raise typer.Exit(1)
+
+
+@data_app.command("show")
+def show_data(
+    manifests: Manifests,
+    out: Annotated[Path, typer.Option(help="the page to write")],
+    count: Annotated[int, typer.Option("-n", "--count", help="Examples to draw", min=1, max=2000)] = 60,
+    task: Annotated[list[str], typer.Option(help="only of these tasks")] = [],  # noqa: B006
+    source: Annotated[list[str], typer.Option(help="only of these data sets")] = [],  # noqa: B006
+    images_root: ImagesRoot = None,
+    seed: int = 0,
+) -> None:
+    """Write a page of Examples drawn at random: images with their boxes, questions, answers."""
+    from radrl.page.sheet import write
+
+    shown, of = write(out, manifests, count, tasks=task, sources=source, images_root=images_root, seed=seed)
+    print(f"Page: {out}, {shown} of {of:,} Examples")
 
 
 @data_app.command("export")

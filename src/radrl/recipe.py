@@ -103,6 +103,12 @@ class Data(_Section):
     quality: Literal["gold"] | None = None
     """Keep only Examples whose ``meta.quality`` equals it; None keeps all."""
 
+    @model_validator(mode="after")
+    def _mixed_to_train_only(self) -> Self:
+        if any(source.weight or source.count for source in (*self.dev, *self.test)):
+            raise ValueError("weight and count are for 'train'; a case that is judged twice would count as two")
+        return self
+
 
 class Prompt(_Section):
     """How a question is put."""

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from sets import _damage
 
 from radrl.data import published
+from radrl.data.archives import archive_members, parse_xml
 from radrl.data.prepare import Settings, prepare
-from radrl.data.published import parse_xml, table
+from radrl.data.published import table
 from radrl.data.questions import Asking
 from radrl.data.readers import reader
 from radrl.errors import UserError
@@ -95,7 +96,7 @@ def test_a_bomb_in_an_archive_is_refused(tmp_path, refusal, monkeypatch):
     (tmp_path / "zeros").write_bytes(bytes(10_000_000))
     with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
         archive.add(tmp_path / "zeros", "x.xml")
-    assert "far more" in refusal(list, published.archive_members(tmp_path, ["a.tgz"], ".xml"))
+    assert "far more" in refusal(list, archive_members(tmp_path, ["a.tgz"], ".xml"))
 
 
 @pytest.mark.parametrize(

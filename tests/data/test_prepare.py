@@ -13,7 +13,7 @@ from radrl.data import writing
 from radrl.data.examples import read_manifests
 from radrl.data.prepare import Settings, prepare
 from radrl.data.questions import Asking
-from radrl.data.readers import names, reader
+from radrl.data.readers import reader
 from radrl.data.reading import Reader, Record, Region, Skipped
 
 REPORT = {"findings": "The lungs are clear.", "impression": "Normal."}
@@ -40,7 +40,7 @@ def records(count, **fields):
     return [Record(f"r{k}", (f"{k}.png",), patient=f"p{k // 2}", report=REPORT, **fields) for k in range(count)]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sets.names())
 def test_every_reader_makes_a_set_that_training_reads(name, tmp_path):
     root = sets.write(name, tmp_path / "in")
     kinds = reader(name).kinds

@@ -22,6 +22,7 @@ from radrl.example import TASKS, Example, manifest_error, open_manifest, parse_l
 
 CHECKED_IN_FULL = 50_000  # lines: a mistake that runs through a manifest, or one in a small manifest, is found at once
 _CODES = {task: code for code, task in enumerate(TASKS)}
+_TEXT_OR_NONE = (str, type(None))
 
 
 @dataclass
@@ -100,63 +101,72 @@ class _Columns:
         self.manifest, self.start, self.length = array("H"), array("q"), array("i")
         self.task, self.thinking, self.gold = array("b"), array("b"), array("b")
         self.images, self.patients, self.ids = array("q"), array("q"), array("q")
-        self.found: set[int] = set()  # hashes of image files that are there
+        self.found: set[int] = set()  # hashes of images that are there
 
     def arrays(self) -> dict[str, np.ndarray]:
         names = ("manifest", "start", "length", "task", "thinking", "gold", "images", "patients", "ids")
         return {name: np.array(getattr(self, name)) for name in names}
 
     def read(self, number: int, path: Path, root: str, lines: Any) -> None:
-        before, at = len(self.ids), 0
+        before, at, found, left = len(self.ids), 0, self.found, CHECKED_IN_FULL - len(self.ids)
+        # looked up once: this loop is what a large run waits for
+        start, length, task = self.start.append, self.length.append, self.task.append
+        thinking, gold, pictures = self.thinking.append, self.gold.append, self.images.append
+        patients, ids = self.patients.append, self.ids.append
         for line, raw in enumerate(lines, 1):
-            start, at = at, at + len(raw)
+            size = len(raw)
+            at += size
             if raw.isspace():
                 continue
-            fields = None if len(self.ids) < CHECKED_IN_FULL else _fields(raw)
+            left -= 1
+            fields = None if left >= 0 else _fields(raw)
             if fields is None:
                 example = parse_line(path, line, raw, first=line == 1)
-                fields = {**dict(example), "meta": example.meta}
-            images = fields.get("images", ())
-            for image in images:
-                key = hash((root, image))
-                if key not in self.found:
-                    if not os.path.isfile(f"{root}/{image}"):
-                        raise UserError(
-                            f"{path}: image '{image}' of '{fields['id']}' is missing; put it at {root}/{image}"
-                        )
-                    self.found.add(key)
-            self.manifest.append(number)
-            self.start.append(start)
-            self.length.append(len(raw))
-            self.task.append(_CODES[fields["task"]])
-            self.thinking.append(bool(fields.get("thinking")))
-            self.gold.append(fields.get("meta", {}).get("quality") == "gold")
-            self.images.append(hash((root, *images)) if images else hash((number, line, start)))
+                fields = {**dict(example), "images": list(example.images)}
+            images = fields.get("images")
+            if images:
+                key = hash((root, *images))
+                if key not in found:
+                    for image in images:
+                        if not os.path.isfile(f"{root}/{image}"):
+                            name = fields["id"]
+                            raise UserError(f"{path}: image '{image}' of '{name}' is missing; put it at {root}/{image}")
+                    found.add(key)
+            else:
+                key = hash((number, at))
+            start(at - size)
+            length(size)
+            task(_CODES[fields["task"]])
+            thinking(bool(fields.get("thinking")))
+            meta = fields.get("meta")
+            gold(meta is not None and meta.get("quality") == "gold")
+            pictures(key)
             patient = fields.get("patient")
-            self.patients.append(hash((fields.get("source", ""), patient)) if patient else 0)
-            self.ids.append(hash(fields["id"]))
+            patients(hash((fields.get("source", ""), patient)) if patient else 0)
+            ids(hash(fields["id"]))
         if len(self.ids) == before:
             raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
+        self.manifest.extend([number] * (len(self.ids) - before))
 
 
 def _fields(raw: bytes) -> dict[str, Any] | None:
     """Returns a line's fields; None where one that the index needs is not as it should be."""
     try:
         fields = from_json(raw)
-        images = fields.get("images", [])
-        fine = (
-            fields["task"] in _CODES
-            and isinstance(fields["id"], str)
-            and isinstance(fields["question"], str)
-            and type(images) is list
-            and all(isinstance(i, str) and i and i[0] != "/" and ".." not in i and "\\" not in i for i in images)
-            and type(fields.get("meta", {})) is dict
-            and type(fields.get("patient")) in (str, type(None))
-            and type(fields.get("source", "")) is str
-        )
+        get = fields.get
+        if not (fields["task"] in _CODES and type(fields["id"]) is str and type(fields["question"]) is str):
+            return None
+        images = get("images", [])
+        if type(images) is not list or type(get("meta", {})) is not dict or type(get("source", "")) is not str:
+            return None
+        if type(get("patient")) not in _TEXT_OR_NONE:
+            return None
+        for image in images:
+            if type(image) is not str or not image or image[0] == "/" or ".." in image or "\\" in image:
+                return None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return fields if fine else None
+    return fields
 
 
 def _ids_differ(index: Index) -> None:

@@ -28,10 +28,9 @@ from radrl.data.reading import Reader, Record, Skipped, chosen
 from radrl.data.writing import Manifests, Summary, Text, id_hash, state_of
 from radrl.errors import UserError
 from radrl.files import no_space
-from radrl.images import image_size
+from radrl.images import RADVLM_PIXELS, image_size
 from radrl.recipe_yaml import one_line
 
-MAX_PIXELS = 451_584  # RadVLM's
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 CHUNK = 256  # records
 VERSION = 1  # raise it when the same files give other manifests
@@ -49,7 +48,7 @@ class Settings:
     asking: Asking
     options: Mapping[str, str] = field(default_factory=dict)
     images: bool = True
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = RADVLM_PIXELS
     max_side: int | None = None
     shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
     skip_bad: bool = False
@@ -86,7 +85,7 @@ def prepare(
     try:
         with Manifests(out, made_of, state) as files:
             items = islice(reader.read(root, settings.options), files.summary.records, None)
-            for text in _texts(_chunks(items), (name, root, out, settings), workers or _cores()):
+            for text in _texts(_chunks(items), (name, root, out, settings), workers or cores()):
                 files.add(text)
                 if progress:
                     progress(files.summary.records)
@@ -128,7 +127,8 @@ def _texts(chunks: Iterable[list[Record | Skipped]], work: tuple, workers: int) 
             raise
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""Safe reading of published files: tables, JSON, text, archives, XML.
+"""Safe reading of published files: tables, JSON, text; archives and XML are in archives.py.
 
 Whatever the files hold, reading ends, keeps little in memory and stays below the root. What a whole file is wrong in
 is a UserError; what one row is wrong in is a `Wrong` that a reader passes on.
@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
 
 from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
@@ -29,10 +27,8 @@ LONGEST_LINE = 8 << 20  # bytes of one line of a table
 LONGEST_CELL = 4 << 20  # characters
 LARGEST_JSON = 1 << 30
 LARGEST_TEXT = 4 << 20  # bytes of a report or an XML file
-LARGEST_MEMBERS = 2_000_000  # of an archive
-DEEPEST_XML = 60
 # A table shrinks by ten to a hundred times; what unpacks to more is a bomb.
-UNPACKED_AT_LEAST, UNPACKED_TIMES = 256 << 20, 200
+UNPACKED_AT_LEAST, UNPACKED_TIMES = 128 << 20, 100
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError,
           RuntimeError, ValueError)  # fmt: skip  # what archives raise when they are damaged or ask for a password
 MOST_WRONG = 10_000  # rows of a side table; beyond it is another file
@@ -152,7 +148,7 @@ def _next(file: Path, rows: Any) -> list[str] | None:
     except csv.Error as error:
         raise UserError(f"{file}:{rows.line_num}: not a table from here on ({error}); use the published file") from None
     except BROKEN as error:
-        raise _damaged(f"{file}:{rows.line_num}", error) from None
+        raise damaged(f"{file}:{rows.line_num}", error) from None
 
 
 def _lines(file: Path, stream: IO[bytes], escaped: list[int]) -> Iterator[str]:
@@ -207,7 +203,7 @@ def unpacked(file: Path) -> Iterator[Any]:
             else:
                 yield raw
     except BROKEN as error:
-        raise _damaged(file, error) from None
+        raise damaged(file, error) from None
 
 
 def _only_member(file: Path, archive: zipfile.ZipFile) -> str:
@@ -218,7 +214,8 @@ def _only_member(file: Path, archive: zipfile.ZipFile) -> str:
     return (same or names)[0]
 
 
-def _damaged(where: object, error: BaseException) -> UserError:
+def damaged(where: object, error: BaseException) -> UserError:
+    """Returns the error of a file that its reader gave up on."""
     why = str(error) or type(error).__name__
     return UserError(one_line(f"{where}: damaged or cut off ({why}); download it again"))
 
@@ -277,84 +274,6 @@ def json_lines(root: Path, names: Sequence[str]) -> Iterator[tuple[str, Any] | W
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
-
-
-def archive_members(root: Path, names: Sequence[str], ending: str) -> Iterator[tuple[str, bytes | Wrong]]:
-    """Yields name and bytes of each regular file of a .tgz, .tar or .zip whose name ends so, in the archive's order.
-
-    Nothing is written to disk; names are only names, they are never opened.
-
-    Raises:
-        UserError: no such file, or the archive is damaged or a bomb.
-    """
-    file = find(root, names)
-    left = max(UNPACKED_AT_LEAST, file.stat().st_size * UNPACKED_TIMES)
-    count = 0
-    try:
-        for name, size, read in _members(file):
-            count, left = count + 1, left - size
-            if left < 0 or count > LARGEST_MEMBERS:
-                raise UserError(f"{file}: unpacks to far more than a data set holds; use the published file")
-            if name.endswith(ending):
-                content = read() if size <= LARGEST_TEXT else b""
-                where = one_line(f"{file}:{name}")
-                yield name, content if size <= LARGEST_TEXT else Wrong(where, f"larger than {LARGEST_TEXT >> 20} MiB")
-    except BROKEN as error:
-        raise _damaged(file, error) from None
-
-
-def _members(file: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
-    if file.suffix == ".zip":
-        with zipfile.ZipFile(file) as archive:
-            for info in archive.infolist():
-                if not info.is_dir():
-                    yield info.filename, info.file_size, lambda info=info: _zip_bytes(archive, info)
-        return
-    with tarfile.open(file, "r|*") as archive:
-        for member in archive:
-            if member.isfile():
-                yield member.name, member.size, lambda member=member: archive.extractfile(member).read()
-            elif member.size > LARGEST_TEXT:
-                raise UserError(f"{file}: '{one_line(member.name)}' is no file and has content; use the published file")
-
-
-def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    with archive.open(info) as stream:
-        return stream.read(info.file_size)  # what the directory says; a member that holds more is cut
-
-
-def parse_xml(content: bytes) -> Element:
-    """Returns the root element of an XML file.
-
-    Raises:
-        ValueError: not XML, nested too deeply, or with a document type: so no entity is ever expanded.
-    """
-    builder, depth = TreeBuilder(), 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > DEEPEST_XML:
-            raise ValueError(f"XML of more than {DEEPEST_XML} levels")
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def refuse(*_: Any) -> None:
-        raise ValueError("XML with a document type")
-
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = parser.ExternalEntityRefHandler = refuse
-    try:
-        parser.Parse(content, True)
-    except expat.ExpatError as error:
-        raise ValueError(f"not XML ({error})") from None
-    return builder.close()
 
 
 class Lookup:

@@ -6,19 +6,18 @@ import base64
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup
 
-from radrl.data.cleaning import Cleaned
+from radrl.clinical.manifests import Counts, Shown
 from radrl.example import Mark
 from radrl.files import write_text
 from radrl.page import _environment
 from radrl.page.text import pieces
 
 
-def write(path: str | os.PathLike[str], manifest: str, counts: Any, shown: Sequence[tuple[str, str, Cleaned]]) -> None:
-    """Writes the page as one self-contained HTML file: ``shown`` are id, report and cleaned report.
+def write(path: str | os.PathLike[str], manifest: str, counts: Counts, shown: Sequence[Shown]) -> None:
+    """Writes the page as one self-contained HTML file: ``shown`` are the changed reports on it.
 
     Raises:
         UserError: the file cannot be written.

@@ -129,6 +129,8 @@ def _steps_for(recipe: Recipe, other: Path) -> int:
 
 def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleSet:
     wanting = examples.take(np.flatnonzero(~examples.thinking))
+    _, once = np.unique(wanting.rows, return_index=True)  # in a mix an Example may stand several times
+    wanting = wanting.take(np.sort(once))
     file = folder / "traces.jsonl"
     given_up: dict[str, str] = {}
     roots = wanting.roots

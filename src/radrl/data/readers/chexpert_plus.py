@@ -49,7 +49,7 @@ def _record(root: Path, row: Row, view: str) -> Record | Skipped:
 
 READER = Reader(
     name="chexpert_plus",
-    title="CheXpert Plus: 223,228 films with reports in sections",
+    title="CheXpert Plus: 223,462 films with reports in sections",
     kinds=("report",),
     layout="""\
 df_chexpert_plus_240401.csv   path_to_image, frontal_lateral, ap_pa, deid_patient_id, section_findings, \

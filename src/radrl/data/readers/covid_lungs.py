@@ -30,7 +30,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
             if isinstance(line, Wrong):
                 raise ValueError(line.why)
             films.append(_film(line[1]))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             yield Skipped(where, "not a film with lung boxes", bad=True, where=where, detail=str(error))
     if len(films) <= HELD_OUT:
         raise UserError(f"{root}: {len(films)} films, but {HELD_OUT} alone are held out; use the whole data set")

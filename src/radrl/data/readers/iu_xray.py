@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from radrl.data.published import Wrong, archive_members, parse_xml
+from radrl.data.archives import archive_members, parse_xml
+from radrl.data.published import Wrong
 from radrl.data.readers._common import first_there, tidy
 from radrl.data.reading import Reader, Record, Skipped
 from radrl.recipe_yaml import one_line

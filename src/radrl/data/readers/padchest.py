@@ -1,4 +1,4 @@
-"""PadChest: 160,861 films of 67,625 patients with Spanish reports, and labels in English (arXiv 1901.07441).
+"""PadChest: more than 160,000 films of 67,000 patients with Spanish reports, and labels in English (arXiv 1901.07441).
 
 The reports are as published: in lower case, without accents, stop words mostly gone.
 """
@@ -69,7 +69,7 @@ def _labels(cell: str) -> tuple[list[str], bool]:
 
 READER = Reader(
     name="padchest",
-    title="PadChest: 160,861 films with Spanish reports, labels in English",
+    title="PadChest: 160,000 films with Spanish reports, labels in English",
     kinds=("report", "list"),
     layout="""\
 PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv (or .csv.gz)   ImageID, ImageDir, StudyID, PatientID, \

@@ -10,6 +10,7 @@ from radrl.data.published import read_json
 from radrl.data.readers._common import tidy
 from radrl.data.reading import Reader, Record, Skipped
 from radrl.errors import UserError
+from radrl.recipe_yaml import one_line
 
 FILE = "annotation.json"
 SPLITS = {"train": "train", "val": "dev", "test": "test"}
@@ -22,7 +23,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         raise UserError(f"{root}/{FILE}: holds none of train, val and test; use R2Gen's file")
     for split, rows in value.items():
         if split not in SPLITS or not isinstance(rows, list):
-            raise UserError(f"{root}/{FILE}: '{str(split)[:40]}' is no split of reports; use R2Gen's file")
+            raise UserError(one_line(f"{root}/{FILE}: '{split[:40]}' is no split of reports; use R2Gen's file"))
         for number, row in enumerate(rows):
             where = f"{FILE}:{split}[{number}]"
             try:

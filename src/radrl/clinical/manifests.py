@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
+from radrl.clinical.cleaning import Cleaned, Removed, clean, key
 from radrl.clinical.extract import findings
-from radrl.data.cleaning import Cleaned, Removed, clean, key
 from radrl.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
 from radrl.errors import UserError
 from radrl.example import Example, open_manifest, parse_line
@@ -52,8 +52,17 @@ class Counts:
     passed: int = 0
 
 
-def clean_manifest(source: Path, out: Path, page: Path | None, endpoint: Endpoint | None = None) -> Counts:
-    """Writes ``out``, the Examples of ``source`` with cleaned reports, and ``page``, what was taken out.
+class Shown(NamedTuple):
+    """A changed report: the Example's id, the report before, and after."""
+
+    id: str
+    report: str
+    cleaned: Cleaned
+
+
+def clean_manifest(source: Path, out: Path, endpoint: Endpoint | None = None) -> tuple[Counts, list[Shown]]:
+    """Writes ``out``, the Examples of ``source`` with cleaned reports; returns what happened, and the first 200 reports
+    that were changed.
 
     Reports of which nothing is left are left out. With an ``endpoint`` its replies are kept in ``out`` + ``.replies``
     and not asked for again.
@@ -64,7 +73,7 @@ def clean_manifest(source: Path, out: Path, page: Path | None, endpoint: Endpoin
     """
     if Path(os.path.abspath(out)).parent != Path(os.path.abspath(source)).parent or out == source:
         raise UserError(f"{out}: give another file in {source.parent}, where the image paths hold")
-    counts, shown = Counts(), []
+    counts, shown = Counts(), list[Shown]()
     temporary = out.with_name(f".{out.name}.part")
     replies = _Replies(out.with_name(f"{out.name}.replies"), endpoint) if endpoint else None
     with temporary.open("w", encoding="utf-8") as file:
@@ -81,11 +90,7 @@ def clean_manifest(source: Path, out: Path, page: Path | None, endpoint: Endpoin
                 if made is not None:
                     file.write(made.model_dump_json(exclude_defaults=True) + "\n")
     temporary.replace(out)
-    if page is not None:
-        from radrl.page.cleaning import write
-
-        write(page, source.name, counts, shown)
-    return counts
+    return counts, shown
 
 
 def _examples(source: Path) -> Iterator[Example]:
@@ -99,7 +104,7 @@ def _is_report(example: Example) -> bool:
     return example.task == "report" and example.meta.get("language", "en") == "en"
 
 
-def _made(example: Example, cleaned: Cleaned | None, counts: Counts, shown: list) -> Example | None:
+def _made(example: Example, cleaned: Cleaned | None, counts: Counts, shown: list[Shown]) -> Example | None:
     counts.reports += 1
     if cleaned is None:
         return None
@@ -107,7 +112,7 @@ def _made(example: Example, cleaned: Cleaned | None, counts: Counts, shown: list
         return example
     counts.changed += 1
     if len(shown) < ON_PAGE:
-        shown.append((example.id, example.reference, cleaned))
+        shown.append(Shown(example.id, example.reference, cleaned))
     if not cleaned.text:
         counts.emptied += 1
         return None

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai_server import serve
 
+from radrl.clinical import manifests as command
+from radrl.clinical.cleaning import clean, key
 from radrl.clinical.extract import findings
-from radrl.data import clean as command
-from radrl.data.clean import clean_manifest, difference, judged
-from radrl.data.cleaning import clean, key
+from radrl.clinical.manifests import clean_manifest, difference, judged
 from radrl.endpoint import Endpoint, Reply
 from radrl.example import read_manifest
+from radrl.page.cleaning import write
 
 CASES = {
     "Lungs are clear. No effusion.": "Lungs are clear. No effusion.",
@@ -73,18 +74,19 @@ def manifest(folder, *reports, **more):
 
 def test_a_manifest_and_its_page(tmp_path, refusal):
     source = manifest(tmp_path, "Stable cardiomegaly.", "No effusion.", "Compared to prior.", "<b>Unchanged</b> edema.")
-    counts = clean_manifest(source, tmp_path / "c.jsonl", tmp_path / "c.html")
+    counts, shown = clean_manifest(source, tmp_path / "c.jsonl")
+    write(tmp_path / "c.html", "m.jsonl", counts, shown)
     assert (counts.reports, counts.changed, counts.emptied) == (4, 3, 1)
     assert [e.reference for e in read_manifest(tmp_path / "c.jsonl")][:2] == ["Cardiomegaly.", "No effusion."]
     page = (tmp_path / "c.html").read_text()
     assert '<mark class="missed" title="a change">Stable</mark> cardiomegaly' in page
     assert "<b>" not in page
-    assert "where the image paths hold" in refusal(clean_manifest, source, tmp_path / "x/c.jsonl", None)
+    assert "where the image paths hold" in refusal(clean_manifest, source, tmp_path / "x/c.jsonl")
 
 
 def test_other_languages_and_tasks_pass(tmp_path):
     source = manifest(tmp_path, "Stable cardiomegaly.", meta={"language": "es"})
-    assert clean_manifest(source, tmp_path / "c.jsonl", None).passed == 1
+    assert clean_manifest(source, tmp_path / "c.jsonl")[0].passed == 1
     assert read_manifest(tmp_path / "c.jsonl") == read_manifest(source)
 
 
@@ -117,9 +119,10 @@ def test_a_model_is_asked_once_and_what_it_gives_up_is_left_out(tmp_path):
     source = manifest(tmp_path, "Stable cardiomegaly.", "No edema.", "No effusion.")
     with serve(answer) as server:
         endpoint = Endpoint(url=server.url, model="m", attempts=2)
-        counts = clean_manifest(source, tmp_path / "c.jsonl", tmp_path / "c.html", endpoint)
+        counts, shown = clean_manifest(source, tmp_path / "c.jsonl", endpoint)
         first = len(server.bodies)
-        clean_manifest(source, tmp_path / "c.jsonl", None, endpoint)
+        clean_manifest(source, tmp_path / "c.jsonl", endpoint)
+    write(tmp_path / "c.html", "m.jsonl", counts, shown)
     assert [e.reference for e in read_manifest(tmp_path / "c.jsonl")] == ["cardiomegaly.", "No effusion."]
     assert list(counts.given_up) == ["r1"]
     assert (first, len(server.bodies)) == (4, 6)  # the one that was given up is asked again

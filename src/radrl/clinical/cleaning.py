@@ -150,6 +150,6 @@ def key(finding: Finding) -> tuple:
 
 @lru_cache
 def _rules() -> _Rules:
-    read = yaml.safe_load((resources.files("radrl.data") / "cleaning.yaml").read_text(encoding="utf-8"))
+    read = yaml.safe_load((resources.files("radrl.clinical") / "cleaning.yaml").read_text(encoding="utf-8"))
     either = {key: re.compile("|".join(f"(?:{p})" for p in read[key]), re.IGNORECASE) for key in ("remove", "drop")}
     return _Rules(either["remove"], either["drop"], frozenset(read["dangling"]))
