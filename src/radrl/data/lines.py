@@ -174,7 +174,8 @@ def language_of(text: str) -> str | None:
 
 def _tokens(example: Example, model: str) -> int:
     style = PromptStyle()
-    text = f"{earlier(example)}{question(example, style)}\n{answer_text(example, style.box_format)}\n{example.thinking or ''}"
+    asked = earlier(example) + question(example, style)
+    text = f"{asked}\n{answer_text(example, style.box_format)}\n{example.thinking or ''}"
     return len(_tokenizer(model)(text)["input_ids"])
 
 
