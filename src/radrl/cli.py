@@ -177,6 +177,29 @@ def clean(
     print(f"Page: {page}")
 
 
+@data_app.command("export")
+def export(
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST")],
+    to: Annotated[str, typer.Option("--format", help="llava (JSON) or verl (Parquet)")],
+    out: Annotated[Path, typer.Option(help="the file to write")],
+    box_format: Annotated[str, typer.Option(help="verl: unit or thousand")] = "unit",
+    thinking: Annotated[bool, typer.Option("--thinking", help="verl: ask for thinking")] = False,
+) -> None:
+    """Write a manifest in another program's format."""
+    from radrl.data import llava
+    from radrl.prompt import PromptStyle
+    from radrl.scoring import verl
+
+    if to not in ("llava", "verl") or box_format not in ("unit", "thousand"):
+        raise UserError("--format is llava or verl, --box-format is unit or thousand")
+    if to == "llava" and (thinking or box_format != "unit"):
+        raise UserError("--format llava has boxes as RadVLM writes them and no thinking; leave both options out")
+    written = llava.write(manifest, out) if to == "llava" else 0
+    if to == "verl":
+        written = verl.write_parquet(manifest, out, PromptStyle(box_format, thinking))
+    print(f"{out}: {written} {'conversations' if to == 'llava' else 'rows'}")
+
+
 @app.command()
 def sft(
     recipe: RecipeFile,

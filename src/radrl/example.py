@@ -61,14 +61,23 @@ class Finding(_Record):
     boxes: tuple[Box, ...] = ()
 
 
+class Turn(_Record):
+    """An earlier question of the conversation with its answer, which is ``boxes`` where there are some."""
+
+    question: str = Field(min_length=1)
+    answer: str = ""
+    boxes: tuple[Box, ...] = ()
+
+
 class Example(_Record):
     """One question on one or more images, with its reference answer.
 
     ``reference`` is the answer as text, without thinking and without boxes in any notation; ``boxes`` are the
     reference boxes of a grounding question (an empty tuple means: there is nothing to find). ``choices`` are the
     options of a multiple-choice question; its reference is the text of the right one. ``thinking`` is a reference
-    trace for the cold start. ``findings`` are gold findings where the data set has them. ``meta`` holds what a
-    reader wants to keep (view, sex, label quality).
+    trace for the cold start. ``findings`` are gold findings where the data set has them. ``history`` holds the earlier
+    turns, oldest first, where the question is one of a conversation: they are asked with it, and only the last answer
+    is taught and scored. ``meta`` holds what a reader wants to keep (view, sex, label quality).
     """
 
     id: str
@@ -80,6 +89,7 @@ class Example(_Record):
     choices: tuple[str, ...] = ()
     thinking: str | None = None
     findings: tuple[Finding, ...] = ()
+    history: tuple[Turn, ...] = ()
     patient: str | None = None
     study: str | None = None
     source: str = ""
@@ -169,6 +179,18 @@ def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> lis
     if not examples:
         raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
     return examples
+
+
+def stream_manifest(path: str | os.PathLike[str]) -> Iterator[Example]:
+    """Yields the Examples of a manifest; ids may be equal. Raises UserError as read_manifest."""
+    path = Path(path)
+    number = 0
+    with open_manifest(path) as lines:
+        for number, raw in enumerate(lines, 1):
+            if raw.strip():
+                yield parse_line(path, number, raw, first=number == 1)
+    if not number:
+        raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from radrl.errors import UserError
 
@@ -37,13 +39,24 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, sync: bool = True) -> None:
     """Writes a file as write_text does. Without ``sync`` a crash of the machine may leave it cut short."""
+    with replacing(path, sync=sync) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Opens a temporary file that takes the name ``path`` when the block ends, or is removed when it fails.
+
+    Raises:
+        UserError: the disk is full or the file cannot be written; the old file is left as it was.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 if sync:
                     file.flush()
                     os.fsync(handle)  # else a crash after the rename can leave an empty file under the new name

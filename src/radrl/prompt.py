@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from radrl.choices import LETTERS, is_yes_no, read_choice
-from radrl.example import Answer, Box, Example
+from radrl.example import Answer, Box, Example, Turn
 
 BoxFormat = Literal["unit", "thousand"]
 THINK_SUFFIX = " /think"
@@ -34,10 +34,26 @@ class PromptStyle:
 
 
 def messages(example: Example, style: PromptStyle) -> list[dict[str, Any]]:
-    """Returns the chat messages of an Example: one user turn, its images as placeholders, then the question."""
-    content: list[dict[str, Any]] = [{"type": "image"} for _ in example.images]
-    content.append({"type": "text", "text": question(example, style)})
-    return [{"role": "user", "content": content}]
+    """Returns the chat messages of an Example: the earlier turns and then the question, as user and assistant in turn.
+    The images are placeholders at the head of the first one."""
+    texts: list[str] = []
+    for turn in example.history:
+        texts += [turn.question, boxes_text(turn.boxes, style.box_format) or turn.answer]
+    texts.append(question(example, style))
+    turns = [
+        {"role": "assistant" if i % 2 else "user", "content": [{"type": "text", "text": text}]}
+        for i, text in enumerate(texts)
+    ]
+    turns[0]["content"][:0] = [{"type": "image"} for _ in example.images]
+    return turns
+
+
+def earlier(example: Example, box_format: BoxFormat = "unit") -> str:
+    """Returns the earlier turns as text for a reader who is not the model; empty where there are none."""
+    return "".join(
+        f"Earlier question: {turn.question}\nEarlier answer: {boxes_text(turn.boxes, box_format) or turn.answer}\n"
+        for turn in example.history
+    )
 
 
 def question(example: Example, style: PromptStyle) -> str:
@@ -72,6 +88,12 @@ def answer_text(example: Example, box_format: BoxFormat) -> str:
     if example.choices and not is_yes_no(example.choices):
         return f"{LETTERS[example.choices.index(example.reference)]}. {example.reference}"
     return example.reference
+
+
+def as_turn(example: Example) -> Turn:
+    """Returns an Example as an earlier turn of the conversation that goes on after it."""
+    answer = "" if example.boxes else answer_text(example, "unit")
+    return Turn(question=question(example, PromptStyle()), answer=answer, boxes=example.boxes)
 
 
 def boxes_text(boxes: tuple[Box, ...], box_format: BoxFormat) -> str:

@@ -3,9 +3,10 @@
 import pytest
 
 from radrl.errors import UserError
-from radrl.example import Example
+from radrl.example import Box, Example, Turn, write_manifest
 from radrl.prompt import PromptStyle
-from radrl.scoring.verl import compute_score, compute_scores, row
+from radrl.scoring.reward import as_example
+from radrl.scoring.verl import compute_score, compute_scores, row, write_parquet
 
 REPORT = Example(id="r", task="report", question="Report?", images=("a.png",), reference="Left effusion.")
 VQA = Example(id="v", task="vqa_open", question="?", reference="yes")
@@ -35,3 +36,31 @@ def test_no_reward_is_an_error_and_not_a_zero(recipe):
         compute_score("x", "yes", "yes", {"example": VQA.model_dump_json()}, recipe=recipe)
     with pytest.raises(UserError, match=r"need extra_info\.example"):
         compute_score("x", "yes", "yes", {}, recipe=recipe)
+
+
+def test_a_manifest_as_parquet_is_what_the_reward_takes(tmp_path, recipe, refusal):
+    pq = pytest.importorskip("pyarrow.parquet")
+    box = Box(xyxy=(0.1, 0.2, 0.3, 0.4), label="heart")
+    talk = Example(
+        id="t", task="report", question="And now?", images=("a.png", "b.png"), reference="Clear.",
+        history=(Turn(question="Where?", answer="", boxes=(box,)),),
+    )  # fmt: skip
+    many = [VQA.model_copy(update={"id": f"v{k}"}) for k in range(2100)]
+    manifest, out = tmp_path / "train.jsonl", tmp_path / "train.parquet"
+    write_manifest(manifest, [REPORT, talk, *many])
+    assert write_parquet(manifest, out, PromptStyle(thinking=True)) == 2102
+    table = pq.read_table(out)
+    assert table.column_names == ["data_source", "prompt", "images", "ability", "reward_model", "extra_info"]
+    first, second, *_, last = table.to_pylist()
+    assert first["images"] == [{"image": f"file://{tmp_path}/a.png"}]
+    assert [turn["content"] for turn in second["prompt"]] == [
+        "<image><image>Where?", "heart [0.10, 0.20, 0.30, 0.40]", "And now? /think",
+    ]  # fmt: skip
+    assert (last["extra_info"]["index"], last["extra_info"]["id"], last["images"]) == (2101, "v2099", [])
+    assert as_example(second["extra_info"]["example"]) == talk
+    said = {key: first[key] for key in ("data_source", "extra_info")}
+    assert compute_score(solution_str="Left effusion.", ground_truth="", recipe=recipe, **said) == 2.5
+    write_manifest(manifest, [VQA.model_copy(update={"question": "an <image>?"})])
+    refused = refusal(write_parquet, manifest, tmp_path / "x.parquet", PromptStyle())
+    assert "'v' holds <image>" in refused
+    assert not (tmp_path / "x.parquet").exists()

@@ -16,7 +16,7 @@ import yaml
 
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
-from radrl.prompt import PromptStyle, answer_text, question
+from radrl.prompt import PromptStyle, answer_text, earlier, question
 
 LEAST_WORDS = 3  # of a language's list, and twice as many as of any other, to say that a text is in it
 _CJK = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
@@ -174,7 +174,8 @@ def language_of(text: str) -> str | None:
 
 def _tokens(example: Example, model: str) -> int:
     style = PromptStyle()
-    text = f"{question(example, style)}\n{answer_text(example, style.box_format)}\n{example.thinking or ''}"
+    asked = earlier(example) + question(example, style)
+    text = f"{asked}\n{answer_text(example, style.box_format)}\n{example.thinking or ''}"
     return len(_tokenizer(model)(text)["input_ids"])
 
 

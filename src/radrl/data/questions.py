@@ -44,6 +44,8 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
     Raises:
         ValueError: a box is none, or lies outside the image.
     """
+    if record.examples is not None:
+        return [example.model_copy(update={"images": record.images}) for example in record.examples()]
     found: list[Example] = []
     for kind in asking.kinds:
         for key, fields in _ASK[kind](record, asking, frame, reader.templates.get(kind, kind)):

@@ -19,14 +19,14 @@ A whole reader, of a table with a row an image::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from radrl.data.published import Row, Wrong
 from radrl.errors import UserError, nearest
-from radrl.example import Presence
+from radrl.example import Example, Presence
 
 Split = Literal["train", "dev", "test"]
 Frame = tuple[float, float] | Literal["unit", "image"]
@@ -73,8 +73,11 @@ class Record:
     (pixels of the first image as published, whose size is then read). None of ``regions`` means that nobody looked for
     boxes; an empty tuple, that somebody looked and found none. ``labels`` that are uncertain or absent are said so; a
     label the data set leaves blank is left out. ``report`` holds sections by name: findings, impression, indication.
-    ``meta`` goes into every Example (view, sex, age). ``lacks`` says why something that might be asked for is not
-    there; it is the reason given where a Record yields no Example.
+    ``meta`` goes into every Example (view, sex, age). ``examples`` makes the Examples of a file in a format of
+    Examples (LLaVA's), or raises ValueError: they are taken as they are, but for their images, and nothing else of the
+    Record is asked. It is called in another process, so it must be picklable.
+    ``lacks`` says why something that might be asked for is not there; it is the reason given where a Record yields no
+    Example.
     """
 
     id: str
@@ -88,6 +91,7 @@ class Record:
     regions: tuple[Region, ...] | None = None
     phrases: tuple[Phrase, ...] = ()
     questions: tuple[QA, ...] = ()
+    examples: Callable[[], Sequence[Example]] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     lacks: str = ""
 

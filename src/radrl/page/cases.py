@@ -17,6 +17,7 @@ from radrl.evaluation.metrics import BY_NAME, MAIN, METRICS, ModelScores
 from radrl.example import TASKS, Answer, Box, Example, Score, Task
 from radrl.images import read_image
 from radrl.page.text import Piece, pieces
+from radrl.prompt import earlier
 
 SHARES: dict[Task, int] = {"report": 5, "grounding": 4, "vqa_closed": 2, "vqa_open": 1}
 _SIDE = 512  # pixels of the longer side of an embedded image
@@ -123,7 +124,7 @@ def view(
         id=example.id,
         task=example.task,
         reason=chosen.reason,
-        question=example.question,
+        question=earlier(example) + example.question,
         choices=list(example.choices),
         image=image,
         image_note=note,

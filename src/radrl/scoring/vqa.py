@@ -33,7 +33,8 @@ def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list
 
     With choices: the choice must be the option that the reference is. An answer of which no choice could be read is
     right only if its text equals that option and no other. Without choices: the texts are equal once normalised
-    (case, articles, punctuation, spaces, words for yes, no, none, and the numbers up to ten).
+    (case, articles, punctuation, spaces, words for yes, no, none, and the numbers up to ten); where the data set
+    accepts several answers (``meta.answers``), any of them.
     """
     return [Score(float(is_right(example, answer))) for example, answer in zip(examples, answers, strict=True)]
 
@@ -42,18 +43,30 @@ def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list
 def token_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """F1 of the normalised words of answer and reference, counted as often as they stand, in 0-1 (as in SQuAD).
 
-    Parts: ``precision`` and ``recall``. Both without words give 1.
+    Parts: ``precision`` and ``recall``. Both without words give 1. Where the data set accepts several answers
+    (``meta.answers``), the best one counts.
     """
-    scores: list[Score | None] = []
-    for example, answer in zip(examples, answers, strict=True):
-        wanted, given = Counter(normalise(example.reference).split()), Counter(normalise(answer.text).split())
-        common, n_wanted, n_given = (wanted & given).total(), wanted.total(), given.total()
-        parts = {
-            "precision": common / n_given if n_given else float(not n_wanted),
-            "recall": common / n_wanted if n_wanted else float(not n_given),
-        }
-        scores.append(Score(2 * common / (n_wanted + n_given) if n_wanted + n_given else 1.0, parts))
-    return scores
+    return [
+        max((_token_f1(reference, answer.text) for reference in accepted(example)), key=lambda score: score.value)
+        for example, answer in zip(examples, answers, strict=True)
+    ]
+
+
+def accepted(example: Example) -> tuple[str, ...]:
+    """Returns the answers that count as right: the reference, and what ``meta.answers`` holds besides."""
+    others = example.meta.get("answers", ())
+    others = others if isinstance(others, list | tuple) else ()
+    return tuple(dict.fromkeys((example.reference, *(text for text in others if isinstance(text, str)))))
+
+
+def _token_f1(reference: str, text: str) -> Score:
+    wanted, given = Counter(normalise(reference).split()), Counter(normalise(text).split())
+    common, n_wanted, n_given = (wanted & given).total(), wanted.total(), given.total()
+    parts = {
+        "precision": common / n_given if n_given else float(not n_wanted),
+        "recall": common / n_wanted if n_wanted else float(not n_given),
+    }
+    return Score(2 * common / (n_wanted + n_given) if n_wanted + n_given else 1.0, parts)
 
 
 def normalise(text: str) -> str:
@@ -67,7 +80,7 @@ def is_right(example: Example, answer: Answer) -> bool:
     """Returns whether an answer is right, by the rule of vqa_accuracy."""
     reference = normalise(example.reference)
     if not example.choices:
-        return normalise(answer.text) == reference
+        return normalise(answer.text) in {normalise(text) for text in accepted(example)}
     options = [normalise(choice) for choice in example.choices]
     if answer.choice is None:
         text = normalise(answer.text)

@@ -250,11 +250,11 @@ def finish(
 def tokenizer_texts(examples: Sequence[Example]) -> list[str]:
     """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write, of 25,000
     Examples evenly spread where there are more."""
-    from radrl.prompt import question, target
+    from radrl.prompt import earlier, question, target
 
     texts = ["<think>\nuser\nassistant\n</think>\n\n"]
     for k in range(0, len(examples), -(-len(examples) // MOST_READ) or 1):
         example = examples[k]
         thinking = PromptStyle(thinking=bool(example.thinking))
-        texts += [question(example, PromptStyle(thinking=True)), target(example, thinking)]
+        texts += [earlier(example) + question(example, PromptStyle(thinking=True)), target(example, thinking)]
     return texts

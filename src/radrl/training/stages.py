@@ -14,7 +14,7 @@ from radrl.data.examples import ExampleSet, read_manifests
 from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.images import read_image
-from radrl.prompt import PromptStyle, answer_text, question
+from radrl.prompt import PromptStyle, answer_text, earlier, question
 from radrl.recipe import Recipe
 from radrl.training import models, teacher
 from radrl.training.grpo import train_grpo
@@ -141,7 +141,9 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
             file,
             recipe.coldstart.teacher,
             reference=lambda example: answer_text(example, recipe.prompt.box_format),
-            question=lambda example: question(example, PromptStyle(recipe.prompt.box_format)),
+            question=lambda example: (
+                earlier(example, recipe.prompt.box_format) + question(example, PromptStyle(recipe.prompt.box_format))
+            ),
             open_image=lambda path: read_image(path.parent, path.name),
         )
         given_up |= report.given_up

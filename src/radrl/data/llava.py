@@ -1,0 +1,233 @@
+"""LLaVA-style JSON, the format of RadVLM's instruction data, to Examples and back (arXiv 2502.03333).
+
+    {"id": ..., "image": path or list of paths, "conversations": [
+        {"from": "human", "value": "<image>\\n..."}, {"from": "gpt", "value": "..."}, ...]}
+
+A conversation becomes one Example a turn, with the turns before it as history. Boxes stand in the answers, as ``[0.12,
+0.34, 0.56, 0.78]``. What the format has no place for is written as further keys, which LLaVA's loader does not look at:
+``patient``, ``study`` and ``source`` beside ``id``; ``task`` and ``choices`` beside the answer. Not held are thinking,
+findings, meta, digits of boxes after the second, and the text of an answer beside its boxes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from radrl.choices import LETTERS, is_yes_no
+from radrl.errors import UserError
+from radrl.example import TASKS, Box, Example, Finding, Task, Turn, stream_manifest
+from radrl.files import replacing
+from radrl.prompt import PromptStyle, answer_text, as_turn, boxes_text, parse, question
+
+UNIT = PromptStyle()
+TAG = "<image>"
+ROLES = {"human": 0, "user": 0, "gpt": 1, "assistant": 1}
+KEPT = ("patient", "study", "source")
+MOST_TURNS = 200  # each Example holds the turns before it
+# ids of RadVLM's data (create_llava_dataset.py): vindr-cxr-mono-train1_1234
+RADVLM_ID = re.compile(r"([a-z][a-z-]{0,40}?)-(?:train|valid|test)\d?_\d+")
+RADVLM: Mapping[str, Task] = {
+    **dict.fromkeys(("vindr-cxr", "vindr-cxr-mono", "mscxr", "padchest", "chestima"), "grounding"),
+    **dict.fromkeys(("mimic", "chexpertplus"), "report"),
+    **dict.fromkeys(("mimic-labels", "chexpert", "conv", "conv-grounded", "conv-grounded-padchest"), "vqa_open"),
+}
+PATIENT = re.compile(r"(?:^|/)(?:(p\d{8})/(s\d{8})|(patient\d{5})/(study\d{1,3}))/")  # of MIMIC-CXR and CheXpert
+NAMED = re.compile(
+    r"(?:\b(?:an?|the) |^)((?:(?!\b(?:an?|the)\b)[^,;:.]){1,100}?) (?:is )?located at(?: the coordinates)?$", re.I
+)
+_GROUNDING = Example(id="", task="grounding", question="?")
+
+
+def read_item(item: Any, name: str = "", images: tuple[str, ...] | None = None) -> list[Example]:
+    """Returns the Examples of one conversation; ``name`` is its id where it has none, ``images`` its images where they
+    lie elsewhere than it says.
+
+    The task is the one beside the answer; else grounding where the answer has boxes; else what RadVLM's ids say
+    (mscxr-train1_5: grounding, mimic-train_5: report); else an open question.
+
+    Raises:
+        ValueError: it is no such conversation.
+    """
+    try:
+        return _read_item(item, named(item, name), images)
+    except KeyError as error:
+        raise ValueError(f"no key {error}") from None
+    except (TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"no conversation ({error})") from None
+
+
+def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | None) -> list[Example]:
+    turns = item["conversations"]
+    if len(turns) > MOST_TURNS:
+        raise ValueError(f"more than {MOST_TURNS} turns")
+    if not turns or len(turns) % 2 or any(ROLES[turn["from"]] != i % 2 for i, turn in enumerate(turns)):
+        raise ValueError("the turns do not alternate between human and gpt, human first")
+    images = images_of(item) if images is None else images
+    if turns[0]["value"].count(TAG) != len(images) or any(TAG in turn["value"] for turn in turns[1:]):
+        raise ValueError(f"{len(images)} images, but not as many {TAG} in the first turn alone")
+    match = RADVLM_ID.fullmatch(name)
+    kind = match.group(1) if match and match.group(1) in RADVLM else ""
+    common = {**ids(item), "images": images}
+    meta = {"type": kind} if kind else {}
+    if kind in ("mimic-labels", "chexpert"):
+        labels = item.get("labels", [])
+        common["findings"] = tuple(Finding(name=label) for label in labels if isinstance(label, str))
+    taught = [k for k in range(len(turns) // 2) if turns[2 * k + 1].get("loss", True)]
+    found: list[Example] = []
+    history: tuple[Turn, ...] = ()
+    for k in range(len(turns) // 2):
+        asked, answer = turns[2 * k]["value"].replace(TAG, "").strip(), turns[2 * k + 1]
+        fields = {**common, **_fields(asked, answer, RADVLM.get(kind, "vqa_open"))}
+        fields["meta"] = {**meta, **fields.get("meta", {})}
+        example = Example(id=name if len(taught) == 1 else f"{name}/{k}", history=history, **fields)
+        if k in taught:
+            found.append(example)
+        if 2 * k + 2 < len(turns):
+            history = (*history, as_turn(example))
+    if not found:
+        raise ValueError("no answer is to be taught")
+    return found
+
+
+def images_of(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the image paths of a conversation, as they stand there. Raises ValueError where they are none."""
+    images = item.get("image") or ()
+    images = (images,) if isinstance(images, str) else tuple(images)
+    if not all(isinstance(image, str) for image in images):
+        raise ValueError("'image' holds something else than paths")
+    return images
+
+
+def ids(item: Mapping[str, Any]) -> dict[str, str]:
+    """Returns patient, study and source of a conversation: its own, else those that a path of MIMIC-CXR or CheXpert
+    tells. Raises ValueError where one is no text."""
+    images = images_of(item)
+    match = PATIENT.search(images[0]) if images else None
+    found = {"patient": match.group(1) or match.group(3), "study": match.group(2) or match.group(4)} if match else {}
+    found |= {key: item[key] for key in KEPT if key in item}
+    if not all(isinstance(value, str) for value in found.values()):
+        raise ValueError(f"one of {', '.join(found)} is no text")
+    return found
+
+
+def named(item: Mapping[str, Any], otherwise: str) -> str:
+    """Returns the id of a conversation, ``otherwise`` where it has none. Raises ValueError where it is no text."""
+    name = item.get("id", "")
+    if not isinstance(name, str | int):
+        raise ValueError(f"'id' holds {type(name).__name__}, not text")
+    return str(name) or otherwise
+
+
+def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task) -> dict[str, Any]:
+    """Returns task, question, reference, boxes and choices of a turn."""
+    text = turn["value"].strip()
+    choices = tuple(turn.get("choices", ()))
+    task = turn.get("task")
+    if task not in TASKS:
+        if task is not None:
+            raise ValueError(f"task {task!r} is none of {', '.join(TASKS)}")
+        task = "grounding" if parse(text, _GROUNDING, UNIT).boxes else otherwise
+    fields = {"task": task, "question": asked, "reference": text, "choices": choices}
+    if task == "grounding":
+        return fields | _boxes(text)
+    if choices and not is_yes_no(choices):
+        options = " ".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(choices))
+        answers = [choice for i, choice in enumerate(choices) if text == f"{LETTERS[i]}. {choice}"]
+        if not asked.endswith(f" {options}") or not answers:
+            raise ValueError("question or answer are not written with the choices")
+        fields |= {"question": asked.removesuffix(f" {options}"), "reference": answers[0]}
+    return fields
+
+
+def _boxes(text: str) -> dict[str, Any]:
+    answer = parse(text, _GROUNDING, UNIT)
+    boxes = answer.boxes
+    if not answer.well_formed:
+        raise ValueError(f"a box in '{text[:80]}' cannot be read")
+    if not boxes:
+        return {"reference": "" if text == "none" else text}
+    meta = {}
+    if boxes_text(boxes, "unit") != text:  # a sentence with boxes in it, as RadVLM writes them
+        boxes, meta = _named(boxes), {"answer": text}
+    return {"boxes": boxes, "reference": ", ".join(dict.fromkeys(box.label for box in boxes)), "meta": meta}
+
+
+def _named(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+    """Returns boxes with the label that the words before them give: "a nodule located at the coordinates [...] and
+    [...]". Without labels where one of them has none."""
+    labels: list[str] = []
+    for box in boxes:
+        match = NAMED.search(box.label)
+        labels.append(labels[-1] if labels and box.label in ("", "and") else match.group(1).strip() if match else "")
+    labels = labels if all(labels) else [""] * len(boxes)
+    return tuple(box.model_copy(update={"label": label}) for box, label in zip(boxes, labels, strict=True))
+
+
+def write(manifest: Path, out: Path) -> int:
+    """Writes a manifest as a JSON list of conversations; returns how many. Memory is that of one conversation.
+
+    Examples that follow each other as turns of one conversation, ids ``name/0``, ``name/1``, become one. Where the
+    earlier turns of an Example are not in the manifest they are written with ``"loss": false``. Images stay relative to
+    the manifest's folder, which is LLaVA's ``image_folder``.
+
+    Raises:
+        UserError: the manifest is wrong, a text holds ``<image>``, or the file cannot be written.
+    """
+    count = 0
+    with replacing(out) as file:
+        for group in _groups(stream_manifest(manifest)):
+            try:
+                text = json.dumps(_item(group), ensure_ascii=False)
+            except ValueError as error:
+                raise UserError(f"{manifest}: '{group[0].id}': {error}") from None
+            file.write((",\n" if count else "[\n").encode() + text.encode())
+            count += 1
+        file.write(b"\n]\n")
+    return count
+
+
+def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    group: list[Example] = []
+    for example in examples:
+        if group and not _follows(example, group):
+            yield group
+            group = []
+        group.append(example)
+    if group:
+        yield group
+
+
+def _follows(example: Example, group: list[Example]) -> bool:
+    last, k = group[-1], len(group)
+    base = group[0].id.removesuffix("/0")
+    return (
+        not group[0].history
+        and (group[0].id, example.id) == (f"{base}/0", f"{base}/{k}")
+        and all(getattr(example, key) == getattr(last, key) for key in ("images", *KEPT))
+        and example.history == (*last.history, as_turn(last))
+    )
+
+
+def _item(group: list[Example]) -> dict[str, Any]:
+    first = group[0]
+    item: dict[str, Any] = {"id": first.id if len(group) == 1 else first.id.removesuffix("/0")}
+    if first.images:
+        item["image"] = first.images[0] if len(first.images) == 1 else list(first.images)
+    turns = []
+    for turn in first.history:
+        turns += _turns(turn.question, boxes_text(turn.boxes, "unit") or turn.answer, {"loss": False})
+    for example in group:
+        extra = {"task": example.task} | ({"choices": list(example.choices)} if example.choices else {})
+        turns += _turns(question(example, UNIT), answer_text(example, "unit"), extra)
+    if any(TAG in turn["value"] for turn in turns):
+        raise ValueError(f"its text holds {TAG}, which stands for a picture there")
+    turns[0]["value"] = f"{TAG}\n" * len(first.images) + turns[0]["value"]
+    return item | {"conversations": turns} | {key: value for key in KEPT if (value := getattr(first, key))}
+
+
+def _turns(asked: str, answer: str, extra: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"from": "human", "value": asked}, {"from": "gpt", "value": answer, **extra}]

@@ -1,0 +1,78 @@
+"""What the readers of question-answer sets share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from radrl.data.published import Wrong
+from radrl.data.reading import Option, Record, Skipped
+
+DUPLICATES = Option(("keep", "drop"), "questions that stand twice with the same image and answer: keep or drop")
+
+
+def yes_no(answer: str) -> tuple[str, ...]:
+    """Returns yes and no in the spelling of the answer (``Yes``, ``No``); nothing where it is neither."""
+    if answer.lower() not in ("yes", "no"):
+        return ()
+    spelt = str.upper if answer.isupper() else str.title if answer[0].isupper() else str.lower
+    return (spelt("yes"), spelt("no")) if answer in (spelt("yes"), spelt("no")) else ()
+
+
+def said(row: Mapping[str, Any], key: str) -> str:
+    """Returns a text of a record without white space around it; numbers are written out.
+
+    Raises:
+        KeyError: there is no such key.
+        ValueError: it holds something else.
+    """
+    value = row[key]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"'{key}' holds {type(value).__name__}, not text")
+    return str(value).strip()
+
+
+def each_item(
+    items: Iterable[tuple[str, Any] | Wrong], make: Callable[[str, Any], Record | Skipped | None]
+) -> Iterator[Record | Skipped]:
+    """Yields ``make(where, item)`` of every item, as `reading.each` does of rows; None gives nothing."""
+    for item in items:
+        if isinstance(item, Wrong):
+            yield Skipped(item.where, item.why, bad=True, where=item.where)
+            continue
+        where, value = item
+        try:
+            made = make(where, value)
+        except KeyError as error:
+            made = Skipped(where, "not readable", bad=True, where=where, detail=f"no key {error}")
+        except ValidationError as error:  # its own text quotes the whole record
+            first = error.errors()[0]
+            detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            made = Skipped(where, "not readable", bad=True, where=where, detail=detail)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            made = Skipped(where, "not readable", bad=True, where=where, detail=str(error))
+        if made is not None:
+            yield made
+
+
+def first_folder(root: Path, folders: Iterable[str]) -> str:
+    """Returns the first of the folders that is there below the root, else the first one."""
+    folders = list(folders)
+    return next((folder for folder in folders if (Path(root) / folder).is_dir()), folders[0])
+
+
+class Seen:
+    """Tells questions that stand twice. Holds a hash of each, 8 bytes."""
+
+    def __init__(self) -> None:
+        self.hashes: set[int] = set()
+
+    def twice(self, *parts: str) -> bool:
+        """Returns whether these texts, but for case and white space around them, came before."""
+        key = hash(tuple(part.strip().lower() for part in parts))
+        before = key in self.hashes
+        self.hashes.add(key)
+        return before

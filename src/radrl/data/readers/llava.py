@@ -1,0 +1,89 @@
+"""LLaVA-style JSON: RadVLM's instruction data, or what `radrl data export --format llava` writes.
+
+Image paths may be those of another machine, as in RadVLM's own files: the longest end that is a file below the root is
+taken, folder and name at least.
+Patients and studies are read from the paths of MIMIC-CXR and CheXpert.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from os.path import isfile
+from pathlib import Path
+from typing import Any
+
+from radrl.data.listed import json_items
+from radrl.data.llava import ids, images_of, named, read_item
+from radrl.data.published import is_plain
+from radrl.data.readers._vqa import each_item
+from radrl.data.reading import Option, Reader, Record, Skipped, Split
+from radrl.errors import UserError
+
+SPLIT = re.compile(r"(?:^|[-_./])(train|valid|val|dev|test)(?:ation|ate|ing)?\d{0,3}(?=$|[-_.])")
+LONGEST_PATH = 2000
+SPLITS: Mapping[str, Split] = {"train": "train", "valid": "dev", "val": "dev", "dev": "dev", "test": "test"}
+
+
+def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
+    """Yields a Record a conversation, file by file in the order of their names."""
+    files = sorted(
+        file.name for ending in ("json", "jsonl", "json.gz", "jsonl.gz") for file in Path(root).glob(f"*.{ending}")
+    )
+    if not files:
+        raise UserError(f"{root}: holds no .json or .jsonl file with conversations")
+    for path in files:
+        split = _split(path.partition(".")[0])
+
+        def record(where: str, item: dict[str, Any], path: str = path, split: Split | None = split) -> Record:
+            name = named(item, f"{path.partition('.')[0]}/{where.rpartition(' ')[2]}")
+            found, known = tuple(_below(root, image) for image in images_of(item)), ids(item)
+            return Record(
+                name,
+                found,
+                patient=known.get("patient"),
+                study=known.get("study"),
+                split=(split or _split(name)) if options["split"] == "named" else None,
+                examples=partial(read_item, item, name, found),
+            )
+
+        yield from each_item(json_items(root, [path]), record)
+
+
+def _split(name: str) -> Split | None:
+    match = SPLIT.search(name)
+    return SPLITS[match.group(1)] if match else None
+
+
+def _below(root: Path, image: str) -> str:
+    """Returns the path of an image below the root: the longest end of the path that is a file there, of its last folder
+    and name at least, for names alone may be those of other images.
+
+    Raises:
+        ValueError: there is none, and the path itself is absolute, holds ``..`` or is overlong.
+    """
+    parts = image.split("/")
+    if ".." not in parts and len(image) < LONGEST_PATH:
+        for cut in (0, *range(1, len(parts) - 1)):
+            path = "/".join(parts[cut:])
+            if is_plain(path) and isfile(f"{root}/{path}"):
+                return path
+        if is_plain(image):
+            return image  # prepare says that it is missing
+    raise ValueError(f"no end of the path {image[:200]!r} is a file below the root")
+
+
+READER = Reader(
+    name="llava",
+    title="LLaVA-style JSON: RadVLM's instruction data, or your own",
+    kinds=("qa",),
+    layout="""\
+*.json   a list of {id, image (path or list of paths), conversations [{from: human or gpt, value}]}; also one a line, \
+.jsonl, and .gz
+images   below the root; what stands before their part of the path is left out""",
+    access="RadVLM's: https://physionet.org/content/radvlm-instruction-dataset/1.0.0 (credentialed), and the images of "
+    "its sources, each with its own access; or made by https://github.com/uzh-dqbm-cmi/RadVLM (all_train.json)",
+    read=read,
+    options={"split": Option(("named", "drawn"), "as named in file or id (train, valid, test), or drawn by patient")},
+)

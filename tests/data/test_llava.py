@@ -1,0 +1,182 @@
+"""LLaVA-style JSON: RadVLM's answers as boxes, conversations as turns, and a manifest there and back."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import pytest
+import sets
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from radrl.data import llava
+from radrl.data.examples import read_manifests
+from radrl.data.listed import PART, json_items
+from radrl.errors import UserError
+from radrl.example import Box, Example, Turn, read_manifest, write_manifest
+from radrl.prompt import PromptStyle, as_turn, target
+
+items, talk = sets.module("llava").items, sets.module("llava").talk
+
+
+def test_radvlm_instructions_become_examples(tmp_path, prepared):
+    root, out = sets.write("llava", tmp_path / "in"), tmp_path / "out"
+    assert prepared("llava", root, out, ("qa",)).examples == {"train": 8}
+    examples = {e.id: e for e in read_manifests([out / "train.jsonl"])}
+    found = examples["vindr-cxr-train1_0"]
+    assert (found.task, found.reference) == ("grounding", "pleural effusion, aortic enlargement")
+    assert [box.label for box in found.boxes] == ["pleural effusion"] * 2 + ["aortic enlargement"]
+    assert found.boxes[1].xyxy == (0.6, 0.2, 0.9, 0.41)
+    assert target(found, PromptStyle()).startswith("pleural effusion [0.10, 0.20, 0.35, 0.40], ")
+    nothing = examples["vindr-cxr-train1_1"]
+    assert (nothing.task, nothing.boxes, nothing.reference[:12]) == ("grounding", (), "I can't find")
+    lung = examples["chestima-train_2"]
+    assert ([box.label for box in lung.boxes], lung.patient, lung.study) == ([""], "p10000032", "s50414267")
+    assert lung.meta["answer"].startswith("You'll find")
+    assert examples["mimic-train_3"].task == "report"
+    assert [f.name for f in examples["chexpert-train_4"].findings] == ["Edema", "Fracture"]
+    assert examples["chexpert-train_4"].patient == "patient00001"
+
+
+def test_a_conversation_is_an_example_a_turn_with_what_was_said_before(tmp_path):
+    first, where, large = llava.read_item(items()[5], images=("film.jpg",))
+    assert [e.id for e in (first, where, large)] == [f"conv-grounded-train1_5/{k}" for k in range(3)]
+    assert [e.task for e in (first, where, large)] == ["vqa_open", "grounding", "vqa_open"]
+    assert large.history == (
+        Turn(question="What do you see?", answer="A small opacity."),
+        Turn(question="Where is it?", boxes=(Box(xyxy=(0.5, 0.5, 0.6, 0.75), label="opacity"),)),
+    )
+    assert where.history == large.history[:1]
+
+
+def hundredths():
+    return st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted).filter(lambda v: v[0] < v[1])
+
+
+word = st.text(string.ascii_letters, min_size=1, max_size=8)
+words = st.lists(word, min_size=1, max_size=4).map(" ".join).filter(lambda text: text != "none")
+boxes = st.lists(
+    st.builds(
+        lambda x, y, label: Box(xyxy=tuple(v / 100 for v in (x[0], y[0], x[1], y[1])), label=label),
+        hundredths(), hundredths(), words,
+    ),
+    min_size=1, max_size=3,
+).map(tuple)  # fmt: skip
+answers = st.one_of(
+    st.builds(lambda task, text: {"task": task, "reference": text}, st.sampled_from(["report", "vqa_open"]), words),
+    st.builds(
+        lambda b: {"task": "grounding", "boxes": b, "reference": ", ".join(dict.fromkeys(x.label for x in b))}, boxes
+    ),
+    st.just({"task": "grounding"}),
+    st.lists(words, min_size=2, max_size=4, unique=True).map(
+        lambda c: {"task": "vqa_closed", "choices": tuple(c), "reference": c[-1]}
+    ),
+    st.just({"task": "vqa_closed", "choices": ("Yes", "No"), "reference": "No"}),
+)
+conversations = st.tuples(
+    st.lists(st.tuples(words, answers), min_size=1, max_size=3),
+    st.sampled_from([(), ("a.png",), ("a.png", "b/c.png")]),
+    st.fixed_dictionaries({}, optional={"patient": word, "study": word, "source": word}),
+)
+
+
+def talked(conversation, name):
+    turns, images, more = conversation
+    history, found = (), []
+    for k, (asked, fields) in enumerate(turns):
+        number = name if len(turns) == 1 else f"{name}/{k}"
+        found.append(Example(id=number, question=asked, images=images, history=history, **more, **fields))
+        history = (*history, as_turn(found[-1]))
+    return found
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(conversations, min_size=1, max_size=4))
+def test_what_the_format_can_hold_comes_back_equal(tmp_path_factory, some):
+    folder = tmp_path_factory.mktemp("there")
+    examples = [e for k, one in enumerate(some) for e in talked(one, f"c{k}")]
+    write_manifest(folder / "m.jsonl", examples)
+    assert llava.write(folder / "m.jsonl", folder / "m.json") == len(some)
+    written = [item for _, item in json_items(folder, ["m.json"])]
+    assert [e for item in written for e in llava.read_item(item)] == examples
+    assert all("<image>" not in turn["value"] for item in written for turn in item["conversations"][1:])
+
+
+def test_the_whole_way_through_prepare(tmp_path, prepared):
+    root = tmp_path / "in"
+    sets.picture(root / "images/p1.png")
+    box = Box(xyxy=(0.1, 0.2, 0.3, 0.4), label="mass")
+    examples = [
+        Example(id="r", task="report", question="Report?", images=("images/p1.png",), reference="Clear.", patient="p1"),
+        Example(id="g", task="grounding", question="Where?", images=("images/p1.png",), boxes=(box,), reference="mass"),
+    ]
+    write_manifest(root / "test.jsonl", examples)
+    llava.write(root / "test.jsonl", root / "test.json")
+    (root / "test.jsonl").unlink()
+    assert prepared("llava", root, tmp_path / "out", ("qa",)).examples == {"test": 2}
+    back = read_manifest(tmp_path / "out/test.jsonl")
+    assert [e.model_copy(update={"images": ("images/p1.png",)}) for e in back] == examples
+
+
+def test_earlier_turns_that_are_no_examples_are_not_taught(tmp_path):
+    asked = Example(
+        id="x", task="vqa_open", question="And now?", reference="No.", history=(Turn(question="Mass?", answer="Yes."),)
+    )
+    write_manifest(tmp_path / "m.jsonl", [asked])
+    llava.write(tmp_path / "m.jsonl", tmp_path / "m.json")
+    (item,) = json.loads((tmp_path / "m.json").read_text())
+    assert [turn.get("loss") for turn in item["conversations"]] == [None, False, None, None]
+    assert llava.read_item(item) == [asked]
+
+
+def test_a_tag_in_a_text_is_refused(tmp_path, refusal):
+    write_manifest(tmp_path / "m.jsonl", [Example(id="x", task="vqa_open", question="What is <image>?", reference="a")])
+    assert "'x': its text holds <image>" in refusal(llava.write, tmp_path / "m.jsonl", tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
+
+
+GOOD = talk("a", "i.png", "Where?", "At [0.1, 0.2, 0.3, 0.4].")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        3, [], {}, {"conversations": 3}, {"conversations": []}, {**GOOD, "conversations": GOOD["conversations"][:1]},
+        {**GOOD, "image": ["a", "b"]}, {**GOOD, "image": 3}, {**GOOD, "conversations": GOOD["conversations"][::-1]},
+        {**GOOD, "patient": 3}, talk("a", "i.png", "", "b"), talk("a", "i.png", "b", "<image>"),
+        talk("a", "i.png", "b", 3),
+        talk("a", "i.png", "Where?", "At [0.1, 0.2, 0.3, 0.4] and [0.3, 0.2, 0.1, 0.4]."),
+        talk("a", "../../i.png", "Where?", "Here."), talk("a", "/etc/passwd", "Where?", "Here."),
+        talk("a", "/other/i.png", "Where?", "Here."), talk("a", "/other/../i.png", "Where?", "Here."),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_conversation_is_left_out_and_the_next_one_read(tmp_path, prepared, item):
+    sets.picture(tmp_path / "in/i.png")
+    (tmp_path / "in/train.json").write_text(json.dumps([item, GOOD | {"id": "good"}]))
+    summary = prepared("llava", tmp_path / "in", tmp_path / "out", ("qa",), skip_bad=True)
+    assert (summary.examples, sum(summary.bad.values())) == ({"train": 1}, 1)
+    assert [e.id for e in read_manifest(tmp_path / "out/train.jsonl")] == ["good"]
+
+
+def test_conversations_stream_and_damage_is_named(tmp_path):
+    many = [talk(f"a{k}", "i.png", "What?" * 9, "é" * 400) for k in range(2000)]  # several parts of the file
+    text = json.dumps(many, ensure_ascii=False)
+    assert len(text) > 3 * PART
+    for name, content in (("a.json", text), ("b.jsonl", "\n".join(map(json.dumps, many)))):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert [value for _, value in json_items(tmp_path, [name])] == many
+    for broken in ("", "[", "[1", "[1,", "[1 2]", "[1]]", "[1] 2", '["a', "[" * 99_999, "\ufeff[nul]", "{", "tru"):
+        (tmp_path / "c.json").write_text(broken, encoding="utf-8")
+        with pytest.raises(UserError, match=r"c\.json"):
+            list(json_items(tmp_path, ["c.json"]))
+    for whole, values in {
+        "[]": [],
+        "[1]": [1],
+        " [1 , 22,null]\n": [1, 22, None],
+        "[NaN]": [None],
+        "1\n2": [1, 2],
+    }.items():
+        (tmp_path / "c.json").write_text(whole)
+        assert [value for _, value in json_items(tmp_path, ["c.json"])] == values
