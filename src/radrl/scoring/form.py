@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from radrl.errors import UserError
 from radrl.example import TASKS, Answer, Example, Score
+from radrl.scoring.ngrams import grams
 from radrl.scoring.registry import scorer
 from radrl.scoring.vqa import is_right
+from radrl.scoring.words import CODE, read
 
 VQA = ("vqa_closed", "vqa_open")
 
@@ -26,7 +30,7 @@ def format_kept(examples: Sequence[Example], answers: Sequence[Answer]) -> list[
 @scorer("length", tasks=TASKS, low=0.0, high=math.inf)
 def length(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The number of words of the answer, without its thinking. A metric for the length audit, not a reward."""
-    return [Score(float(len(answer.text.split()))) for answer in answers]
+    return [Score(float(read(answer.text).length)) for answer in answers]
 
 
 @scorer("ecr", tasks=TASKS)
@@ -86,17 +90,18 @@ def repetition(examples: Sequence[Example], answers: Sequence[Answer], *, n: int
     A text of less than ``n`` words has 0.
     """
     _positive("repetition", n)
-    scores: list[Score | None] = []
-    for answer in answers:
-        words = f"{answer.thinking or ''} {answer.text}".casefold().split()
-        total = len(words) - n + 1
-        different = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
-        scores.append(Score(different / total - 1 if total > 0 else 0.0))
-    return scores
+    texts = [read(answer.thinking or "").plain + read(answer.text).plain for answer in answers]
+    longest = max(len(text) // CODE for text in texts)
+    if n > longest:
+        return [Score(0.0)] * len(texts)
+    *_, last = grams(texts, n)
+    different = np.bincount(last.rows, minlength=len(texts))
+    shares = np.divide(different, last.totals, out=np.ones(len(texts)), where=last.totals > 0)
+    return [Score(value) for value in (shares - 1).tolist()]
 
 
 def _words(answer: Answer) -> int:
-    return len(answer.text.split()) + len((answer.thinking or "").split())
+    return read(answer.text).length + read(answer.thinking or "").length
 
 
 def _share(answer: Answer, full: int) -> float:
