@@ -9,6 +9,7 @@ from typing import NamedTuple
 from radrl.clinical.vocabulary import Vocabulary, load
 
 # Bounded repeats only: each place in the text is tried a fixed number of times, whatever the text.
+BEFORE_HEADING = re.compile(r"[\n.;]")
 HEADING = re.compile(
     r"(?:^|(?<=[\n.;]))[ \t*#>-]{0,40}([A-Za-z][A-Za-z /,&()'-]{1,48})[*]{0,3}:"
     r"|^[ \t]{0,40}([A-Z][A-Z /&]{5,40})[ \t]{0,8}$",
@@ -67,7 +68,7 @@ def sections(text: str, vocabulary: Vocabulary) -> list[Section]:
     """
     found: list[Section] = []
     name, heading, start = UNLABELLED, 0, 0
-    for match in HEADING.finditer(text):
+    for match in _headings(text):
         new = _name(match[1] or match[2], vocabulary)
         skipping = name not in vocabulary.read
         at_line_start = match.start() == 0 or text[match.start() - 1] == "\n"
@@ -79,6 +80,11 @@ def sections(text: str, vocabulary: Vocabulary) -> list[Section]:
         name, heading, start = new, match.start(), match.end()
     _close(found, text, Section(name, heading, start, len(text)), vocabulary)
     return found
+
+
+def _headings(text: str) -> Iterator[re.Match[str]]:
+    """Yields what looks like a heading; looking only where one can begin is several times as fast as finditer."""
+    yield from filter(None, (HEADING.match(text, at) for at in (0, *(m.end() for m in BEFORE_HEADING.finditer(text)))))
 
 
 def _close(found: list[Section], text: str, section: Section, vocabulary: Vocabulary) -> None:
@@ -94,12 +100,12 @@ def _close(found: list[Section], text: str, section: Section, vocabulary: Vocabu
 
 def _name(heading: str, vocabulary: Vocabulary) -> str | None:
     words = {word.lower() for word in WORD.findall(heading)}
-    return next((name for name, known in vocabulary.headings.items() if words.intersection(known)), None)
+    return next((name for name, known in vocabulary.headings.items() if not words.isdisjoint(known)), None)
 
 
 def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
     """Returns the character ranges that hold findings, headings included ("Heart: enlarged")."""
-    if ":" not in text and not any(line.isupper() for line in text.split("\n")):
+    if ":" not in text and not any(map(str.isupper, text.split("\n"))):
         return [(0, len(text))] if text else []  # nothing that HEADING would find
     kept: list[tuple[int, int]] = []
     for section in sections(text, vocabulary):

@@ -30,7 +30,7 @@ def format_kept(examples: Sequence[Example], answers: Sequence[Answer]) -> list[
 @scorer("length", tasks=TASKS, low=0.0, high=math.inf)
 def length(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The number of words of the answer, without its thinking. A metric for the length audit, not a reward."""
-    return [Score(float(read(answer.text).length)) for answer in answers]
+    return [Score(float(len(read(answer.text).plain) // CODE)) for answer in answers]
 
 
 @scorer("ecr", tasks=TASKS)
@@ -90,18 +90,23 @@ def repetition(examples: Sequence[Example], answers: Sequence[Answer], *, n: int
     A text of less than ``n`` words has 0.
     """
     _positive("repetition", n)
-    texts = [read(answer.thinking or "").plain + read(answer.text).plain for answer in answers]
-    longest = max(len(text) // CODE for text in texts)
-    if n > longest:
+    texts = [_said(answer) for answer in answers]
+    if max(map(len, texts)) < n * CODE:
         return [Score(0.0)] * len(texts)
-    *_, last = grams(texts, n)
+    (last,) = grams(texts, n, n)
     different = np.bincount(last.rows, minlength=len(texts))
     shares = np.divide(different, last.totals, out=np.ones(len(texts)), where=last.totals > 0)
     return [Score(value) for value in (shares - 1).tolist()]
 
 
 def _words(answer: Answer) -> int:
-    return read(answer.text).length + read(answer.thinking or "").length
+    return len(_said(answer)) // CODE
+
+
+def _said(answer: Answer) -> bytes:
+    """Returns the codes of the words of thinking and answer."""
+    said = read(answer.text).plain
+    return read(answer.thinking).plain + said if answer.thinking else said
 
 
 def _share(answer: Answer, full: int) -> float:

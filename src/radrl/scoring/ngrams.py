@@ -38,29 +38,26 @@ class Grams(NamedTuple):
     totals: Integers
 
 
-def grams(texts: Sequence[bytes], orders: int) -> Iterator[Grams]:
-    """Yields the n-grams of orders 1 to ``orders`` of texts given as the codes of their words."""
+def grams(texts: Sequence[bytes], first: int, last: int) -> Iterator[Grams]:
+    """Yields the n-grams of orders ``first`` to ``last`` of texts given as the codes of their words."""
     digests, words = np.unique(np.frombuffer(b"".join(texts), np.uint64), return_inverse=True)
     lengths = np.array([len(text) // CODE for text in texts], dtype=np.int64)
     rows = np.repeat(np.arange(len(texts)), lengths)
     codes, numbers = digests, words  # of the n-gram that begins at each word: its place in ``codes``
-    for n in range(1, orders + 1):
+    for n in range(1, last + 1):
         at = np.flatnonzero(rows[: len(rows) - n + 1] == rows[n - 1 :])  # where one begins: not across two texts
-        if n == 1:
-            order, ordered = _sort(words)
-        else:
-            order, ordered = _sort(numbers[at] * len(digests) + words[at + n - 1])
-        at = at[order]
-        new = _changes(ordered)
+        order, ordered = _sort(numbers[at] * len(digests) + words[at + n - 1] if n > 1 else words)
+        at, new = at[order], _changes(ordered)
         if n > 1:
-            before, last = np.divmod(ordered[new], max(len(digests), 1))
-            codes = codes[before] * _STEP + digests[last]
+            before, end = np.divmod(ordered[new], max(len(digests), 1))
+            codes = codes[before] * _STEP + digests[end]
         places = np.cumsum(new) - 1
         numbers = np.empty_like(words)
         numbers[at] = places
-        starts = np.flatnonzero(new | _changes(rows[at]))
-        counts = np.diff(starts, append=len(at))
-        yield Grams(codes, places[starts], rows[at[starts]], counts, np.maximum(lengths - n + 1, 0))
+        if n >= first:
+            starts = np.flatnonzero(new | _changes(rows[at]))
+            counts = np.diff(starts, append=len(at))
+            yield Grams(codes, places[starts], rows[at[starts]], counts, np.maximum(lengths - n + 1, 0))
 
 
 def _sort(keys: Integers) -> tuple[Integers, Integers]:
@@ -116,14 +113,16 @@ def overlaps(answers: tuple[str, ...], references: tuple[str, ...]) -> Overlaps:
         row[members] = range(len(texts) + 1, len(own))
         texts += [reference, *(answers[i] for i in members)]
     reference = np.array(own, dtype=np.int64)
-    found = [_overlap(one, reference) for one in grams([read(text).codes for text in texts], ORDERS)]
+    found = [_overlap(one, reference) for one in grams([read(text).codes for text in texts], 1, ORDERS)]
     return Overlaps(found, row, reference[row])
 
 
 def _overlap(one: Grams, reference: Integers) -> Overlap:
     """Compares texts with their references, whose rows are given; each reference stands just before its texts."""
     of = reference[one.rows]
-    first = _changes(one.places) | _changes(of)  # of an n-gram in a reference and its texts: the reference, if it has it
+    first = _changes(one.places) | _changes(
+        of
+    )  # of an n-gram in a reference and its texts: the reference, if it has it
     in_reference = np.where(one.rows == of, one.counts, 0)[first]
     wanted = in_reference[np.cumsum(first) - 1]
     return Overlap(one, wanted, np.bincount(one.rows, np.minimum(one.counts, wanted), len(reference)))

@@ -71,8 +71,8 @@ class Rewards:
                 if item.task == task:
                     of_item = values[scorers.index(item.scorer)]
                     of_gate = values[scorers.index(item.gate)] if item.gate else of_item
-                    for i, value, gate in zip(rows, of_item, of_gate, strict=True):
-                        found[k][i] = item.reward(value, gate)
+                    for i, reward in zip(rows, item.rewards(of_item, of_gate), strict=True):
+                        found[k][i] = reward
         return found
 
     def _of(self, task: Task) -> list[Scorer]:

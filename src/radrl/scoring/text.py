@@ -22,7 +22,7 @@ from radrl.example import Answer, Example, Score
 from radrl.scoring import meteor as meteor_program
 from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps
 from radrl.scoring.registry import scorer
-from radrl.scoring.words import read
+from radrl.scoring.words import CODE, Words, read
 
 TASKS = ("report", "vqa_open")
 ROUGE_BETA = 1.2  # recall counts 1.44 times as much, as in the captioning metrics
@@ -98,7 +98,7 @@ def rouge_l(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     """ROUGE-L, in 0-1: F of the longest common subsequence of words, with beta 1.2 as in the captioning metrics (Lin,
     ACL 2004; google-research's rouge_score uses beta 1). Parts: ``precision`` and ``recall``.
     """
-    given, wanted = ([_no_empty(read(text).words) for text in side] for side in _texts(examples, answers))
+    given, wanted = ([_no_empty(read(text)) for text in side] for side in _texts(examples, answers))
     common = cpdist(given, wanted, scorer=LCSseq.similarity)
     precision = common / [len(words) for words in given]
     recall = common / [len(words) for words in wanted]
@@ -109,9 +109,9 @@ def rouge_l(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     return [Score(value, {"precision": p, "recall": r}) for value, p, r in rows]
 
 
-def _no_empty(words: list[str]) -> list[str]:
+def _no_empty(said: Words) -> list[str]:
     """Returns the words; rapidfuzz would take an empty one for a null character."""
-    return [word or " " for word in words] if "" in words else words
+    return said.words if len(said.words) == len(said.codes) // CODE else [word or " " for word in said.words]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def _frequencies(examples: Sequence[Example]) -> Mapping[str, Frequencies]:
     if len(references) < 2:
         raise UserError("scorer 'cider' weighs words by how many references have them; it needs at least 2 references")
     codes, counts = [], []
-    for one in grams([read(text).codes for text in references], ORDERS):
+    for one in grams([read(text).codes for text in references], 1, ORDERS):
         order = np.argsort(one.codes)
         codes.append(one.codes[order])
         counts.append(np.bincount(one.places, minlength=len(order))[order])

@@ -11,11 +11,10 @@ from hashlib import blake2b
 from itertools import chain
 from typing import NamedTuple
 
-import numpy as np
-
 LONGEST_KEPT = 4_000  # characters; longer texts are rare, and would fill the memory
-LONGEST_SENTENCE = 300
+LONGEST_SENTENCE, MOST_SENTENCES = 300, 20_000
 MOST_CODES = 1 << 18
+CODE = 8  # bytes
 _ALONE = ':;!?()[]{}"'
 _MARKS = '.,:;!?()\\[\\]{}"'
 # A point or comma between digits belongs to the number.
@@ -35,14 +34,6 @@ class Words(NamedTuple):
     words: list[str]
     codes: bytes
     plain: bytes
-
-    @property
-    def length(self) -> int:
-        """Returns the number of words between white space."""
-        return len(self.plain) // CODE
-
-
-CODE = np.dtype(np.uint64).itemsize
 
 
 def words(text: str) -> list[str]:
@@ -64,17 +55,26 @@ def _read(text: str) -> Words:
     if not text.isprintable():  # it may have other white space than spaces
         text = _SPACES.sub(" ", text)
     *first, last = text.split(". ")
-    sentences = [_sentence(part + ".") for part in first]
-    sentences.append(_sentence(last))
-    said, codes, plain = zip(*sentences, strict=True)
+    said, codes, plain = zip(*[_sentences[part + "."] for part in first], _sentences[last], strict=True)
     return Words(list(chain.from_iterable(said)), b"".join(codes), b"".join(plain))
 
 
 _kept = lru_cache(maxsize=4096)(_read)
 
 
-def _sentence(text: str) -> Words:
-    return _kept_sentence(text) if len(text) <= LONGEST_SENTENCE else _cut(text)
+class _Sentences(dict[str, Words]):
+    """The words of the sentences seen."""
+
+    def __missing__(self, text: str) -> Words:
+        found = _cut(text)
+        if len(text) <= LONGEST_SENTENCE:
+            if len(self) >= MOST_SENTENCES:
+                self.clear()
+            self[text] = found
+        return found
+
+
+_sentences = _Sentences()
 
 
 def _cut(text: str) -> Words:
@@ -82,9 +82,6 @@ def _cut(text: str) -> Words:
     said = _cut_words(text.lower())
     codes, plain = (b"".join(map(_code.__getitem__, some)) for some in (filter(None, said), text.casefold().split()))
     return Words(said, codes, plain)
-
-
-_kept_sentence = lru_cache(maxsize=1 << 14)(_cut)
 
 
 def _cut_words(text: str) -> list[str]:
