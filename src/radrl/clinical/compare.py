@@ -99,17 +99,26 @@ class Report(NamedTuple):
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Report:
         """Returns a report's findings merged."""
-        merged = merge(findings)
-        there = {finding.name: finding for finding in merged if finding.presence != "absent"}
-        return cls(there, frozenset([finding.name for finding in merged if finding.presence == "absent"]))
+        return cls._of((finding.name, finding) for finding in findings)
 
     @classmethod
     def read(cls, text: str) -> Report:
         """Returns what a report's text says: the same as ``of(extract.findings(text, spans=False))``, but faster."""
         said = extract.stretches(text)
-        report = cls.of(chain.from_iterable([one.firm for one in said]))
-        weak = frozenset().union(*[one.weak for one in said])
+        report = cls._of(chain.from_iterable([one.firm for one in said]))
+        weak = frozenset().union(*[one.weak for one in said if one.weak])
         return cls(report.there, report.absent | (weak - report.there.keys()))
+
+    @classmethod
+    def _of(cls, named: Iterable[tuple[str, Finding]]) -> Report:
+        there: dict[str, Finding] = {}
+        absent: list[str] = []
+        for name, finding in _merge(named).items():
+            if finding.presence == "absent":
+                absent.append(name)
+            else:
+                there[name] = finding
+        return cls(there, frozenset(absent))
 
     @property
     def silent(self) -> bool:
@@ -200,12 +209,16 @@ def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     none. Findings that are there are joined: left and right become bilateral, a missing side, region, severity, change
     or position is filled from the other, the later severity and change win, and present outweighs uncertain.
     """
+    return tuple(_merge((finding.name, finding) for finding in findings).values())
+
+
+def _merge(named: Iterable[tuple[str, Finding]]) -> dict[str, Finding]:
     merged: dict[str, Finding] = {}
-    for new in findings:
-        old = merged.get(new.name)
+    for name, new in named:
+        old = merged.setdefault(name, new)
         if old is not new:
-            merged[new.name] = new if old is None else _join(old, new)
-    return tuple(merged.values())
+            merged[name] = _join(old, new)
+    return merged
 
 
 def _join(old: Finding, new: Finding) -> Finding:

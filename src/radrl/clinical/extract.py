@@ -44,13 +44,13 @@ class Stretch(NamedTuple):
     """What a stretch of whole sentences says: its statements, whose spans count from its start, and their Findings.
 
     ``weak`` are the names of findings that it rules out only where the report does not say otherwise (implied or
-    limited), ``firm`` the Findings of all other statements. ``open``: it ends with an abbreviation, so that a full stop
-    behind it does not end a sentence.
+    limited), ``firm`` the names and Findings of all other statements. ``open``: it ends with an abbreviation, so that
+    a full stop behind it does not end a sentence.
     """
 
     statements: tuple[Statement, ...]
     findings: tuple[Finding, ...]
-    firm: tuple[Finding, ...]
+    firm: tuple[tuple[str, Finding], ...]
     weak: frozenset[str]
     open: bool
 
@@ -150,7 +150,7 @@ def _stretch(text: str, vocabulary: Vocabulary) -> Stretch:
     return Stretch(
         statements=said,
         findings=found,
-        firm=tuple(f for s, f in zip(said, found, strict=True) if not (s.implied or s.limited)),
+        firm=tuple((s.name, f) for s, f in zip(said, found, strict=True) if not (s.implied or s.limited)),
         weak=frozenset(s.name for s in said if s.implied or s.limited),
         open=text.endswith(vocabulary.abbreviations) and is_inside(text, 0, len(text), vocabulary),
     )

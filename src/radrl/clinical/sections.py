@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from radrl.clinical.vocabulary import Vocabulary, load
@@ -93,11 +94,12 @@ def _close(found: list[Section], text: str, section: Section, vocabulary: Vocabu
     if section.name not in vocabulary.read and (blank := PARAGRAPH_END.search(text, section.start, end)):
         end = blank.end()
     if section.heading < end:
-        found.append(section._replace(end=end))
+        found.append(Section(section.name, section.heading, section.start, end))
     if end < section.end:
         found.append(Section(UNLABELLED, end, end, section.end))
 
 
+@lru_cache(maxsize=4096)
 def _name(heading: str, vocabulary: Vocabulary) -> str | None:
     words = {word.lower() for word in WORD.findall(heading)}
     return next((name for name, known in vocabulary.headings.items() if not words.isdisjoint(known)), None)
