@@ -107,7 +107,7 @@ class Report(NamedTuple):
         said = extract.stretches(text)
         report = cls._of(chain.from_iterable([one.firm for one in said]))
         weak = frozenset().union(*[one.weak for one in said if one.weak])
-        return cls(report.there, report.absent | (weak - report.there.keys()))
+        return cls(report.there, report.absent.union(weak.difference(report.there)))
 
     @classmethod
     def _of(cls, named: Iterable[tuple[str, Finding]]) -> Report:
@@ -131,14 +131,15 @@ def compare_merged(said: Report, told: Report) -> Comparison:
     wanted, given = said.there, told.there
     matched: list[tuple[Finding, Finding]] = []
     missed: list[Finding] = []
+    false: list[Finding] = []
     errors: list[ClinicalError] = []
-    hit: set[str] = set()
+    elsewhere: set[str] = set()  # named by both, on different sides
     weight, names = 0.0, 0
     for name, finding in wanted.items():
         other = given.get(name)
         if other is None:
-            errors.append(ClinicalError("missed_finding", finding, None))
             missed.append(finding)
+            errors.append(ClinicalError("missed_finding", finding, None))
             continue
         names += 1
         side = 1.0
@@ -147,18 +148,23 @@ def compare_merged(said: Report, told: Report) -> Comparison:
             errors += _differences(finding, other, side)
         if side:
             matched.append((finding, other))
-            hit.add(name)
             weight += side
         else:
             missed.append(finding)
-    errors += [ClinicalError("false_finding", None, finding) for name, finding in given.items() if name not in wanted]
+            elsewhere.add(name)
+    for name, finding in given.items():
+        if name not in wanted:
+            false.append(finding)
+            errors.append(ClinicalError("false_finding", None, finding))
+        elif name in elsewhere:
+            false.append(finding)
     agreed_absent = _agreed_absent(said.absent, told.absent)
     empty = float(agreed_absent > 0 or said.silent)  # neither says that anything is there
     total = len(wanted) + len(given)
     return Comparison(
         matched=tuple(matched),
         missed=tuple(missed),
-        false=tuple([finding for name, finding in given.items() if name not in hit]),
+        false=tuple(false),
         precision=weight / len(given) if given else 0.0 if wanted else empty,
         recall=weight / len(wanted) if wanted else 0.0 if given else empty,
         f1=2 * weight / total if total else empty,

@@ -169,7 +169,7 @@ def raw_values(
     for text, example, count in zip(texts, examples, tokens, strict=True):
         key = (text, id(example), count)
         if key not in parsed:
-            parsed[key] = parse(text, example, style)._replace(tokens=count)
+            parsed[key] = parse(text, example, style, count)
         answers.append(parsed[key])
     return [[None if one is None else one.value for one in scorer(examples, answers)] for scorer in wanted]
 
