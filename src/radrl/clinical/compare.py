@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
 from itertools import chain
+from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
 import yaml
@@ -90,6 +91,9 @@ def compare(reference: str | Iterable[Finding], answer: str | Iterable[Finding])
     return compare_merged(*(Report.of(extract.findings(x) if isinstance(x, str) else x) for x in (reference, answer)))
 
 
+_FIRM, _WEAK = attrgetter("firm"), attrgetter("weak")
+
+
 class Report(NamedTuple):
     """What a report says, merged: its findings that are there or in doubt, by name, and the names of those absent."""
 
@@ -105,8 +109,8 @@ class Report(NamedTuple):
     def read(cls, text: str) -> Report:
         """Returns what a report's text says: the same as ``of(extract.findings(text, spans=False))``, but faster."""
         said = extract.stretches(text)
-        report = cls._of(chain.from_iterable([one.firm for one in said]))
-        weak = frozenset().union(*[one.weak for one in said if one.weak])
+        report = cls._of(chain.from_iterable(map(_FIRM, said)))
+        weak = frozenset().union(*map(_WEAK, said))
         return cls(report.there, report.absent.union(weak.difference(report.there)))
 
     @classmethod
@@ -233,28 +237,29 @@ def _join(old: Finding, new: Finding) -> Finding:
             return new
         other_side = old.presence != "absent" and new.side is not None and new.side != old.side
         return old if other_side else new
-    update = {
-        "presence": "present" if "present" in (old.presence, new.presence) else "uncertain",
-        "side": old.side or new.side if old.side == new.side or not (old.side and new.side) else "bilateral",
-        "region": old.region or new.region,
-        "severity": new.severity or old.severity,
-        "change": new.change or old.change,
-        "position": old.position or new.position,
-        "span": old.span or new.span,
-    }
-    same = all(getattr(old, key) == value for key, value in update.items())
-    return old if same else old.model_copy(update=update)  # a copy takes longer than all the rest
+    joined = (
+        "present" if "present" in (old.presence, new.presence) else "uncertain",
+        old.side or new.side if old.side == new.side or not (old.side and new.side) else "bilateral",
+        old.region or new.region,
+        new.severity or old.severity,
+        new.change or old.change,
+        old.position or new.position,
+    )
+    span = old.span or new.span
+    if span == old.span and joined == (old.presence, old.side, old.region, old.severity, old.change, old.position):
+        return old
+    if span is None and not old.boxes:
+        return extract.finding(old.name, *joined)
+    keys = ("presence", "side", "region", "severity", "change", "position")
+    return old.model_copy(update={**dict(zip(keys, joined, strict=True)), "span": span})
 
 
 def _agreed_absent(wanted: frozenset[str], given: frozenset[str]) -> float:
     """Returns the share of what the reference rules out that the answer does too; a normal film rules out all."""
     if not wanted or not given:
         return 0.0
-    if NORMAL in given:
-        return 1.0
-    if wanted == {NORMAL}:
-        return 1.0
-    return len(wanted & given) / len(wanted - {NORMAL})
+    named = len(wanted) - (NORMAL in wanted)
+    return len(wanted & given) / named if named and NORMAL not in given else 1.0
 
 
 def _side_weight(a: str | None, b: str | None) -> float:

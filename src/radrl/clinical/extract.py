@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple
 
 from radrl.clinical.places import Place, places
@@ -55,6 +56,9 @@ class Stretch(NamedTuple):
     open: bool
 
 
+_IS_OPEN = attrgetter("open")
+
+
 def findings(text: str, *, spans: bool = True) -> tuple[Finding, ...]:
     """Returns what a report says of each finding it speaks of, in order of the text.
 
@@ -71,10 +75,10 @@ def findings(text: str, *, spans: bool = True) -> tuple[Finding, ...]:
     there = {s.name for s in everything if s.presence != "absent"}
     found: list[Finding] = []
     for start, one in zip(starts, said, strict=True):
-        for s, finding in zip(one.statements, one.findings, strict=True):
+        for s, said_of in zip(one.statements, one.findings, strict=True):
             if (s.implied and s.name in named) or (s.limited and s.name in there):
                 continue
-            found.append(finding.model_copy(update={"span": _moved(s.span, start)}) if spans else finding)
+            found.append(said_of.model_copy(update={"span": _moved(s.span, start)}) if spans else said_of)
     return tuple(found)
 
 
@@ -99,7 +103,7 @@ def stretches(text: str, starts: list[int] | None = None) -> list[Stretch]:
         else:  # cutting at ". " is several times as fast, and mostly gives one sentence each
             parts = lowered[start:end].split(". ")
             of_parts = [_known[part] for part in parts]
-            if any(one.open for one in of_parts):
+            if any(map(_IS_OPEN, of_parts)):
                 parts = _joined(parts)
                 of_parts = [_known[part] for part in parts]
             said += of_parts
@@ -146,7 +150,7 @@ def _stretch(text: str, vocabulary: Vocabulary) -> Stretch:
         for start, end in sentences(stretch, 0, len(stretch), vocabulary)
         for statement in _sentence(stretch[start:end], vocabulary)
     )
-    found = tuple(_finding(s.name, s.presence, s.side, s.region, s.severity, s.change, s.position) for s in said)
+    found = tuple(finding(s.name, s.presence, s.side, s.region, s.severity, s.change, s.position) for s in said)
     return Stretch(
         statements=said,
         findings=found,
@@ -156,8 +160,8 @@ def _stretch(text: str, vocabulary: Vocabulary) -> Stretch:
     )
 
 
-@lru_cache(maxsize=1 << 14)  # what is said alike is one object, so that a comparison sees it at a glance
-def _finding(
+@lru_cache(maxsize=1 << 14)
+def finding(
     name: str,
     presence: str,
     side: str | None,
@@ -166,6 +170,7 @@ def _finding(
     change: str | None,
     position: str | None,
 ) -> Finding:
+    """Returns a Finding without a span, the same object for what is alike, so that a comparison sees it at a glance."""
     return Finding(
         name=name,
         presence="uncertain" if presence == "probable" else presence,
