@@ -13,7 +13,7 @@ import numpy as np
 
 from radrl.errors import UserError
 from radrl.example import TASKS, Answer, Example, Score
-from radrl.scoring.ngrams import grams
+from radrl.scoring.ngrams import different
 from radrl.scoring.registry import scorer
 from radrl.scoring.vqa import is_right
 from radrl.scoring.words import CODE, read
@@ -93,9 +93,8 @@ def repetition(examples: Sequence[Example], answers: Sequence[Answer], *, n: int
     texts = [_said(answer) for answer in answers]
     if max(map(len, texts)) < n * CODE:
         return [Score(0.0)] * len(texts)
-    (last,) = grams(texts, n, n)
-    different = np.bincount(last.rows, minlength=len(texts))
-    shares = np.divide(different, last.totals, out=np.ones(len(texts)), where=last.totals > 0)
+    totals = np.array([len(text) // CODE - n + 1 for text in texts])
+    shares = np.divide(different(texts, n), totals, out=np.ones(len(texts)), where=totals > 0)
     return [Score(value) for value in (shares - 1).tolist()]
 
 

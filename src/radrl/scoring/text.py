@@ -133,7 +133,7 @@ def _frequencies(examples: Sequence[Example]) -> Mapping[str, Frequencies]:
     if len(references) < 2:
         raise UserError("scorer 'cider' weighs words by how many references have them; it needs at least 2 references")
     codes, counts = [], []
-    for one in grams([read(text).codes for text in references], 1, ORDERS):
+    for one in grams([read(text).codes for text in references]):
         order = np.argsort(one.codes)
         codes.append(one.codes[order])
         counts.append(np.bincount(one.places, minlength=len(order))[order])
@@ -160,7 +160,7 @@ def cider(examples: Sequence[Example], answers: Sequence[Answer], *, frequencies
     longer = (pairs[given] - pairs[wanted]).astype(float)
     values = 10 * total / ORDERS * np.exp(-(longer**2) / (2 * CIDER_SIGMA**2))
     # on some machines the last bits depend on the place in the batch
-    return [Score(min(max(round(value, 12), 0.0), 10.0)) for value in values.tolist()]
+    return [Score(round(value, 12)) for value in np.clip(values, 0.0, 10.0).tolist()]
 
 
 @scorer("meteor", tasks=TASKS, missing=meteor_program.missing, corpus=meteor_program.corpus)
