@@ -4,7 +4,9 @@ import json
 import math
 import random
 import shutil
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from radrl.errors import UserError
@@ -133,6 +135,40 @@ def test_cider_needs_a_corpus():
     with pytest.raises(ValueError, match="needs a corpus"):
         score("cider", "a", "a")
     assert cider_function.__doc__
+
+
+def test_ngrams_are_counted_as_a_dictionary_counts_them():
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices("abcde", k=rng.randint(0, 30))) for _ in range(60)]
+    said = [words.read(text).codes for text in texts]
+    for n, found in enumerate(ngrams.grams(said), 1):
+        every = [Counter(zip(*(t.split()[k:] for k in range(n)), strict=False)) for t in texts]
+        wanted = [(row, count) for row, counts in enumerate(every) for count in counts.values()]
+        assert sorted(zip(found.rows.tolist(), found.counts.tolist(), strict=True)) == sorted(wanted)
+        assert len(set(found.codes.tolist())) == len(found.codes) == len(set().union(*every))
+        assert found.totals.tolist() == [sum(counts.values()) for counts in every]
+        assert ngrams.different(said, n).tolist() == [len(counts) for counts in every]
+
+
+def test_numbers_too_large_to_carry_an_index_are_sorted_alike():
+    keys = np.random.default_rng(0).integers(0, 9, 100)
+    order, ordered = ngrams._sort(keys)
+    large, ordered_large = ngrams._sort(keys + (1 << 61))
+    assert order.tolist() == large.tolist()
+    assert ordered.tolist() == sorted(keys.tolist()) == (ordered_large - (1 << 61)).tolist()
+
+
+def test_words_of_sentences_are_those_of_the_text():
+    rng = random.Random(0)
+    for _ in range(2000):
+        text = "".join(
+            rng.choices(["A b", "1", "5", "Σ", "ß.", ". ", ". ", "  ", "\n", " \u2003", "(x)", ""], k=rng.randint(0, 9))
+        )
+        said = words.read(text)
+        codes = [words._code[word] for word in said.words if word]
+        assert said.words == words._cut_words(words._SPACES.sub(" ", text).lower()), repr(text)
+        assert said.codes == b"".join(codes)
+        assert said.plain == b"".join(words._code[word] for word in text.casefold().split())
 
 
 def test_equal_batches_are_counted_once(monkeypatch):
