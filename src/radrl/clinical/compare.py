@@ -91,9 +91,6 @@ def compare(reference: str | Iterable[Finding], answer: str | Iterable[Finding])
     return compare_merged(*(Report.of(extract.findings(x) if isinstance(x, str) else x) for x in (reference, answer)))
 
 
-_FIRM, _WEAK = attrgetter("firm"), attrgetter("weak")
-
-
 class Report(NamedTuple):
     """What a report says, merged: its findings that are there or in doubt, by name, and the names of those absent."""
 
@@ -109,8 +106,8 @@ class Report(NamedTuple):
     def read(cls, text: str) -> Report:
         """Returns what a report's text says: the same as ``of(extract.findings(text, spans=False))``, but faster."""
         said = extract.stretches(text)
-        report = cls._of(chain.from_iterable(map(_FIRM, said)))
-        weak = frozenset().union(*map(_WEAK, said))
+        report = cls._of(chain.from_iterable(map(attrgetter("firm"), said)))
+        weak = frozenset().union(*map(attrgetter("weak"), said))
         return cls(report.there, report.absent.union(weak.difference(report.there)))
 
     @classmethod
