@@ -117,8 +117,8 @@ def _rounded(box: Box, digits: int) -> list[float]:
     return ends
 
 
-def parse(completion: str, example: Example, style: PromptStyle) -> Answer:
-    """Reads a completion: strips thinking, then reads boxes or the chosen option.
+def parse(completion: str, example: Example, style: PromptStyle, tokens: int | None = None) -> Answer:
+    """Reads a completion: strips thinking, then reads boxes or the chosen option. It has ``tokens`` tokens, if known.
 
     Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
     text is empty. Boxes that are not boxes (outside the image, x1 >= x2, not four numbers) are left out and make the
@@ -134,7 +134,7 @@ def parse(completion: str, example: Example, style: PromptStyle) -> Answer:
     elif example.choices:
         choice = read_choice(text, example.choices)
         well_formed = well_formed and choice is not None
-    return Answer(text, thinking, boxes, choice, well_formed and bool(text))
+    return Answer(text, thinking, boxes, choice, well_formed and bool(text), tokens)
 
 
 def _split_thinking(completion: str, asked: bool) -> tuple[str | None, str, bool]:

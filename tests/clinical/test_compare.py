@@ -4,10 +4,20 @@ from importlib import resources
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from radrl.clinical.compare import KINDS, compare, default_weights, merge, weighted_error
+from radrl.clinical.compare import KINDS, Report, compare, default_weights, merge, weighted_error
 from radrl.clinical.extract import findings
 from radrl.errors import UserError
+
+# implied, denied in part, withdrawn, on another side, joined, in doubt, behind an abbreviation
+SENTENCES = [
+    *["The lungs are clear.", "Normal heart.", "No large effusion.", "Left effusion.", "No right effusion."],
+    *["No effusion.", "Small right effusion.", "Possible effusion.", "Effusion has resolved.", "Cardiomegaly."],
+    *["Nodule vs. mass.", "No other nodules.", "Seen by Dr. Smith, edema.", "e. g.", "HISTORY: pneumonia."],
+    "\n\nImpression: edema, unchanged.",
+]
 
 REFERENCE = "Small left pleural effusion. The heart is mildly enlarged. No pneumothorax."
 
@@ -134,3 +144,12 @@ def test_order_of_the_gallery():
                         wrong.append((case["id"], better, worse))
     assert pairs > 250
     assert len(wrong) <= 0.05 * pairs, wrong
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(SENTENCES), max_size=8).map(" ".join))
+def test_reading_a_report_at_once_merges_its_findings(text):
+    report, merged = Report.read(text), merge(findings(text))
+    assert report == Report.of(findings(text, spans=False))
+    there = [finding.model_copy(update={"span": None}) for finding in merged if finding.presence != "absent"]
+    assert list(report.there.values()) == there

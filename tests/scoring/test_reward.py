@@ -148,8 +148,8 @@ def test_cider_as_a_reward_does_not_depend_on_its_batch(functions, tmp_path):
 def test_each_completion_is_scored_once_for_all_rewards(functions, monkeypatch):
     parsed, read = [], []
     monkeypatch.setattr(reward, "parse", lambda *a: (parsed.append(a[0]), parse(*a))[1])
-    findings = extract.findings
-    monkeypatch.setattr(extract, "findings", lambda text, **more: (read.append(text), findings(text))[1])
+    stretches = extract.stretches
+    monkeypatch.setattr(extract, "stretches", lambda text, *a: (read.append(text), stretches(text, *a))[1])
     made = functions(" {report: [{scorer: finding_f1}, {scorer: finding_f1, clip: [0, 0.5]}, {scorer: format}]}")
     group = ["Large left effusion."] * 5 + ["Some nodule."] * 3
     found = values(made, group, [EXAMPLES[0]] * 8)

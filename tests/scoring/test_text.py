@@ -4,12 +4,14 @@ import json
 import math
 import random
 import shutil
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example
-from radrl.scoring import ngrams, registry
+from radrl.scoring import ngrams, registry, words
 from radrl.scoring.text import cider as cider_function
 
 PUBLISHED = [
@@ -54,7 +56,7 @@ def test_the_authors_figures(shared_data, run, said, wanted, figures):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "wanted"),
     [
         ("No PTX.", ["no", "ptx", "."]),
         ("4.5 cm, (mild)", ["4.5", "cm", ",", "(", "mild", ")"]),
@@ -65,19 +67,19 @@ def test_the_authors_figures(shared_data, run, said, wanted, figures):
         ("", [""]),
     ],
 )
-def test_words(text, words):
-    assert ngrams.words(text) == words
+def test_words(text, wanted):
+    assert words.words(text) == wanted
 
 
 def test_both_ways_of_cutting_words_agree():
     def slow(text):
-        parts = ngrams._SPACES.sub(" ", text.lower()).split(" ")
-        return [word for part in parts for word in (ngrams._WORD.findall(part) or [part])]
+        parts = words._SPACES.sub(" ", text.lower()).split(" ")
+        return [word for part in parts for word in (words._WORD.findall(part) or [part])]
 
     rng = random.Random(0)
     for _ in range(5000):
         text = "".join(rng.choices('ab12.,:(" \n\t\u2003\x1cİ½', k=rng.randint(0, 14)))
-        assert ngrams.words(text) == slow(text), repr(text)
+        assert words.words(text) == slow(text), repr(text)
 
 
 def test_bleu_by_hand():
@@ -135,17 +137,50 @@ def test_cider_needs_a_corpus():
     assert cider_function.__doc__
 
 
+def test_ngrams_are_counted_as_a_dictionary_counts_them():
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices("abcde", k=rng.randint(0, 30))) for _ in range(60)]
+    said = [words.read(text).codes for text in texts]
+    for n, found in enumerate(ngrams.grams(said), 1):
+        every = [Counter(zip(*(t.split()[k:] for k in range(n)), strict=False)) for t in texts]
+        wanted = [(row, count) for row, counts in enumerate(every) for count in counts.values()]
+        assert sorted(zip(found.rows.tolist(), found.counts.tolist(), strict=True)) == sorted(wanted)
+        assert len(set(found.codes.tolist())) == len(found.codes) == len(set().union(*every))
+        assert found.totals.tolist() == [sum(counts.values()) for counts in every]
+        assert ngrams.different(said, n).tolist() == [len(counts) for counts in every]
+
+
+def test_numbers_too_large_to_carry_an_index_are_sorted_alike():
+    keys = np.random.default_rng(0).integers(0, 9, 100)
+    order, ordered = ngrams._sort(keys)
+    large, ordered_large = ngrams._sort(keys + (1 << 61))
+    assert order.tolist() == large.tolist()
+    assert ordered.tolist() == sorted(keys.tolist()) == (ordered_large - (1 << 61)).tolist()
+
+
+def test_words_of_sentences_are_those_of_the_text():
+    rng = random.Random(0)
+    for _ in range(2000):
+        text = "".join(
+            rng.choices(["A b", "1", "5", "Σ", "ß.", ". ", ". ", "  ", "\n", " \u2003", "(x)", ""], k=rng.randint(0, 9))
+        )
+        said = words.read(text)
+        codes = [words._code[word] for word in said.words if word]
+        assert said.words == words._cut_words(words._SPACES.sub(" ", text).lower()), repr(text)
+        assert said.codes == b"".join(codes)
+        assert said.plain == b"".join(words._code[word] for word in text.casefold().split())
+
+
 def test_equal_batches_are_counted_once(monkeypatch):
     counted = []
     grams = ngrams.grams
     monkeypatch.setattr(ngrams, "grams", lambda texts: (counted.append(len(texts)), grams(texts))[1])
     ngrams.overlaps.cache_clear()
-    ngrams._reference_grams.cache_clear()
     examples, answers = pairs(["small effusion", "clear lungs", "small effusion"], ["clear lungs"] * 3)
     examples = [examples[0]] * 3
     for name in ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "google_bleu"):
         registry.get(name)(examples, answers)
-    assert counted == [2, 1]  # two different answers and one reference, for all five scorers
+    assert counted == [3]  # two different answers and one reference, for all five scorers
 
 
 @pytest.mark.skipif(not shutil.which("java"), reason="METEOR needs Java")

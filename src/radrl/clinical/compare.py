@@ -8,9 +8,10 @@ that a report which agrees with the reference in nothing is not a report of a no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from itertools import chain
+from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
 import yaml
@@ -49,8 +50,7 @@ class ClinicalError(NamedTuple):
     share: float = 1.0
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """Reference against answer.
 
     ``matched`` holds pairs (reference finding, answer finding), ``missed`` what only the reference says, ``false``
@@ -100,9 +100,26 @@ class Report(NamedTuple):
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Report:
         """Returns a report's findings merged."""
-        merged = merge(findings)
-        there = {finding.name: finding for finding in merged if finding.presence != "absent"}
-        return cls(there, frozenset(finding.name for finding in merged if finding.presence == "absent"))
+        return cls._of((finding.name, finding) for finding in findings)
+
+    @classmethod
+    def read(cls, text: str) -> Report:
+        """Returns what a report's text says: the same as ``of(extract.findings(text, spans=False))``, but faster."""
+        said = extract.stretches(text)
+        report = cls._of(chain.from_iterable(map(attrgetter("firm"), said)))
+        weak = frozenset().union(*map(attrgetter("weak"), said))
+        return cls(report.there, report.absent.union(weak.difference(report.there)))
+
+    @classmethod
+    def _of(cls, named: Iterable[tuple[str, Finding]]) -> Report:
+        there: dict[str, Finding] = {}
+        absent: list[str] = []
+        for name, finding in _merge(named).items():
+            if finding.presence == "absent":
+                absent.append(name)
+            else:
+                there[name] = finding
+        return cls(there, frozenset(absent))
 
     @property
     def silent(self) -> bool:
@@ -115,31 +132,40 @@ def compare_merged(said: Report, told: Report) -> Comparison:
     wanted, given = said.there, told.there
     matched: list[tuple[Finding, Finding]] = []
     missed: list[Finding] = []
+    false: list[Finding] = []
     errors: list[ClinicalError] = []
-    hit: set[str] = set()
+    elsewhere: set[str] = set()  # named by both, on different sides
     weight, names = 0.0, 0
     for name, finding in wanted.items():
         other = given.get(name)
-        side = _side_weight(finding.side, other.side) if other else 0.0
         if other is None:
+            missed.append(finding)
             errors.append(ClinicalError("missed_finding", finding, None))
-        else:
-            names += 1
+            continue
+        names += 1
+        side = 1.0
+        if other is not finding:
+            side = _side_weight(finding.side, other.side)
             errors += _differences(finding, other, side)
-        if other is not None and side:
+        if side:
             matched.append((finding, other))
-            hit.add(name)
             weight += side
         else:
             missed.append(finding)
-    errors += [ClinicalError("false_finding", None, finding) for name, finding in given.items() if name not in wanted]
+            elsewhere.add(name)
+    for name, finding in given.items():
+        if name not in wanted:
+            false.append(finding)
+            errors.append(ClinicalError("false_finding", None, finding))
+        elif name in elsewhere:
+            false.append(finding)
     agreed_absent = _agreed_absent(said.absent, told.absent)
     empty = float(agreed_absent > 0 or said.silent)  # neither says that anything is there
     total = len(wanted) + len(given)
     return Comparison(
         matched=tuple(matched),
         missed=tuple(missed),
-        false=tuple([finding for name, finding in given.items() if name not in hit]),
+        false=tuple(false),
         precision=weight / len(given) if given else 0.0 if wanted else empty,
         recall=weight / len(wanted) if wanted else 0.0 if given else empty,
         f1=2 * weight / total if total else empty,
@@ -190,11 +216,16 @@ def merge(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     none. Findings that are there are joined: left and right become bilateral, a missing side, region, severity, change
     or position is filled from the other, the later severity and change win, and present outweighs uncertain.
     """
+    return tuple(_merge((finding.name, finding) for finding in findings).values())
+
+
+def _merge(named: Iterable[tuple[str, Finding]]) -> dict[str, Finding]:
     merged: dict[str, Finding] = {}
-    for new in findings:
-        old = merged.get(new.name)
-        merged[new.name] = new if old is None else _join(old, new)
-    return tuple(merged.values())
+    for name, new in named:
+        old = merged.setdefault(name, new)
+        if old is not new:
+            merged[name] = _join(old, new)
+    return merged
 
 
 def _join(old: Finding, new: Finding) -> Finding:
@@ -203,28 +234,29 @@ def _join(old: Finding, new: Finding) -> Finding:
             return new
         other_side = old.presence != "absent" and new.side is not None and new.side != old.side
         return old if other_side else new
-    update = {
-        "presence": "present" if "present" in (old.presence, new.presence) else "uncertain",
-        "side": old.side or new.side if old.side == new.side or not (old.side and new.side) else "bilateral",
-        "region": old.region or new.region,
-        "severity": new.severity or old.severity,
-        "change": new.change or old.change,
-        "position": old.position or new.position,
-        "span": old.span or new.span,
-    }
-    same = all(getattr(old, key) == value for key, value in update.items())
-    return old if same else old.model_copy(update=update)  # a copy takes longer than all the rest
+    joined = (
+        "present" if "present" in (old.presence, new.presence) else "uncertain",
+        old.side or new.side if old.side == new.side or not (old.side and new.side) else "bilateral",
+        old.region or new.region,
+        new.severity or old.severity,
+        new.change or old.change,
+        old.position or new.position,
+    )
+    span = old.span or new.span
+    if span == old.span and joined == (old.presence, old.side, old.region, old.severity, old.change, old.position):
+        return old
+    if span is None and not old.boxes:
+        return extract.finding(old.name, *joined)
+    keys = ("presence", "side", "region", "severity", "change", "position")
+    return old.model_copy(update={**dict(zip(keys, joined, strict=True)), "span": span})
 
 
 def _agreed_absent(wanted: frozenset[str], given: frozenset[str]) -> float:
     """Returns the share of what the reference rules out that the answer does too; a normal film rules out all."""
     if not wanted or not given:
         return 0.0
-    if NORMAL in given:
-        return 1.0
-    if wanted == {NORMAL}:
-        return 1.0
-    return len(wanted & given) / len(wanted - {NORMAL})
+    named = len(wanted) - (NORMAL in wanted)
+    return len(wanted & given) / named if named and NORMAL not in given else 1.0
 
 
 def _side_weight(a: str | None, b: str | None) -> float:

@@ -6,7 +6,8 @@ scope. All passes are linear in the length of the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 from radrl.clinical.places import Place, places
@@ -39,11 +40,19 @@ class Statement(NamedTuple):
     span: tuple[int, int]
 
 
-class _Said(NamedTuple):
-    """A statement as its sentence has it, and its Finding; its span counts from the start of the stretch."""
+class Stretch(NamedTuple):
+    """What a stretch of whole sentences says: its statements, whose spans count from its start, and their Findings.
 
-    statement: Statement
-    finding: Finding
+    ``weak`` are the names of findings that it rules out only where the report does not say otherwise (implied or
+    limited), ``firm`` the names and Findings of all other statements. ``open``: it ends with an abbreviation, so that
+    a full stop behind it does not end a sentence.
+    """
+
+    statements: tuple[Statement, ...]
+    findings: tuple[Finding, ...]
+    firm: tuple[tuple[str, Finding], ...]
+    weak: frozenset[str]
+    open: bool
 
 
 def findings(text: str, *, spans: bool = True) -> tuple[Finding, ...]:
@@ -55,89 +64,117 @@ def findings(text: str, *, spans: bool = True) -> tuple[Finding, ...]:
     heart" rules out is returned as absent, unless the report names the finding itself anywhere; "no large effusion"
     likewise, unless there is one.
     """
-    read = _read(text)
-    said = [one for _, sentence in read for one in sentence]
-    named = {s.name for s, _ in said if not s.implied}
-    there = {s.name for s, _ in said if s.presence != "absent"}
-    kept = [(not s.implied or s.name not in named) and (not s.limited or s.name not in there) for s, _ in said]
-    if not spans:
-        return tuple([finding for keep, (_, finding) in zip(kept, said, strict=True) if keep])
-    starts = [start for start, sentence in read for _ in sentence]
-    return tuple(
-        finding.model_copy(update={"span": _moved(s.span, start)})
-        for keep, start, (s, finding) in zip(kept, starts, said, strict=True)
-        if keep
-    )
+    starts: list[int] = []
+    said = stretches(text, starts)
+    everything = [statement for one in said for statement in one.statements]
+    named = {s.name for s in everything if not s.implied}
+    there = {s.name for s in everything if s.presence != "absent"}
+    found: list[Finding] = []
+    for start, one in zip(starts, said, strict=True):
+        for s, said_of in zip(one.statements, one.findings, strict=True):
+            if (s.implied and s.name in named) or (s.limited and s.name in there):
+                continue
+            found.append(said_of.model_copy(update={"span": _moved(s.span, start)}) if spans else said_of)
+    return tuple(found)
 
 
 def statements(text: str) -> list[Statement]:
     """Returns everything a report says of the vocabulary's concepts, in order of the text, implied ones too."""
-    return [s._replace(span=_moved(s.span, start)) for start, sentence in _read(text) for s, _ in sentence]
+    starts: list[int] = []
+    said = stretches(text, starts)
+    pairs = zip(starts, said, strict=True)
+    return [s._replace(span=_moved(s.span, start)) for start, one in pairs for s in one.statements]
+
+
+def stretches(text: str, starts: list[int] | None = None) -> list[Stretch]:
+    """Returns what a report says, stretch by stretch; where each begins in the text is added to ``starts``."""
+    vocabulary = load()
+    lowered = lower(text)
+    said: list[Stretch] = []
+    for start, end in ranges(text, vocabulary):
+        if "\n" in lowered:
+            found = list(sentences(lowered, start, end, vocabulary))
+            said += [_known[lowered[a:b]] for a, b in found]
+            begins = [a for a, _ in found]
+        else:  # cutting at ". " is several times as fast, and mostly gives one sentence each
+            parts = lowered[start:end].split(". ")
+            of_parts = [_known[part] for part in parts]
+            if any(is_open := [one.open for one in of_parts]):
+                parts = _joined(parts, is_open)
+                of_parts = [_known[part] for part in parts]
+            said += of_parts
+            begins = accumulate((len(part) + 2 for part in parts[:-1]), initial=start)
+        if starts is not None:
+            starts += begins
+    return said
 
 
 def _moved(span: tuple[int, int], by: int) -> tuple[int, int]:
     return span[0] + by, span[1] + by
 
 
-def _read(text: str) -> list[tuple[int, tuple[_Said, ...]]]:
-    """Returns where each stretch that says something starts, and what it says."""
-    vocabulary = load()
-    lowered = lower(text)
-    found = []
-    for start, end in ranges(text, vocabulary):
-        for a, b in _stretches(lowered, start, end, vocabulary):
-            stretch = lowered[a:b].rstrip(" .")
-            said = _known.get(stretch)
-            if said is None:
-                said = _remember(stretch, vocabulary)
-            if said:
-                found.append((a, said))
-    return found
+def _joined(parts: list[str], is_open: list[bool]) -> list[str]:
+    """Returns the parts with each that is open joined to the next."""
+    joined: list[str] = []
+    at = 0
+    for i in range(len(parts)):
+        if not is_open[i] or i == len(parts) - 1:
+            joined.append(". ".join(parts[at : i + 1]))
+            at = i + 1
+    return joined
 
 
-def _stretches(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Iterable[tuple[int, int]]:
-    """Yields ranges of whole sentences, mostly one each: cutting at ". " is several times as fast as `sentences`."""
-    if "\n" in lowered:
-        yield from sentences(lowered, start, end, vocabulary)
-        return
-    at = start
-    for part in lowered[start:end].split(". "):
-        at += len(part)
-        if not (part.endswith(vocabulary.abbreviations) and is_inside(lowered, start, at, vocabulary)):
-            yield start, at
-            start = at + 2
-        at += 2
-    if start < end:
-        yield start, end
+class _Known(dict[str, Stretch]):
+    """What stretches say: reports, and a group's completions above all, say the same sentences again and again."""
+
+    def __missing__(self, text: str) -> Stretch:
+        stretch = _stretch(text, load())
+        if len(text) <= LONGEST_KEPT:
+            if len(self) >= MOST_KEPT:
+                self.clear()
+            self[text] = stretch
+        return stretch
 
 
-# Reports, and a group's completions above all, say the same sentences again and again.
-_known: dict[str, tuple[_Said, ...]] = {}
+_known = _Known()
 
 
-def _remember(stretch: str, vocabulary: Vocabulary) -> tuple[_Said, ...]:
-    """Returns what a stretch of whole sentences says, and keeps it; spans count from its start."""
+def _stretch(text: str, vocabulary: Vocabulary) -> Stretch:
+    stretch = text.rstrip(" .")
     said = tuple(
-        _Said(statement._replace(span=_moved(statement.span, start)), _finding(statement))
+        statement._replace(span=_moved(statement.span, start))
         for start, end in sentences(stretch, 0, len(stretch), vocabulary)
         for statement in _sentence(stretch[start:end], vocabulary)
     )
-    if len(stretch) <= LONGEST_KEPT:
-        if len(_known) >= MOST_KEPT:
-            _known.clear()
-        _known[stretch] = said
-    return said
+    found = tuple(finding(s.name, s.presence, s.side, s.region, s.severity, s.change, s.position) for s in said)
+    return Stretch(
+        statements=said,
+        findings=found,
+        firm=tuple((s.name, f) for s, f in zip(said, found, strict=True) if not (s.implied or s.limited)),
+        weak=frozenset(s.name for s in said if s.implied or s.limited),
+        open=text.endswith(vocabulary.abbreviations) and is_inside(text, 0, len(text), vocabulary),
+    )
 
 
-def _finding(s: Statement) -> Finding:
+@lru_cache(maxsize=1 << 14)
+def finding(
+    name: str,
+    presence: str,
+    side: str | None,
+    region: str | None,
+    severity: str | None,
+    change: str | None,
+    position: str | None,
+) -> Finding:
+    """Returns a Finding without a span, the same object for what is alike, so that a comparison sees it at a glance."""
     return Finding(
-        name=s.name,
-        presence="uncertain" if s.presence == "probable" else s.presence,
-        side=s.side,
-        region=s.region,
-        severity=s.severity,
-        change=s.change,
-        position=s.position,
+        name=name,
+        presence="uncertain" if presence == "probable" else presence,
+        side=side,
+        region=region,
+        severity=severity,
+        change=change,
+        position=position,
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from radrl.clinical.vocabulary import Vocabulary, load
 
 # Bounded repeats only: each place in the text is tried a fixed number of times, whatever the text.
+# Searched in the text with a line break before it. It begins with one set of characters, so that a search is fast.
 HEADING = re.compile(
-    r"(?:^|(?<=[\n.;]))[ \t*#>-]{0,40}([A-Za-z][A-Za-z /,&()'-]{1,48})[*]{0,3}:"
-    r"|^[ \t]{0,40}([A-Z][A-Z /&]{5,40})[ \t]{0,8}$",
+    r"[\n.;](?:[ \t*#>-]{0,40}([A-Za-z][A-Za-z /,&()'-]{1,48})[*]{0,3}:"
+    r"|(?<=\n)[ \t]{0,40}([A-Z][A-Z /&]{5,40})[ \t]{0,8}$)",
     re.MULTILINE,
 )
 WORD = re.compile(r"[A-Za-z]+")
@@ -67,16 +69,17 @@ def sections(text: str, vocabulary: Vocabulary) -> list[Section]:
     """
     found: list[Section] = []
     name, heading, start = UNLABELLED, 0, 0
-    for match in HEADING.finditer(text):
+    for match in HEADING.finditer("\n" + text):
+        begin, end = match.start(), match.end() - 1  # in the text, without the character before
         new = _name(match[1] or match[2], vocabulary)
         skipping = name not in vocabulary.read
-        at_line_start = match.start() == 0 or text[match.start() - 1] == "\n"
+        at_line_start = match[0][0] == "\n"
         if new is None:
             if not (skipping and at_line_start and match[1]):
                 continue  # a colon in running text, a line in capitals
             new = UNLABELLED
-        _close(found, text, Section(name, heading, start, match.start()), vocabulary)
-        name, heading, start = new, match.start(), match.end()
+        _close(found, text, Section(name, heading, start, begin), vocabulary)
+        name, heading, start = new, begin, end
     _close(found, text, Section(name, heading, start, len(text)), vocabulary)
     return found
 
@@ -87,19 +90,20 @@ def _close(found: list[Section], text: str, section: Section, vocabulary: Vocabu
     if section.name not in vocabulary.read and (blank := PARAGRAPH_END.search(text, section.start, end)):
         end = blank.end()
     if section.heading < end:
-        found.append(section._replace(end=end))
+        found.append(Section(section.name, section.heading, section.start, end))
     if end < section.end:
         found.append(Section(UNLABELLED, end, end, section.end))
 
 
+@lru_cache(maxsize=4096)
 def _name(heading: str, vocabulary: Vocabulary) -> str | None:
     words = {word.lower() for word in WORD.findall(heading)}
-    return next((name for name, known in vocabulary.headings.items() if words.intersection(known)), None)
+    return next((name for name, known in vocabulary.headings.items() if not words.isdisjoint(known)), None)
 
 
 def ranges(text: str, vocabulary: Vocabulary) -> list[tuple[int, int]]:
     """Returns the character ranges that hold findings, headings included ("Heart: enlarged")."""
-    if ":" not in text and not any(line.isupper() for line in text.split("\n")):
+    if ":" not in text and not any(map(str.isupper, text.split("\n"))):
         return [(0, len(text))] if text else []  # nothing that HEADING would find
     kept: list[tuple[int, int]] = []
     for section in sections(text, vocabulary):

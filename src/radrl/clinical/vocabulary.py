@@ -55,7 +55,7 @@ class Meaning:
     glue: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """The words as a tree, with what a reader of text needs besides. ``concepts`` is in the order of findings.yaml."""
 

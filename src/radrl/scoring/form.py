@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from radrl.errors import UserError
 from radrl.example import TASKS, Answer, Example, Score
+from radrl.scoring.ngrams import different
 from radrl.scoring.registry import scorer
 from radrl.scoring.vqa import is_right
+from radrl.scoring.words import CODE, read
 
 VQA = ("vqa_closed", "vqa_open")
 
@@ -26,7 +30,7 @@ def format_kept(examples: Sequence[Example], answers: Sequence[Answer]) -> list[
 @scorer("length", tasks=TASKS, low=0.0, high=math.inf)
 def length(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The number of words of the answer, without its thinking. A metric for the length audit, not a reward."""
-    return [Score(float(len(answer.text.split()))) for answer in answers]
+    return [Score(float(len(read(answer.text).plain) // CODE)) for answer in answers]
 
 
 @scorer("ecr", tasks=TASKS)
@@ -86,17 +90,22 @@ def repetition(examples: Sequence[Example], answers: Sequence[Answer], *, n: int
     A text of less than ``n`` words has 0.
     """
     _positive("repetition", n)
-    scores: list[Score | None] = []
-    for answer in answers:
-        words = f"{answer.thinking or ''} {answer.text}".casefold().split()
-        total = len(words) - n + 1
-        different = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
-        scores.append(Score(different / total - 1 if total > 0 else 0.0))
-    return scores
+    texts = [_said(answer) for answer in answers]
+    if max(map(len, texts)) < n * CODE:
+        return [Score(0.0)] * len(texts)
+    totals = np.array([len(text) // CODE - n + 1 for text in texts])
+    shares = np.divide(different(texts, n), totals, out=np.ones(len(texts)), where=totals > 0)
+    return [Score(value) for value in (shares - 1).tolist()]
 
 
 def _words(answer: Answer) -> int:
-    return len(answer.text.split()) + len((answer.thinking or "").split())
+    return len(_said(answer)) // CODE
+
+
+def _said(answer: Answer) -> bytes:
+    """Returns the codes of the words of thinking and answer."""
+    said = read(answer.text).plain
+    return read(answer.thinking).plain + said if answer.thinking else said
 
 
 def _share(answer: Answer, full: int) -> float:

@@ -7,6 +7,7 @@ gate, scaled and clipped.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from radrl.errors import UserError
@@ -24,6 +25,13 @@ class Item(NamedTuple):
     scorer: Scorer
     gate: Scorer | None
     settings: Reward
+
+    def rewards(self, values: Sequence[float | None], gates: Sequence[float | None]) -> list[float | None]:
+        """Returns the reward for each of a scorer's values, with the gate's values beside (not read without a gate)."""
+        plain = self.gate is None and not self.turned and self.settings.scale == 1 and self.settings.clip is None
+        if plain:
+            return list(values)
+        return [self.reward(value, gate) for value, gate in zip(values, gates, strict=True)]
 
     def reward(self, value: float | None, gate: float | None) -> float | None:
         """Returns the reward for a scorer's value; None where the value or the gate's is None."""

@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Literal
 
 from radrl.errors import UserError, nearest
@@ -57,8 +58,8 @@ class Scorer:
         scores: list[Score | None] = [None] * len(examples)
         blank = Score(self.low if self.higher_is_better else self.high)
         tasks, low, high = self.tasks, self.low, self.high
-        first = _first_like(examples, answers)
-        rows = [i for i, same in enumerate(first) if same == i and examples[i].task in tasks]
+        first, by_task = _first_like(examples, answers)
+        rows = sorted(chain.from_iterable([by_task.get(task, ()) for task in tasks]))
         if rows:
             found = self.function([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
             for i, score in zip(rows, found, strict=True):
@@ -119,11 +120,12 @@ class Scorer:
 
 
 BLANK = -1
-_last: tuple[Any, ...] = ((), (), [])
+_last: tuple[Any, ...] = ((), (), ([], {}))
 
 
-def _first_like(examples: Sequence[Example], answers: Sequence[Answer]) -> list[int]:
-    """Returns for each pair the row of the first that is equal to it, BLANK where the Answer has no text.
+def _first_like(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[list[int], dict[Task, list[int]]]:
+    """Returns for each pair the row of the first that is equal to it, BLANK where the Answer has no text, and of each
+    task the rows that are the first of their kind.
 
     What the last batch gave is kept: the scorers of a rollout all ask for the same.
     """
@@ -137,8 +139,12 @@ def _first_like(examples: Sequence[Example], answers: Sequence[Answer]) -> list[
             seen.setdefault((id(example), answer), i) if answer.text.strip() else BLANK
             for i, (example, answer) in enumerate(pairs)
         ]
+        by_task: dict[Task, list[int]] = {}
+        for i, same in enumerate(found):
+            if same == i:
+                by_task.setdefault(examples[i].task, []).append(i)
         # the pairs are held, so that their ids stay theirs
-        _last = last = (key, (tuple(examples), tuple(answers)), found)
+        _last = last = (key, (tuple(examples), tuple(answers)), (found, by_task))
     return last[2]
 
 

@@ -18,7 +18,7 @@ from radrl.scoring.registry import scorer
 @lru_cache(maxsize=16384)
 def _read(text: str) -> Report:
     """A reference is scored with each answer and once an epoch, an answer once by each scorer here."""
-    return Report.of(extract.findings(text, spans=False))
+    return Report.read(text)
 
 
 @lru_cache(maxsize=4096)

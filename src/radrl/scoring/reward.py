@@ -71,8 +71,8 @@ class Rewards:
                 if item.task == task:
                     of_item = values[scorers.index(item.scorer)]
                     of_gate = values[scorers.index(item.gate)] if item.gate else of_item
-                    for i, value, gate in zip(rows, of_item, of_gate, strict=True):
-                        found[k][i] = item.reward(value, gate)
+                    for i, reward in zip(rows, item.rewards(of_item, of_gate), strict=True):
+                        found[k][i] = reward
         return found
 
     def _of(self, task: Task) -> list[Scorer]:
@@ -169,7 +169,7 @@ def raw_values(
     for text, example, count in zip(texts, examples, tokens, strict=True):
         key = (text, id(example), count)
         if key not in parsed:
-            parsed[key] = parse(text, example, style)._replace(tokens=count)
+            parsed[key] = parse(text, example, style, count)
         answers.append(parsed[key])
     return [[None if one is None else one.value for one in scorer(examples, answers)] for scorer in wanted]
 

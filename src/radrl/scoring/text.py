@@ -1,7 +1,7 @@
 """Scorers of the words of a report, whatever they mean: BLEU, Google-BLEU, ROUGE-L, CIDEr, METEOR.
 
 They are here because tables need them, and because a clinical reward is read beside them; none of them knows a
-negation. Words are those of `radrl.scoring.ngrams.words`. BLEU, Google-BLEU and CIDEr are small implementations of
+negation. Words are those of `radrl.scoring.words.words`. BLEU, Google-BLEU and CIDEr are small implementations of
 our own: pycocoevalcap, whose figures they reproduce to 1e-6, scores one pair at a time in Python, and its BLEU may not
 be used commercially; sacrebleu tokenises in another way and has no CIDEr. ROUGE-L's subsequence is rapidfuzz's, in
 linear memory and with 64 words a step. METEOR is the authors' own program.
@@ -20,8 +20,9 @@ from rapidfuzz.process import cpdist
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
 from radrl.scoring import meteor as meteor_program
-from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps, shared_words, words
+from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps
 from radrl.scoring.registry import scorer
+from radrl.scoring.words import CODE, Words, read
 
 TASKS = ("report", "vqa_open")
 ROUGE_BETA = 1.2  # recall counts 1.44 times as much, as in the captioning metrics
@@ -41,13 +42,13 @@ def _bleu(matches: NDArray, given: NDArray, length: NDArray, wanted: NDArray) ->
 
 
 def _bleu_counts(order: int, examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[NDArray, ...]:
-    found, of_answer = overlaps(*_texts(examples, answers))
-    used = found[:order]
+    orders, given, wanted = overlaps(*_texts(examples, answers))
+    totals = [one.grams.totals for one in orders[:order]]
     return (
-        np.array([one.matches for one in used]),
-        np.array([one.answers.totals for one in used]),
-        found[0].answers.totals,
-        found[0].references.totals[of_answer],
+        np.array([one.matches[given] for one in orders[:order]]),
+        np.array([one[given] for one in totals]),
+        totals[0][given],
+        totals[0][wanted],
     )
 
 
@@ -78,10 +79,9 @@ def _google_bleu_corpus(examples: Sequence[Example], answers: Sequence[Answer]) 
 
 
 def _google_bleu_counts(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[NDArray, NDArray]:
-    found, of_answer = overlaps(*_texts(examples, answers))
-    given = sum(one.answers.totals for one in found)
-    wanted = sum(one.references.totals for one in found)[of_answer]
-    return sum(one.matches for one in found), np.maximum(given, wanted)
+    orders, given, wanted = overlaps(*_texts(examples, answers))
+    totals = sum(one.grams.totals for one in orders)
+    return sum(one.matches for one in orders)[given], np.maximum(totals[given], totals[wanted])
 
 
 @scorer("google_bleu", tasks=TASKS, corpus=_google_bleu_corpus)
@@ -98,19 +98,20 @@ def rouge_l(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     """ROUGE-L, in 0-1: F of the longest common subsequence of words, with beta 1.2 as in the captioning metrics (Lin,
     ACL 2004; google-research's rouge_score uses beta 1). Parts: ``precision`` and ``recall``.
     """
-    given, wanted = ([_no_empty(shared_words(text)) for text in side] for side in _texts(examples, answers))
-    scores: list[Score | None] = []
-    for a, b, common in zip(given, wanted, cpdist(given, wanted, scorer=LCSseq.similarity).tolist(), strict=True):
-        precision, recall = common / len(a), common / len(b)
-        weight = ROUGE_BETA**2
-        value = (1 + weight) * precision * recall / (recall + weight * precision) if common else 0.0
-        scores.append(Score(min(value, 1.0), {"precision": precision, "recall": recall}))
-    return scores
+    given, wanted = ([_no_empty(read(text)) for text in side] for side in _texts(examples, answers))
+    common = cpdist(given, wanted, scorer=LCSseq.similarity)
+    precision = common / [len(words) for words in given]
+    recall = common / [len(words) for words in wanted]
+    weight = ROUGE_BETA**2
+    below = recall + weight * precision
+    values = np.divide((1 + weight) * precision * recall, below, out=np.zeros(len(given)), where=common > 0)
+    rows = zip(np.minimum(values, 1.0).tolist(), precision.tolist(), recall.tolist(), strict=True)
+    return [Score(value, {"precision": p, "recall": r}) for value, p, r in rows]
 
 
-def _no_empty(words: list[str]) -> list[str]:
+def _no_empty(said: Words) -> list[str]:
     """Returns the words; rapidfuzz would take an empty one for a null character."""
-    return [word or " " for word in words] if "" in words else words
+    return said.words if len(said.words) == len(said.codes) // CODE else [word or " " for word in said.words]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +132,12 @@ def _frequencies(examples: Sequence[Example]) -> Mapping[str, Frequencies]:
     references = [example.reference for example in examples if example.task in TASKS]
     if len(references) < 2:
         raise UserError("scorer 'cider' weighs words by how many references have them; it needs at least 2 references")
-    counted = [np.unique(one.codes, return_counts=True) for one in grams([words(text) for text in references])]
-    return {"frequencies": Frequencies(len(references), [c for c, _ in counted], [n for _, n in counted])}
+    codes, counts = [], []
+    for one in grams([read(text).codes for text in references]):
+        order = np.argsort(one.codes)
+        codes.append(one.codes[order])
+        counts.append(np.bincount(one.places, minlength=len(order))[order])
+    return {"frequencies": Frequencies(len(references), codes, counts)}
 
 
 @scorer("cider", tasks=TASKS, high=10.0, fit=_frequencies)
@@ -142,20 +147,20 @@ def cider(examples: Sequence[Example], answers: Sequence[Answer], *, frequencies
     Rarity comes from a fixed corpus: as a metric the references of the set that is scored, as a reward the references
     of the training data, so that a reward does not change with its batch.
     """
-    found, of_answer = overlaps(*_texts(examples, answers))
+    orders, given, wanted = overlaps(*_texts(examples, answers))
     total = np.zeros(len(answers))
-    for order, (given, wanted, there, _) in enumerate(found):
-        rarity = frequencies.weights(order, given.codes)
-        shared = np.bincount(given.rows, np.minimum(given.counts, there) * there * rarity**2, len(answers))
-        norm = np.bincount(given.rows, (given.counts * rarity) ** 2, len(answers))
-        rarity = frequencies.weights(order, wanted.codes)
-        norm = norm * np.bincount(wanted.rows, (wanted.counts * rarity) ** 2, len(wanted.totals))[of_answer]
+    for order, (one, there, matches) in enumerate(orders):
+        rarity = frequencies.weights(order, one.codes)[one.places]
+        shared = np.bincount(one.rows, np.minimum(one.counts, there) * there * rarity**2, len(matches))[given]
+        norms = np.bincount(one.rows, (one.counts * rarity) ** 2, len(matches))
+        norm = norms[given] * norms[wanted]
         total += np.divide(shared, np.sqrt(norm), out=np.zeros(len(answers)), where=norm > 0)
     # the authors' code measures length in pairs of words
-    longer = (found[1].answers.totals - found[1].references.totals[of_answer]).astype(float)
+    pairs = orders[1].grams.totals
+    longer = (pairs[given] - pairs[wanted]).astype(float)
     values = 10 * total / ORDERS * np.exp(-(longer**2) / (2 * CIDER_SIGMA**2))
-    # sums depend on the batch's order
-    return [Score(min(max(round(value, 12), 0.0), 10.0)) for value in values.tolist()]
+    # on some machines the last bits depend on the place in the batch
+    return [Score(round(value, 12)) for value in np.clip(values, 0.0, 10.0).tolist()]
 
 
 @scorer("meteor", tasks=TASKS, missing=meteor_program.missing, corpus=meteor_program.corpus)
