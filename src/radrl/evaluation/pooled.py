@@ -77,7 +77,7 @@ class Auroc:
     """Area under the ROC curve, in 0-1: the share of pairs of a positive and a negative case that the score puts in
     the right order, a tie counting one half (Hanley and McNeil, 1982).
 
-    ``scores``, NaN where there is none, and ``positive`` are (cases,). With two models side by side their scores must be ranks on one scale.
+    ``scores``, NaN where there is none, and ``positive`` are (cases,).
     """
 
     scores: Array

@@ -131,14 +131,15 @@ def interval(
     return low, high
 
 
-def permutation_p(
+def swapped(
     pairs: Sequence[tuple[Statistic, Statistic]], patient: NDArray[np.int64], samples: int = SAMPLES, seed: int = 0
 ) -> Array:
-    """Returns the two-sided p-value of each pair of models on the same cases, (k,).
+    """Returns the difference a - b of each pair of models on the same cases, (samples + 1, k): first as it is, then
+    with the models' places swapped.
 
     Were the two models exchangeable, all answers to a patient could as well have been the other's. So the models swap
     places for half of the patients, drawn anew each time, and both metrics are computed again; for a mean this flips
-    the signs of the patient's differences. p = (as extreme + 1) / (samples + 1), never below 1 / (samples + 1).
+    the signs of the patient's differences.
     """
     count = int(patient.max()) + 1
     random = np.random.default_rng([seed, 1])
@@ -163,10 +164,16 @@ def permutation_p(
             both, back = np.hstack([here, 1 - here]), np.hstack([1 - here, here])
             for j, statistic in ranked:
                 gaps[start : start + size, j] = statistic.at(both) - statistic.at(back)
+    return gaps
+
+
+def permutation_p(gaps: Array) -> Array:
+    """Returns the two-sided p-value of each column of `swapped`, (k,): the share of swaps that differ as much as the
+    models do, (as extreme + 1) / (samples + 1)."""
     sizes = np.abs(gaps)
     # Equal sums reached in another order differ in the last bits; such ties must count as "as extreme".
     slack = 1e-9 * np.nanmax(sizes, axis=0, initial=0.0)
-    return np.asarray((sizes[1:] >= sizes[0] - slack).sum(0) + 1) / (samples + 1)
+    return np.asarray((sizes[1:] >= sizes[0] - slack).sum(0) + 1) / len(sizes)
 
 
 def holm(p: Sequence[float]) -> Array:
@@ -221,9 +228,7 @@ class Difference(NamedTuple):
     p: Array
 
 
-def paired_difference(
-    a: Array, b: Array, groups: Sequence[str], samples: int = SAMPLES, seed: int = 0
-) -> Difference:
+def paired_difference(a: Array, b: Array, groups: Sequence[str], samples: int = SAMPLES, seed: int = 0) -> Difference:
     """Returns the mean of ``a - b``, (cases, k) each, over the cases where both have a value, with interval and p.
 
     Raises as bootstrap_mean does.
@@ -234,7 +239,7 @@ def paired_difference(
     columns, patient = _columns(a - b, groups)
     found = resample(columns, patient, samples, seed)
     zero = [Pooled(column.table * [0.0, 1.0], column.value) for column in columns]
-    p = permutation_p(list(zip(columns, zero, strict=True)), patient, samples, seed)
+    p = permutation_p(swapped(list(zip(columns, zero, strict=True)), patient, samples, seed))
     return Difference(found.values, *interval(found), p)
 
 
