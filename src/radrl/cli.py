@@ -286,5 +286,6 @@ def main() -> None:
         # typer turns Ctrl-C into exit code 130 and says nothing
         if isinstance(ended, SystemExit) and ended.code != 130:
             raise
-        print("radrl: stopped; run the same command with --resume to go on", file=sys.stderr)
+        how = "" if "evaluate" in sys.argv[1:2] else " with --resume"  # an evaluation always goes on where it was
+        print(f"radrl: stopped; run the same command{how} to go on", file=sys.stderr)
         sys.exit(130)
