@@ -40,7 +40,7 @@ def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
         UserError: ``out`` holds a run and ``resume`` is not asked for.
     """
     from radrl.evaluation.run import run_evaluation
-    from radrl.training.run import progress_bar
+    from radrl.progress import progress_bar
     from radrl.training.stages import run_coldstart, run_grpo, run_sft
 
     out = out.resolve()

@@ -41,6 +41,8 @@ def test_rexrank_csv_and_json_by_study(tmp_path):
     assert read(written(tmp_path, "p.csv", "study_id,report\n" + "".join(reversed(rows)))) == TEXTS
     studies = {f"5000{k}": {"model_prediction": text, "findings": "x"} for k, text in enumerate(TEXTS)}
     assert read(written(tmp_path, "p.json", json.dumps(studies))) == TEXTS
+    captions = {f"5000{k}": [text] for k, text in enumerate(TEXTS)}
+    assert read(written(tmp_path, "c.json", json.dumps(captions))) == TEXTS
 
 
 def test_radvlm_output_by_id_or_by_image(tmp_path):

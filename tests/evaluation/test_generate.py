@@ -14,10 +14,10 @@ from openai_server import serve
 from radrl.data.examples import read_manifests
 from radrl.endpoint import Endpoint
 from radrl.errors import UserError
-from radrl.evaluation import collect as module
 from radrl.evaluation import generate, generate_endpoint, generate_vllm
 from radrl.evaluation.collect import Shard, Source, collect, model_hash
-from radrl.evaluation.generate import Decoding, Draws, Said
+from radrl.evaluation.decoding import Decoding, Said, case_seed
+from radrl.evaluation.generate import Draws
 from radrl.prompt import PromptStyle, question
 from radrl.training.processor import resized
 
@@ -54,7 +54,7 @@ def test_a_sampled_completion_does_not_depend_on_its_batch(tiny, films):
 def test_draws_follow_the_distribution():
     logits = torch.tensor([0.3, 2.0, -1.0, -torch.inf, 1.0])
     for temperature in (1.0, 0.5):
-        draws = Draws(temperature, [generate.case_seed(0, "x", k) for k in range(4000)], 1, 3)
+        draws = Draws(temperature, [case_seed(0, "x", k) for k in range(4000)], 1, 3)
         picked = draws(torch.zeros(4000, 3, dtype=torch.long), logits.expand(4000, -1)).argmax(-1)
         share = torch.bincount(picked, minlength=5) / 4000
         wanted = torch.softmax(logits / temperature, -1)
@@ -91,7 +91,7 @@ def run(make_recipe, tiny_folder, films, tmp_path, monkeypatch):
 
         real(*rest, todo, counted)
 
-    monkeypatch.setattr(module.generate, "generate", watched)
+    monkeypatch.setattr(generate, "generate", watched)
 
     def run(out, *overrides, stop_after=-1, shard=None, examples=films):
         run.stop_after = stop_after
@@ -251,7 +251,7 @@ def test_pictures_travel_as_the_processor_resizes_them(tiny, films):
     sent = Image.open(io.BytesIO(base64.b64decode(content[0]["image_url"]["url"].partition(",")[2])))
     assert np.array_equal(np.asarray(sent), np.asarray(resized(processor, films.pictures(0)[0])))
     assert content[-1]["text"] == question(films[0], STYLE)
-    assert server.bodies[0]["seed"] == generate.case_seed(0, films[0].id, 0)
+    assert server.bodies[0]["seed"] == case_seed(0, films[0].id, 0)
 
 
 def test_thinking_that_a_server_set_apart_is_put_back(films):
@@ -292,7 +292,7 @@ def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypat
         seen["prompts"][1]["multi_modal_data"]["image"][0].size
         == resized(tiny[1].image_processor, films.pictures(0)[0]).size
     )
-    assert seen["settings"][0]["seed"] == generate.case_seed(3, films[2].id, 1)
+    assert seen["settings"][0]["seed"] == case_seed(3, films[2].id, 1)
     assert (seen["settings"][0]["temperature"], seen["settings"][0]["max_tokens"]) == (0.7, 9)
 
 

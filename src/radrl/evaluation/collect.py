@@ -12,19 +12,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError, nearest
-from radrl.evaluation import foreign, generate, generate_endpoint, generate_vllm
+from radrl.evaluation import foreign
 from radrl.evaluation import predictions as store
-from radrl.evaluation.generate import Ask, Decoding, Done, Said
+from radrl.evaluation.decoding import Ask, Decoding, Done, Said
 from radrl.evaluation.header import Header, begin, digest, manifest_hash
 from radrl.evaluation.predictions import Prediction
+from radrl.progress import progress_bar
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
-from radrl.training import models as loading
-from radrl.training.run import progress_bar
 
 ENDPOINT = "endpoint:"
 BLOCKS, BLOCK = 64, 65_536  # of each weight file so many pieces go into its digest: all of it may be 16 GB
@@ -150,7 +147,12 @@ def _from_file(source: Source, style: PromptStyle, examples: ExampleSet, path: P
 def _backend(
     recipe: Recipe, source: Source, examples: ExampleSet, control: str | None
 ) -> tuple[Header, Callable[[Sequence[Ask], Done], None]]:
-    """Returns the Header of what a model will say, and the function that asks it; nothing large is loaded yet."""
+    """Returns the Header of what a model will say, and the function that asks it; no weights are loaded yet."""
+    import torch  # late, with all that needs it: to read files of predictions takes a second and little memory without
+
+    from radrl.evaluation import generate, generate_endpoint, generate_vllm
+    from radrl.training import models as loading
+
     wanted, settings = recipe.evaluation, recipe.model
     longest = wanted.thinking_max_new_tokens if source.thinking else None
     decoding = Decoding(
@@ -219,6 +221,8 @@ def _backend(
 
 def _image_processor(recipe: Recipe) -> Any:
     """Returns the image processor of the model the recipe trains: an endpoint gets pictures of that size."""
+    from radrl.training import models as loading
+
     start, settings = recipe.model_start(), recipe.model
     if start == "tiny":
         from radrl.training.tiny import image_processor

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Mapping
 from typing import Any
-
-import torch
 
 from radrl.data.examples import ExampleSet
 from radrl.evaluation.collect import versions
@@ -20,7 +19,7 @@ def run_facts(seed: int, test: ExampleSet, headers: Mapping[str, Header]) -> dic
             "test Examples": len(test),
             "manifest": manifest_hash(test),
             "seed": seed,
-            "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu(),
+            "machine": _machine(),
         },
         "Decoding": {name: _decoding(header) for name, header in headers.items()},
         "Images resized by": {name: h.images.get("resized_by", "not known") for name, h in headers.items()},
@@ -63,5 +62,12 @@ def _decoding(header: Header) -> str:
     return f"{how}, at most {d['max_new_tokens']} tokens, {asked}, {header.backend}"
 
 
-def _cpu() -> str:
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+def _machine() -> str:
+    torch = sys.modules.get("torch")  # where nothing was generated it was not loaded, and need not be
+    if torch is None:
+        return f"{platform.machine()} CPU"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu(torch.get_num_threads())
+
+
+def _cpu(threads: int) -> str:
+    return f"{platform.machine()} CPU, {threads} threads"

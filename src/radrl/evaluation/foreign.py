@@ -4,7 +4,7 @@
 |---|---|---|
 | `.jsonl` | ours, or `{"id", "text"}` a line | `id` |
 | `.json`, a list | RadVLM's `*_output.json`: `output` is the answer (uzh-dqbm-cmi/RadVLM) | `id`, `idx` or `img_path` |
-| `.json`, an object | ReXrank's predictions: study to `model_prediction` (rajpurkarlab/ReXrank) | its keys |
+| `.json`, an object | ReXrank: study to `model_prediction` (rajpurkarlab/ReXrank); COCO: id to `[text]` | its keys |
 | `.csv` | ReXrank's and CXR-Report-Metric's `study_id,report` | `study_id` |
 | `.txt`, `.tsv` | plain text pairs, `reference<TAB>prediction` a line (or an id first) | place and reference, or id |
 
@@ -160,6 +160,8 @@ def _named(value: Any) -> bool:
 
 
 def _text(path: Path, where: str, record: Any, key: str) -> str:
+    if isinstance(record, list) and len(record) == 1:  # pycocoevalcap's form
+        record = {key: record[0]}
     said = record.get(key) if isinstance(record, dict) else None
     if not isinstance(said, str):
         raise UserError(one_line(f"{path}: {where} has no text under '{key}'"))

@@ -13,7 +13,7 @@ from typing import Any
 from radrl.data.examples import ExampleSet
 from radrl.endpoint import Chat, Endpoint, Refused, run, side_by_side
 from radrl.errors import UserError
-from radrl.evaluation.generate import Ask, Decoding, Done, Said, case_seed
+from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed
 from radrl.images import data_url
 from radrl.prompt import PromptStyle, question
 from radrl.training.processor import resized

@@ -9,7 +9,7 @@ from transformers import ProcessorMixin
 
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
-from radrl.evaluation.generate import Ask, Decoding, Done, Said, case_seed
+from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed
 from radrl.prompt import PromptStyle
 from radrl.training.batch import prompt_text
 from radrl.training.processor import resized

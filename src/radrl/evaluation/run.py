@@ -24,9 +24,9 @@ from radrl.evaluation.header import Header
 from radrl.evaluation.metrics import METRICS, FindingCounts, ModelScores, score
 from radrl.example import Answer, Example
 from radrl.files import write_text
-from radrl.recipe import Recipe
-from radrl.training.run import Stage, progress_bar
-from radrl.training.stages import load_examples
+from radrl.progress import progress_bar
+from radrl.recipe import ColdStart, Recipe
+from radrl.recipe_data import load_examples
 
 RECIPE = "recipe.yaml"  # beside the predictions: `radrl compare` reads the test data from it
 Runs = list[list[list[Answer]]]  # by training seed, by sample, in the order of the Examples
@@ -74,7 +74,7 @@ def run_evaluation(
     _check_names([source.name for source in sources])
     if shard is not None and any(is_file(source.start) for source in sources):
         raise UserError("--shard is for models that are asked; leave files of predictions to the last call")
-    write_text(folder / RECIPE, recipe.to_yaml())
+    _keep_recipe(recipe, folder)
     found: dict[str, Model] = {}
     for source in sources:
         collected = collect(recipe, source, test, folder, shard=shard)
@@ -135,9 +135,15 @@ def run_comparison(
                     f"--model {name}: its seeds were decoded differently ({differing}); evaluate them alike"
                 )
         found[name] = _model(runs, test)
-    write_text(out / "predictions" / RECIPE, recipe.to_yaml())
+    _keep_recipe(recipe, out / "predictions")
     facts = {"title": title, **run_facts(recipe.seed, test, {name: model.header for name, model in found.items()})}
     return judge(recipe, test, found, _trivial(recipe, test), out, facts, second_base=second_base, logs={})
+
+
+def _keep_recipe(recipe: Recipe, folder: Path) -> None:
+    """Writes what of the recipe an evaluation depends on beside the predictions."""
+    kept = recipe.model_copy(update={"sft": {}, "grpo": {}, "coldstart": ColdStart()})
+    write_text(folder / RECIPE, kept.to_yaml())
 
 
 def judge(
@@ -220,5 +226,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _logs(models: Mapping[str, tuple[str, bool]]) -> dict[str, list[dict[str, Any]]]:
     """Returns the training log of each model that is a stage's."""
+    from radrl.training.run import Stage
+
     found = {name: Stage(Path(start).parent, name).log() for name, (start, _) in models.items()}
     return {name: log for name, log in found.items() if log}
