@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class State:
     """What the server does and saw.
 
-    ``answer(question, nth)`` returns a text, a status, (status, headers), "hang up", "not json" or "cut".
+    ``answer(question, nth)`` returns a text, a status, (status, headers), "hang up", "not json" or "cut", or
+    the whole body as a dict.
     """
 
     def __init__(self, answer):
@@ -35,7 +36,7 @@ def serve(answer):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             text = body["messages"][0]["content"][-1]["text"]
-            question = text.split("Question: ")[1].split("\n")[0]
+            question = text.split("Question: ")[-1].split("\n")[0]
             with state.lock:
                 state.asked.append(question)
                 state.bodies.append(body)
@@ -58,6 +59,7 @@ def serve(answer):
                 (status, headers), reply = result, "no"
             finish = "length" if reply == "cut" else "stop"
             message = {"choices": [{"message": {"content": reply}, "finish_reason": finish}]}
+            message = reply if isinstance(reply, dict) else message
             data = b"<html>" if reply == "not json" else json.dumps(message).encode()
             self.send_response(status)
             for name, value in {"content-length": str(len(data)), **headers}.items():

@@ -40,7 +40,7 @@ def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
         UserError: ``out`` holds a run and ``resume`` is not asked for.
     """
     from radrl.evaluation.run import run_evaluation
-    from radrl.training.run import progress_bar
+    from radrl.progress import progress_bar
     from radrl.training.stages import run_coldstart, run_grpo, run_sft
 
     out = out.resolve()
@@ -77,12 +77,11 @@ def run_demo(out: Path, *, quick: bool = False, resume: bool = False) -> Path:
     }
     models = {name: (str(stage.model), "thinking" in name) for name, stage in stages.items()}
     return run_evaluation(
-        _recipe(out, all_labels, sft.model, quick),
+        _recipe(out, all_labels, sft.model, quick, "evaluation.max_new_tokens=128"),
         models,
         out,
         second_base="SFT continued",
         title="radrl demo" + (" (quick look)" if quick else ""),
-        max_new_tokens=128,
         extra_facts={"Seconds of training": {name: (stage.done() or {})["seconds"] for name, stage in stages.items()}},
     )
 

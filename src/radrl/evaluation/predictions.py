@@ -1,25 +1,24 @@
 """What a model said, kept on disk: one Prediction a line in ``OUT/predictions/NAME.jsonl``, its Header beside it.
 
 Lines are appended as answers come, so a run that is stopped goes on where it was: what is there is not asked again.
-The Header tells which model answered which questions under which settings; answers under other ones are never added
-to the same file.
+The Header (see `header`) tells which model answered which questions under which settings; answers under other ones are
+never added to the same file.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example
-from radrl.files import no_space, write_json
+from radrl.files import no_space
 from radrl.prompt import PromptStyle, parse
 from radrl.recipe_yaml import one_line
 
@@ -38,123 +37,9 @@ class Prediction(NamedTuple):
     settings: str
 
 
-@dataclass(frozen=True)
-class Header:
-    """Which model answered which Examples, and how.
-
-    ``source`` is the model's folder, hub id, endpoint or file; ``hashes`` holds ``manifest`` (the Examples), and
-    ``model`` where its files are at hand; `settings` is a digest of everything here but the name and the path.
-    """
-
-    model: str
-    source: str
-    backend: str
-    prompt: dict[str, Any]  # box_format, thinking
-    decoding: dict[str, Any]  # temperature, max_new_tokens, samples, seed
-    images: dict[str, Any] = field(default_factory=dict)  # resized by which class, pixel bounds, control
-    versions: dict[str, str] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def settings(self) -> str:
-        """Returns the digest that every Prediction carries."""
-        told = {key: value for key, value in asdict(self).items() if key not in ("model", "source")}
-        return digest(told)
-
-    @property
-    def samples(self) -> int:
-        """Returns how many completions an Example has."""
-        return int(self.decoding.get("samples", 1))
-
-    @property
-    def style(self) -> PromptStyle:
-        """Returns how the questions were put."""
-        return PromptStyle(self.prompt.get("box_format", "unit"), bool(self.prompt.get("thinking", False)))
-
-    def save(self, path: Path) -> None:
-        """Writes the Header as JSON, with the digest of the settings among its hashes."""
-        told = asdict(self)
-        write_json(path, {**told, "hashes": {**told["hashes"], "settings": self.settings}})
-
-
-def read_header(path: Path) -> Header:
-    """Returns the Header of a file of predictions.
-
-    Raises:
-        UserError: it is missing or not one.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {f.name for f in fields(Header)}
-        if not isinstance(values, dict) or not {"model", "source", "backend", "prompt", "decoding"} <= values.keys():
-            raise ValueError
-        values = {key: value for key, value in values.items() if key in known}
-        values["hashes"] = {k: v for k, v in values.get("hashes", {}).items() if k != "settings"}
-        return Header(**values)
-    except OSError as error:
-        raise UserError(f"{path}: cannot read: {error.strerror}; it belongs to the .jsonl of the same name") from None
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{path}: not the header of a file of predictions; remove it and the .jsonl") from None
-
-
-def digest(value: Any) -> str:
-    """Returns 16 hexadecimal digits of SHA-256 over a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:16]
-
-
-def manifest_hash(examples: Iterable[Example]) -> str:
-    """Returns a digest of Examples in their order: ids, questions, references, everything but the pixels."""
-    found = hashlib.sha256()
-    for example in examples:
-        found.update(example.model_dump_json(exclude_defaults=True).encode() + b"\n")
-    return found.hexdigest()[:16]
-
-
 def file_name(name: str) -> str:
     """Returns a model's name as part of a file name."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".") or "_"
-
-
-def differences(before: Header, now: Header) -> list[str]:
-    """Returns what two Headers differ in, ``key was X, is Y`` each; the model's name and path aside."""
-    old, new = asdict(before), asdict(now)
-    found = []
-    for key in old:
-        if key in ("model", "source"):
-            continue
-        if not isinstance(old[key], dict):
-            if old[key] != new[key]:
-                found.append(f"{key} was {old[key]!r}, is {new[key]!r}")
-            continue
-        for part in sorted(old[key].keys() | new[key].keys()):
-            a, b = old[key].get(part), new[key].get(part)
-            if a != b:
-                found.append(f"{key}.{part} was {a!r}, is {b!r}")
-    return found
-
-
-def begin(path: Path, header: Header) -> None:
-    """Writes the Header beside a file of predictions, or checks the one that is there.
-
-    Raises:
-        UserError: the file was begun with other settings, another model or other Examples (what differs is named), or
-            it has no Header.
-    """
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        if path.is_file() and path.stat().st_size:
-            raise UserError(f"{path}: holds predictions without their header {beside.name}; move the file away")
-        header.save(beside)
-        return
-    before = read_header(beside)
-    found = differences(before, header)
-    if found:
-        raise UserError(
-            one_line(
-                f"{path}: was begun with other settings: {'; '.join(found)}; "
-                "set them back, choose another --out, or remove the file to begin anew"
-            )
-        )
 
 
 def read(path: Path, *, mend: bool = False) -> Iterator[Prediction]:
@@ -197,35 +82,54 @@ def _prediction(record: Any) -> Prediction:
 def writer(path: Path) -> Iterator[Any]:
     """Yields a function that appends Predictions to a file and returns once they are on the disk.
 
+    A torn last line, of a kill while it was written, is cut off first.
+
     Raises:
         UserError: another process writes the file, or the disk is full; whole lines stay.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("ab", buffering=0) as file:
-            _lock(file, path)
-            _cut_torn_line(path)
-
-            def append(predictions: Iterable[Prediction]) -> None:
-                lines = b"".join(json.dumps(p._asdict()).encode() + b"\n" for p in predictions)
-                # unbuffered: a disk that fills up takes a part without an error
-                if lines and file.write(lines) != len(lines):
-                    raise UserError(f"{path}: no space left on device; free some and run the same command again")
-                os.fsync(file.fileno())
-
-            yield append
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab", buffering=0)
     except OSError as error:
-        why = "no space left on device" if no_space(error) else f"cannot write: {error.strerror}"
-        raise UserError(f"{path}: {why}; mend it and run the same command again to go on from here") from None
+        raise _cannot_write(path, error) from None
+
+    def append(predictions: Iterable[Prediction]) -> None:
+        lines = b"".join(json.dumps(p._asdict()).encode() + b"\n" for p in predictions)
+        try:
+            # unbuffered: a disk that fills up takes a part without an error
+            if file.write(lines) != len(lines):
+                raise OSError(errno.ENOSPC, "no space left on device")
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise _cannot_write(path, error) from None
+
+    with file:
+        if not _lock(file):
+            raise UserError(f"{path}: another process is writing it; wait for it, or give each a --shard")
+        _cut_torn_line(path)
+        yield append
 
 
-def _lock(file: Any, path: Path) -> None:
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    why = "no space left on device" if no_space(error) else f"cannot write: {error.strerror}"
+    return UserError(f"{path}: {why}; mend it and run the same command again to go on from here")
+
+
+def is_written(path: Path) -> bool:
+    """Returns whether another process is writing a file of predictions."""
+    with path.open("ab") as file:
+        return not _lock(file)
+
+
+def _lock(file: Any) -> bool:
+    """Locks an open file until it is closed; False where another process holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"{path}: another process is writing it; wait for it, or give each a --shard") from None
+        return False
     except OSError:  # a file system without locks
         pass
+    return True
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -280,6 +184,23 @@ def arrange(
             one_line(f"{where}: {'; '.join(wrong)}; nothing was scored. A file holds each case of the manifest once")
         )
     return found  # type: ignore[return-value]  no None is left
+
+
+def write(path: Path, samples: Sequence[Sequence[Prediction]]) -> None:
+    """Writes Predictions case by case, in the manifest's order, so that a reader sees the old file or the whole new
+    one. Raises UserError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            for case in zip(*samples, strict=True):
+                file.writelines(json.dumps(one._asdict()) + "\n" for one in case)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from None
 
 
 def answers(
