@@ -63,8 +63,8 @@ class Cell(NamedTuple):
 @dataclass(frozen=True)
 class Comparison:
     """The result of ``compare``. ``cells[model][metric]`` is None where the metric applies to no case; ``findings`` and
-    ``labels`` count over all seeds and samples, of which
-    a case has ``answers[model]``; ``decoding`` are lines that say in which settings the models differ."""
+    ``labels`` count over all seeds and samples, of which a case has ``answers[model]``; ``types`` are cells within
+    types of questions; ``notes`` are lines a reader must see first."""
 
     base: str
     others_base: str | None
@@ -81,7 +81,7 @@ class Comparison:
     samples: int
     seed: int
     answers: dict[str, int]
-    decoding: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def headline(self) -> tuple[Metric, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ def compare(
     baselines: Collection[str] = (trivial.NAME,),
     samples: int = SAMPLES,
     seed: int = 0,
-    decoding: Mapping[str, Mapping[str, Any]] | None = None,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compares models on the same Examples.
 
@@ -42,7 +41,7 @@ def compare(
             is marked.
         samples: resamples, and swaps of the permutation test.
         seed: the same one gives the same resamples for every model and metric.
-        decoding: settings of each model, to say in what they differ.
+        notes: lines a reader must see first: models were not decoded alike, say.
 
     Raises:
         UserError: a base is not among the models, or there are no cases.
@@ -116,7 +115,7 @@ def compare(
         samples=samples,
         seed=seed,
         answers={name: sum(s.samples for s in of_model) for name, of_model in runs.items()},
-        decoding=_settings(decoding or {}, trivials),
+        notes=tuple(notes),
     )
 
 
@@ -269,14 +268,3 @@ def _add(counts: Sequence[Mapping[str, FindingCounts]]) -> dict[str, FindingCoun
 
 def _sum(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {name: sum(one.get(name, 0) for one in counts) for name in counts[0]}
-
-
-def _settings(decoding: Mapping[str, Mapping[str, Any]], trivials: Collection[str]) -> tuple[str, ...]:
-    """Returns a line for each setting in which models differ."""
-    models = {name: one for name, one in decoding.items() if name not in trivials}
-    lines = []
-    for key in dict.fromkeys(key for one in models.values() for key in one):
-        values = {name: one.get(key, "not told") for name, one in models.items()}
-        if len(set(map(str, values.values()))) > 1:
-            lines.append(f"{key.replace('_', ' ')}: " + ", ".join(f"{name} {value}" for name, value in values.items()))
-    return tuple(lines)

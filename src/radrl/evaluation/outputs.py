@@ -17,8 +17,8 @@ import pyarrow.parquet
 from radrl.errors import UserError
 from radrl.evaluation import tables
 from radrl.evaluation.cells import Comparison
+from radrl.evaluation.header import manifest_hash
 from radrl.evaluation.metrics import CaseScores, metrics_of
-from radrl.evaluation.predictions import manifest_hash
 from radrl.evaluation.statistics import patients_needed
 from radrl.example import Example
 from radrl.files import write_json, write_text

@@ -205,10 +205,16 @@ def patients_needed(patients: int, low: float, high: float, width: float) -> int
     return math.ceil(patients * ((high - low) / width) ** 2)
 
 
-def bootstrap_mean(
-    values: Array, groups: Sequence[str], samples: int = SAMPLES, seed: int = 0
-) -> tuple[Array, Array, Array]:
-    """Returns mean, low and high, each (k,), of the columns of ``values`` (cases, k), NaN where there is none.
+class Interval(NamedTuple):
+    """Per column: the mean over cases and the ends of its 95% interval, each of shape (k,)."""
+
+    mean: Array
+    low: Array
+    high: Array
+
+
+def bootstrap_mean(values: Array, groups: Sequence[str], samples: int = SAMPLES, seed: int = 0) -> Interval:
+    """Returns the mean of each column of ``values`` (cases, k), NaN where there is none, with its interval.
 
     Raises:
         UserError: there are no cases, or a column has values of fewer than two patients.
@@ -216,7 +222,7 @@ def bootstrap_mean(
     """
     columns, patient = _columns(np.asarray(values, dtype=float), groups)
     found = resample(columns, patient, samples, seed)
-    return found.values, *interval(found)
+    return Interval(found.values, *interval(found))
 
 
 class Difference(NamedTuple):

@@ -12,12 +12,17 @@ from radrl.evaluation.metrics import Metric
 from radrl.evaluation.statistics import CONFIDENCE
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
-_CSV = ["model", "metric", "title", "better", "n", "patients", "value", "low", "high", "seeds", "seed_sd", "sample_sd", "compared_with", "n_pairs", "difference", "difference_low", "difference_high", "p", "p_holm", "way", "test", "below_baseline"]
+_CSV = (
+    *("model", "metric", "title", "better", "n", "patients", "value", "low", "high", "seeds", "seed_sd", "sample_sd"),
+    *("compared_with", "n_pairs", "difference", "difference_low", "difference_high", "p", "p_holm", "way", "test"),
+    "below_baseline",
+)
 
 
 def markdown(comparison: Comparison) -> str:
     """Returns the tables: the main metrics, differences, what is below a baseline, then all metrics and counts."""
-    lines = _table(comparison, comparison.headline)
+    lines = [line for note in comparison.notes for line in (f"Note: {_plain(note)}", "")]
+    lines += _table(comparison, comparison.headline)
     for base in filter(None, (comparison.base, comparison.others_base)):
         lines += ["", f"Difference to {_plain(base)}:", "", *_differences(comparison, base)]
     below = [
@@ -31,19 +36,17 @@ def markdown(comparison: Comparison) -> str:
     ]
     if below:
         lines += ["", "Below a trivial baseline:", "", *below]
-    if comparison.decoding:
-        lines += ["", "Decoding settings differ:", "", *(f"- {_plain(line)}" for line in comparison.decoding)]
     lines += ["", *_notes(comparison), "", "All metrics:", "", *_table(comparison, comparison.metrics)]
     if any(comparison.labels.values()):
         lines += ["", "F1 of CheXpert labels (precision, recall; reports that have it):", "", *_labels(comparison)]
-    for kind, rows in comparison.types.items():
-        names = [m for m in comparison.metrics if any(row.get(m.name) for row in rows.values())]
-        lines += ["", f"Questions of type {_plain(kind)}:", "", _row(["", *map(_plain, comparison.models)])]
+    if comparison.types:
+        lines += ["", "Questions by type:", "", _row(["", *map(_plain, comparison.models)])]
         lines.append(_row(["---"] + ["---:"] * len(comparison.models)))
-        for metric in names:
-            lines.append(
-                _row([metric.title, *(value_and_interval(rows[m][metric.name], metric) for m in comparison.models)])
-            )
+    for kind, rows in comparison.types.items():
+        for metric in comparison.metrics:
+            if any(row.get(metric.name) for row in rows.values()):
+                cells = (value_and_interval(rows[model].get(metric.name), metric) for model in comparison.models)
+                lines.append(_row([f"{_plain(kind)}, {metric.short}", *cells]))
     if any(comparison.empty.values()):
         lines += ["", "Grounding cases by what is there and what is answered:", ""]
         kinds = next(counts for counts in comparison.empty.values() if counts)
@@ -72,8 +75,8 @@ def latex(comparison: Comparison) -> str:
             row.append(f"{value_and_interval(cell, metric)}{star}{dagger}")
         lines.append(" & ".join([_tex(metric.title), *row]) + " \\\\")
     notes = (
-        f"{CONFIDENCE:.0%} intervals over {comparison.patients} patients; * differs from {comparison.base} (Holm-corrected "
-        "p below 0.05); dagger: does not reach a baseline that never sees the image."
+        f"{CONFIDENCE:.0%} intervals over {comparison.patients} patients; * differs from {comparison.base} "
+        "(Holm-corrected p below 0.05); dagger: does not reach a baseline that never sees the image."
     )
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"% {' '.join(notes.split())}"]) + "\n"
 
@@ -169,14 +172,14 @@ def _notes(comparison: Comparison) -> list[str]:
     total = sum(comparison.cases.values())
     seeds = {cell.seeds for row in comparison.cells.values() for cell in row.values() if cell}
     lines = [
-        f"{total} cases of {comparison.patients} patients. Brackets: {CONFIDENCE:.0%} BCa bootstrap interval over patients "
-        f"({comparison.samples} resamples, seed {comparison.seed}). p: two-sided, the models' places swapped by patient; "
-        "in parentheses corrected for the number of comparisons (Holm)."
+        f"{total} cases of {comparison.patients} patients. Brackets: {CONFIDENCE:.0%} BCa bootstrap interval over "
+        f"patients ({comparison.samples} resamples, seed {comparison.seed}). p: two-sided, the models' places swapped "
+        "by patient; in parentheses corrected for the number of comparisons (Holm)."
     ]
     if max(seeds, default=1) > 1:
         lines.append(
-            "Where a model has several training runs, intervals and p are Student's t over seeds and patients; a single "
-            "run's speak of that run alone."
+            "Where a model has several training runs, intervals and p are Student's t over seeds and patients; those "
+            "of a single run speak of that run alone."
         )
     return lines
 
