@@ -1,4 +1,4 @@
-"""Intervals and p-values against what theory says they must be. benchmarks/statistics.py has the large simulations."""
+"""Intervals and p-values against what theory says they must be. benchmarks/intervals.py has the large simulations."""
 
 from __future__ import annotations
 
