@@ -106,7 +106,7 @@ def child(folder: Path) -> None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     from radrl.evaluation.collect import Source, collect
-    from radrl.evaluation.metrics import score
+    from radrl.evaluation.metrics import score_cases
     from radrl.evaluation.predictions import answers
     from radrl.example import read_manifest
     from radrl.recipe import load
@@ -119,9 +119,9 @@ def child(folder: Path) -> None:
     print(f"read and checked: {time.perf_counter() - start:.0f} s, peak {peak():.0f} MB")
     rows = answers(found.samples, examples, found.header.style)
     del found
-    scores = score(examples, rows[0])
+    scores = score_cases(examples, rows)
     seconds = time.perf_counter() - start
-    print(f"{len(examples)} scored: {seconds:.0f} s, peak {peak():.0f} MB; {len(scores.values)} metrics")
+    print(f"{len(examples)} scored: {seconds:.0f} s, peak {peak():.0f} MB; {len(scores.columns)} metrics")
 
 
 if __name__ == "__main__":
