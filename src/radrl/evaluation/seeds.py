@@ -9,10 +9,10 @@ kept here, corrected by n / (n - 1), which gives a sum of two parts, and the int
 
 with Satterthwaite's degrees of freedom (Biometrics Bulletin 1946). Coverage is in docs/evaluation.md.
 
-What n seeds support: one says nothing of training luck, and the interval is one over patients alone. Two cover about 90%
-where seeds rule, by intervals too wide to be of use. Three keep 95% by wide intervals (t of 4.3 where seeds rule), and their
-standard deviation may be off by a factor of 2 to 6 (`spread_range`). From five on a difference of about two standard
-deviations between runs can be seen.
+What n seeds support: one says nothing of training luck, and the interval is one over patients alone. Two cover about
+90% where seeds rule, by intervals too wide to be of use. Three keep 95% by wide intervals (t of 4.3 where seeds rule),
+and their standard deviation may be off by a factor of 2 to 6 (`spread_range`). From five on a difference of about two
+standard deviations between runs can be seen.
 """
 
 from __future__ import annotations
