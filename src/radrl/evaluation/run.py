@@ -21,7 +21,8 @@ from radrl.evaluation.collect import Collected, Shard, Source, collect, is_file
 from radrl.evaluation.comparison import compare
 from radrl.evaluation.facts import decoding_differs, run_facts
 from radrl.evaluation.header import Header
-from radrl.evaluation.metrics import METRICS, FindingCounts, ModelScores, score
+from radrl.evaluation.metrics import CaseScores, score_cases, scorers_of
+from radrl.evaluation.outputs import write_outputs
 from radrl.example import Answer, Example
 from radrl.files import write_text
 from radrl.progress import progress_bar
@@ -159,45 +160,32 @@ def judge(
 ) -> Path:
     """Scores and compares what was collected, and writes comparison, table and page. The one place that calls the
     half of evaluation that knows metrics and statistics."""
-    examples = list(test)
-    scores = {name: _mean_scores([score(examples, row) for row in rows]) for name, rows in _rows(models, trivial)}
-    base = next(iter(models))
-    comparison = compare(
-        examples, scores, base=base, others_base=second_base, baselines=tuple(trivial), seed=recipe.seed
-    )
-    comparison.save(out / "comparison.json")
-    notes = facts.get("Warnings", {}).values()
-    write_text(out / "table.md", "".join(f"Note: {note}\n\n" for note in notes) + comparison.to_markdown())
-    first = {name: rows[0] for name, rows in _rows(models, trivial)}
-    file = out / "page.html"
-    page.write(file, comparison, examples, first, scores, logs, test.roots, facts)
-    return file
-
-
-def _rows(models: Mapping[str, Model], trivial: Mapping[str, list[Answer]]) -> list[tuple[str, list[list[Answer]]]]:
-    """Returns every model's lists of Answers, all seeds and samples after each other; baselines have one."""
-    flat = [(name, [row for run in model.runs for row in run]) for name, model in models.items()]
-    return flat + [(name, [row]) for name, row in trivial.items()]
-
-
-def _mean_scores(runs: Sequence[ModelScores]) -> ModelScores:
-    """Returns the mean of each case over seeds and samples; parts and marks are those of the first."""
-    if len(runs) == 1:
-        return runs[0]
-    values = {metric: np.mean([run.values[metric] for run in runs], axis=0) for metric in runs[0].values}
-    names = sorted({name for run in runs for name in run.findings})
-    none = FindingCounts(0, 0, 0)
-    findings = {
-        name: FindingCounts(*(sum(n) for n in zip(*(run.findings.get(name, none) for run in runs), strict=True)))
-        for name in names
+    examples, chosen = list(test), scorers_of(recipe)
+    scores: dict[str, list[CaseScores]] = {
+        name: [score_cases(examples, run, chosen) for run in model.runs] for name, model in models.items()
     }
-    return ModelScores(values, runs[0].scores, findings)
+    scores |= {name: [score_cases(examples, [row], chosen)] for name, row in trivial.items()}
+    comparison = compare(
+        examples,
+        scores,
+        base=next(iter(models)),
+        others_base=second_base,
+        baselines=tuple(trivial),
+        seed=recipe.seed,
+        notes=tuple(facts.get("Warnings", {}).values()),
+    )
+    write_outputs(out, comparison, examples, scores, facts)
+    file = out / "page.html"
+    first = {name: model.runs[0][0] for name, model in models.items()} | dict(trivial)
+    of_first = {name: of_model[0] for name, of_model in scores.items()}
+    page.write(file, comparison, examples, first, of_first, logs, test.roots, facts)
+    return file
 
 
 def _values(examples: Sequence[Example], rows: Sequence[Sequence[Answer]]) -> dict[str, np.ndarray]:
     """Returns each headline metric's value a case, the mean over samples."""
-    found = _mean_scores([score(list(examples), row) for row in rows]).values
-    return {metric.name: found[metric.name] for metric in METRICS if metric.headline}
+    found = score_cases(list(examples), rows).columns
+    return {name: c.by_case for name, c in found.items() if c.metric.headline and c.values is not None}
 
 
 def _model(collected: Sequence[Collected], examples: Sequence[Example]) -> Model:
