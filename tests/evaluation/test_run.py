@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from radrl.evaluation import baselines, bias
 from radrl.evaluation.decoding import Decoding
 from radrl.evaluation.facts import decoding_differs, settings_notes
 from radrl.evaluation.header import Header
-from radrl.evaluation.run import run_evaluation
+from radrl.evaluation.run import run_evaluation, score_all
+from radrl.example import Answer, Example
+from radrl.scoring import registry
 
+REPORTS = ("No pleural effusion.", "Large left pleural effusion. The heart is enlarged.", "The lungs are clear.")
 SHORT = ("evaluation.max_new_tokens=4",)
 
 
@@ -59,3 +63,18 @@ def test_models_that_were_not_run_alike_are_noted():
     assert settings_notes({**same, "theirs": file}) == ["decoding settings not known (read from files): theirs"]
     assert decoding_differs(header(seed=1), header(seed=2)) == ""
     assert decoding_differs(header(), header(temperature=1.0)) == "temperature"
+
+
+def test_processes_score_as_one_does():
+    examples = [Example(id=f"r{k}", task="report", question="?", reference=text) for k, text in enumerate(REPORTS)]
+    runs = {"a": [[[Answer(text) for text in REPORTS]]], "b": [[[Answer(text) for text in REPORTS[::-1]]]] * 2}
+    scorers = [("report", registry.get(name)) for name in ("bleu_4", "google_bleu", "cider", "rouge_l")]
+    alone, shared = (score_all(examples, runs, scorers, workers) for workers in (0, 2))
+    assert {name: len(of_model) for name, of_model in shared.items()} == {"a": 1, "b": 2}
+    once = np.ones((1, len(examples)))
+    for name in runs:
+        one, other = alone[name][0], shared[name][0]
+        assert one.columns.keys() == other.columns.keys()
+        for metric, column in one.columns.items():
+            values = [[s.at(once) for s in c.statistics] for c in (column, other.columns[metric])]
+            assert np.array_equal(*values, equal_nan=True), metric
