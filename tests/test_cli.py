@@ -136,7 +136,7 @@ def test_train_resume_and_evaluate(folder, radrl, complaint):
     assert code == 0, err
     assert out.splitlines()[-1] == "Page: judged/page.html"
     assert {file.name for file in (folder / "judged").iterdir()} == {
-        "comparison.json", "page.html", "predictions", "table.md",
+        "cases.parquet", "comparison.json", "page.html", "predictions", "table.csv", "table.md", "table.tex",
     }  # fmt: skip
     predictions = [json.loads(line) for line in (folder / "judged/predictions/SFT.jsonl").open()]
     assert len(predictions) == 12

@@ -85,10 +85,9 @@ def test_equal_to_pycocotools_on_a_thousand_random_sets():
 def test_equal_to_torchmetrics():
     detection = pytest.importorskip("torchmetrics.detection", reason="torchmetrics is not installed")
     torch = pytest.importorskip("torch")
-    try:
-        metric = detection.MeanAveragePrecision(backend="pycocotools")
-    except (ModuleNotFoundError, ImportError) as error:
-        pytest.skip(f"torchmetrics needs more here: {error}")
+    if not hasattr(detection, "MeanAveragePrecision"):
+        pytest.skip("torchmetrics' mAP needs torchvision, which is not installed")
+    metric = detection.MeanAveragePrecision(backend="pycocotools")
     found = random_set(np.random.default_rng(1), images=30)
     tensor = lambda x: torch.tensor(np.asarray(x), dtype=torch.float64).reshape(-1, 4)  # noqa: E731
     metric.update(

@@ -198,8 +198,7 @@ def tab(tmp_path):
 def test_a_browser_renders_it_without_complaint(name, request, tab):
     tab.open(request.getfixturevalue(name))
     assert tab.value("document.querySelectorAll('[role=option]').length") > 10
-    assert tab.value("document.querySelector('.frame img').complete")
-    assert tab.value("document.querySelector('.frame img').naturalWidth") == 160
+    tab.wait("document.querySelector('.frame img').naturalWidth === 160")
     assert tab.value("document.querySelectorAll('#detail mark').length") > 2
     assert tab.complaints == []  # a blocked style, a script error, a refused picture
 

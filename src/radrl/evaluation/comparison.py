@@ -181,7 +181,8 @@ def _cell(one: Resampled, job: Job) -> Cell | None:
         return None
     sd = float(np.std(one.by_seed, ddof=1)) if len(one.by_seed) > 1 else None
     if len(one.by_seed) > 1 and count > 1:
-        low, high = over_seeds(one.found, [one.by_seed])[:2]
+        low, high, _ = over_seeds(one.found, [one.by_seed])
+        low, high = max(low, job.bounds[0]), min(high, job.bounds[1])
     else:
         low, high = (float(end[0]) for end in interval(one.found, np.array([job.bounds])))
     if math.isnan(low):

@@ -173,7 +173,8 @@ def permutation_p(gaps: Array) -> Array:
     sizes = np.abs(gaps)
     # Equal sums reached in another order differ in the last bits; such ties must count as "as extreme".
     slack = 1e-9 * np.nanmax(sizes, axis=0, initial=0.0)
-    return np.asarray((sizes[1:] >= sizes[0] - slack).sum(0) + 1) / len(sizes)
+    apart = ~(sizes[1:] < sizes[0] - slack)  # a swap that leaves a metric undefined counts as extreme
+    return np.asarray(apart.sum(0) + 1) / len(sizes)
 
 
 def holm(p: Sequence[float]) -> Array:

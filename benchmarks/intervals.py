@@ -1,9 +1,9 @@
 """Whether intervals and p-values keep what they promise, by simulation, and what they cost.
 
-    python benchmarks/statistics.py coverage [--sets 1000] [--part means|clusters|pooled|seeds]
-    python benchmarks/statistics.py p [--sets 1000]
-    python benchmarks/statistics.py cider [--data ../shared/data]
-    python benchmarks/statistics.py speed
+    python benchmarks/intervals.py coverage [--sets 1000] [--part means|clusters|pooled|seeds]
+    python benchmarks/intervals.py p [--sets 1000]
+    python benchmarks/intervals.py cider [--data ../shared/data]
+    python benchmarks/intervals.py speed
 
 ``coverage``: share of sets whose 95% interval holds the truth, with the shares that lie wholly below and above it, for
 both kinds of interval. ``p``: Kolmogorov-Smirnov test of permutation p-values against the uniform where models do not
@@ -173,8 +173,9 @@ def cider(data: Path) -> None:
         kept.append(fixed[rows].mean())
         chosen, given = [examples[i] for i in rows], [answers[i] for i in rows]
         anew.append(np.mean([s.value for s in scorer.fitted(chosen)(chosen, given)]))
-    print(f"CIDEr {fixed.mean():.4f}; standard error with fixed frequencies {np.std(kept):.4f}, anew {np.std(anew):.4f}; "
-          f"mean of resamples {np.mean(kept):.4f} and {np.mean(anew):.4f}")  # fmt: skip
+    print(f"CIDEr {fixed.mean():.4f}")
+    for name, values in (("fixed frequencies", kept), ("frequencies of each resample", anew)):
+        print(f"  {name}: mean {np.mean(values):.4f}, standard error {np.std(values):.4f}")
 
 
 def speed() -> None:
