@@ -25,7 +25,7 @@ OTHER = "The heart is enlarged. There is a left upper lobe consolidation. No pne
 TASKS = ("report", "report", "grounding", "grounding", "vqa_closed", "vqa_open")
 
 
-def make(root: Path, patients: int = 40, hostile: str = "", films: int = 4) -> dict:
+def make(root: Path, patients: int = 40, hostile: str = "", films: int = 4, models: int = 5) -> dict:
     """Returns the arguments of ``page.write`` but for the path; ``hostile`` is put wherever text goes."""
     draw = random.Random(7)
     noise = np.random.default_rng(7)
@@ -33,7 +33,7 @@ def make(root: Path, patients: int = 40, hostile: str = "", films: int = 4) -> d
         pixels = np.clip(noise.normal(90, 30, (96, 80)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).resize((160, 192)).save(root / f"{k}.png")
     examples = [_example(p, k, task, hostile, films) for p in range(patients) for k, task in enumerate(TASKS)]
-    names = {name + hostile: skill for name, skill in MODELS.items()}
+    names = {name + hostile: skill for name, skill in list(MODELS.items())[:models]}
     answers = {name: [_answer(e, skill, draw, hostile) for e in examples] for name, skill in names.items()}
     scores = {name: score_cases(examples, [given]) for name, given in answers.items()}
     base, trivial = "SFT" + hostile, ("trivial baseline" + hostile,)

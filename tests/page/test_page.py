@@ -119,7 +119,7 @@ def test_the_browser_has_every_case(written, tmp_path):
 
 
 def test_many_pictures_lie_beside_the_page(tmp_path):
-    made = synthetic.make(tmp_path, patients=70, films=70)
+    made = synthetic.make(tmp_path, patients=70, films=70, models=2)
     page.write(tmp_path / "out" / "page.html", **made)
     data = shown(tmp_path / "out" / "page.html")
     assert data["cases"][6]["i"] == "page-images/00001.jpg"
@@ -205,7 +205,7 @@ def test_a_browser_renders_it_without_complaint(name, request, tab):
 
 @needs_browser
 def test_pictures_beside_the_page_are_seen(tab, tmp_path):
-    page.write(tmp_path / "page.html", **synthetic.make(tmp_path, patients=61, films=61))
+    page.write(tmp_path / "page.html", **synthetic.make(tmp_path, patients=61, films=61, models=2))
     tab.open(tmp_path / "page.html")
     tab.wait("document.querySelector('.frame img').naturalWidth === 160")
     assert tab.complaints == []
@@ -274,7 +274,7 @@ def test_filters_and_orders(written, tab):
 
 @needs_browser
 def test_five_thousand_cases_stay_light(tab, tmp_path):
-    page.write(tmp_path / "page.html", **synthetic.make(tmp_path, patients=834))
+    page.write(tmp_path / "page.html", **synthetic.make(tmp_path, patients=834, models=2))
     tab.open(tmp_path / "page.html")
     assert tab.value("document.getElementById('count').textContent") == "5004 of 5004 cases"
     tab.press("j", "End")

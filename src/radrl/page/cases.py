@@ -108,7 +108,7 @@ def _case(
         "id": clean(example.id),
         "t": TASKS.index(example.task),
         "s": clean(example.source),
-        "y": clean(kind),
+        "y": clean(kind if kind != example.task else ""),
         "p": clean(example.patient or ""),
         "q": clean(example.question),
         "c": [clean(choice) for choice in example.choices],
