@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from radrl.example import Box, Example, write_manifest
+from radrl.example import Answer, Box, Example, write_manifest
 
 RUNS = ("manual_template_target_b4rouge/result/test_result.json",
         "qwen_dino_sft_rag_top20_copy_oracle_cw1_lr2e5_logp_top20/test_preds.json")  # fmt: skip
@@ -36,10 +36,8 @@ def captions(path: Path) -> dict[str, str]:
 def scoring(data: Path, workers: int) -> None:
     """Prints how long 382 x 5 reports take."""
     import radrl.scoring  # noqa: F401  registers the scorers
-    from radrl.prompt import PromptStyle
+    from radrl.evaluation.run import score_all
     from radrl.scoring import registry
-    from radrl.scoring import workers as pools
-    from radrl.scoring.reward import raw_values
 
     folder = data / "iu_metric_runs"
     references = captions(folder / RUNS[0].replace("test_result", "test_refs"))
@@ -54,20 +52,13 @@ def scoring(data: Path, workers: int) -> None:
     chosen = [s for s in every if "report" in s.tasks and s.kind == "cpu" and s.missing() is None]
     chosen = [s.fitted(list(examples.values())) for s in chosen]
     print(f"{len(chosen)} scorers: {', '.join(s.name for s in chosen)}")
-    pool = pools.start(workers, raw_values, chosen, PromptStyle()) if workers else None
-    texts = [said[name] for name in references for said in sets]
-    asked = [examples[name] for name in references for _ in sets]
+    asked = list(examples.values())
+    runs = {f"model {k}": [[[Answer(said[name]) for name in references]]] for k, said in enumerate(sets, 1)}
     start = time.perf_counter()
-    wanted = range(len(chosen))
-    if pool is None:
-        values = raw_values(chosen, texts, asked, [None] * len(texts), PromptStyle())
-    else:
-        values = pool.submit(wanted, texts, asked, [None] * len(texts))()
+    found = score_all(asked, runs, [("report", scorer) for scorer in chosen], workers)
     seconds = time.perf_counter() - start
-    print(f"{len(texts)} reports, {workers} workers (their start included): {seconds:.1f} s")
-    for scorer, column in zip(chosen, values, strict=True):
-        known = [value for value in column if value is not None]
-        print(f"  {scorer.name:<20}{sum(known) / max(len(known), 1):8.4f} over {len(known)}")
+    print(f"{len(runs)} x {len(asked)} reports, {workers} workers (their start included): {seconds:.1f} s")
+    print(f"{len(next(iter(found.values()))[0].columns)} metrics")
 
 
 def memory(cases: int) -> None:

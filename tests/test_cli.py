@@ -150,7 +150,10 @@ def test_train_resume_and_evaluate(folder, radrl, complaint):
     assert code == 0, err
     cells = [json.loads((folder / name / "comparison.json").read_text())["cells"] for name in ("judged", "compared")]
     assert cells[0] == cells[1]
-    seeds = "judged/predictions/SFT.jsonl,judged/predictions/SFT.jsonl"
+    assert "one file stands twice" in complaint("compare", "--model", "SFT=judged,judged/", "--out", "seeds")
+    for end in ("json", "jsonl"):
+        shutil.copy(folder / f"judged/predictions/SFT.{end}", folder / f"again.{end}")
+    seeds = "judged/predictions/SFT.jsonl,again.jsonl"
     code, _, err = radrl("compare", "judged", "--model", f"two seeds={seeds}", "--out", "seeds")
     assert code == 0, err
     cells = json.loads((folder / "seeds/comparison.json").read_text())["cells"]

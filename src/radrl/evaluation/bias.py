@@ -136,6 +136,8 @@ def controls(examples: Sequence[Example], real: Values, without: Mapping[str, Va
         row = _row({"metric": metric, "images": "own"}, values, units, seed)
         rows.append(row)
         for name, others in without.items():
+            if metric not in others:
+                continue
             other = _row({"metric": metric, "images": name}, others[metric], units, seed)
             both = known & np.isfinite(others[metric])
             who = [unit for unit, yes in zip(units, both, strict=True) if yes]
@@ -227,8 +229,8 @@ def _row(told: Row, values: Iterable[float], units: Sequence[str], seed: int) ->
     if who:
         row["mean"] = float(column[known].mean())
     if row["patients"] > 1:
-        found = bootstrap_mean(column[known][:, None], who, seed=seed)
-        row |= {"low": float(found.low[0]), "high": float(found.high[0])}
+        _, low, high = bootstrap_mean(column[known][:, None], who, seed=seed)
+        row |= {"low": _number(low[0]), "high": _number(high[0])}
     return row
 
 

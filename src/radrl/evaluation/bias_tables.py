@@ -36,7 +36,7 @@ def write(out: Path, models: Mapping[str, Mapping[str, list[Row]]], cases: Mappi
     text = io.StringIO(newline="")
     flat = [{"model": name, **row} for name, rows in cases.items() for row in rows]
     if flat:
-        table = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
+        table = csv.DictWriter(text, list(dict.fromkeys(key for row in flat for key in row)), lineterminator="\n")
         table.writeheader()
         table.writerows(flat)
     write_text(out / "length.csv", text.getvalue())

@@ -17,7 +17,7 @@ from radrl.errors import UserError, nearest
 from radrl.evaluation import foreign
 from radrl.evaluation import predictions as store
 from radrl.evaluation.decoding import Ask, Decoding, Done, Said
-from radrl.evaluation.header import Header, begin, digest, manifest_hash
+from radrl.evaluation.header import Header, begin, digest, manifest_hash, read_header
 from radrl.evaluation.predictions import Prediction
 from radrl.progress import progress_bar
 from radrl.prompt import PromptStyle
@@ -138,9 +138,12 @@ def _from_file(source: Source, style: PromptStyle, examples: ExampleSet, path: P
     samples = store.arrange(rows, examples, header.samples, file)
     settings = header.settings
     samples = [[one._replace(settings=settings) for one in row] for row in samples]
+    beside = path.with_suffix(".json")
+    if beside.is_file() and read_header(beside).backend != "file":
+        begin(path, header)  # answers that a model was asked for are not overwritten by others
     if not (path.is_file() and path.samefile(file)):
         store.write(path, samples)
-        header.save(path.with_suffix(".json"))
+        header.save(beside)
     return Collected(header, samples)
 
 
@@ -171,7 +174,7 @@ def _backend(
         endpoint = wanted.endpoints[known]
         image_processor = _image_processor(recipe)
         called, backend, packages = f"{endpoint.url} {endpoint.model}", "endpoint", ("radrl", "transformers")
-        hashes["model"] = digest([endpoint.url, endpoint.model])
+        hashes["model"] = digest(endpoint.model)  # not the address: a server that was begun again has another port
 
         def answer(todo: Sequence[Ask], done: Done) -> None:
             generate_endpoint.generate(endpoint, image_processor, examples, style, decoding, todo, done)

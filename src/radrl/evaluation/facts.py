@@ -48,9 +48,10 @@ def settings_notes(headers: Mapping[str, Header]) -> list[str]:
 
 
 def decoding_differs(one: Header, other: Header) -> str:
-    """Returns the decoding settings, the seed aside, in which two Headers differ; empty where in none."""
-    keys = sorted(one.decoding.keys() | other.decoding.keys())
-    return ", ".join(key for key in keys if key != "seed" and one.decoding.get(key) != other.decoding.get(key))
+    """Returns the settings, the seed aside, in which two Headers differ; empty where in none."""
+    told = [{**header.decoding, **header.prompt} for header in (one, other)]
+    keys = sorted(told[0].keys() | told[1].keys())
+    return ", ".join(key for key in keys if key != "seed" and told[0].get(key) != told[1].get(key))
 
 
 def _decoding(header: Header) -> str:

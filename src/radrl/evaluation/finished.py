@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def find(folders: Sequence[Path], named: Sequence[str]) -> Files:
         if name in found:
             raise UserError(f"--model {item}: there is a model '{name}' already; choose another name")
         found[name] = [_place(name, place) for place in places.split(",")]
+        if len({path.resolve() for path, _ in found[name]}) < len(found[name]):
+            raise UserError(f"--model {item}: one file stands twice; seeds are different training runs")
     if not found:
         raise UserError("name finished evaluations to compare: radrl compare runs/a runs/b --out runs/compared")
     return found
@@ -55,7 +58,8 @@ def _place(name: str, place: str) -> tuple[Path, bool]:
 
 
 def models_in(folder: Path) -> dict[str, Path]:
-    """Returns the file of predictions of each model that was evaluated in a folder; controls are left out.
+    """Returns the file of predictions of each model that was evaluated in a folder, as its table orders them; controls
+    are left out.
 
     Raises:
         UserError: there is none, or a shard is not taken up yet.
@@ -70,7 +74,17 @@ def models_in(folder: Path) -> dict[str, Path]:
         found[header.model] = path.with_suffix(".jsonl")
     if not found:
         raise UserError(f"{folder}: holds no finished evaluation (predictions/*.jsonl with headers); evaluate first")
-    return found
+    order = _order(folder)
+    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+
+
+def _order(folder: Path) -> dict[str, int]:
+    """Returns the place of each model in the table that was made then; nothing where there is none."""
+    try:
+        models = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["models"]
+        return {name: place for place, name in enumerate(models)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def recipe_of(folders: Sequence[Path], files: Files) -> Path:

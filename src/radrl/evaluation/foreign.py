@@ -24,7 +24,7 @@ from typing import Any
 
 from radrl.errors import UserError
 from radrl.evaluation import predictions as store
-from radrl.evaluation.header import Header, manifest_hash, read_header
+from radrl.evaluation.header import MOST_SAMPLES, Header, manifest_hash, read_header
 from radrl.evaluation.predictions import Prediction
 from radrl.example import Example
 from radrl.prompt import PromptStyle
@@ -110,8 +110,8 @@ def _jsonl(path: Path, text: str, examples: Sequence[Example]) -> list[Predictio
             sample = record.get("sample", 0)
             if isinstance(name, int) and not isinstance(name, bool):
                 name = str(name)
-            good = isinstance(name, str) and isinstance(said, str) and type(sample) is int and 0 <= sample < 10_000
-            if not good:
+            texts = isinstance(name, str) and isinstance(said, str)
+            if not texts or type(sample) is not int or not 0 <= sample < MOST_SAMPLES:
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UserError(

@@ -29,6 +29,7 @@ def generate(
     length = {i: len(prompt_text(processor, examples[i], style)) for i in {i for i, _ in todo}}
     order = sorted(todo, key=lambda ask: (examples[ask[0]].task, length[ask[0]]))
     ends = model.generation_config.eos_token_id
+    ends = processor.tokenizer.eos_token_id if ends is None else ends
     ends = torch.tensor(ends if isinstance(ends, list) else [ends])
     was_training = model.training
     model.eval()

@@ -15,6 +15,8 @@ from radrl.files import write_json
 from radrl.prompt import PromptStyle
 from radrl.recipe_yaml import one_line
 
+MOST_SAMPLES = 10_000
+
 
 @dataclass(frozen=True)
 class Header:
@@ -68,7 +70,15 @@ def read_header(path: Path) -> Header:
             raise ValueError
         values = {key: value for key, value in values.items() if key in known}
         values["hashes"] = {k: v for k, v in values.get("hashes", {}).items() if k != "settings"}
-        return Header(**values)
+        header = Header(**values)
+        samples = header.decoding.get("samples", 1)
+        named = all(isinstance(value, str) for value in (header.model, header.source, header.backend))
+        parts = (header.prompt, header.decoding, header.images, header.versions, header.hashes)
+        if not named or not all(isinstance(part, dict) for part in parts):
+            raise TypeError
+        if type(samples) is not int or not 1 <= samples <= MOST_SAMPLES:
+            raise ValueError
+        return header
     except OSError as error:
         raise UserError(f"{path}: cannot read: {error.strerror}; it belongs to the .jsonl of the same name") from None
     except (ValueError, TypeError, AttributeError, RecursionError):

@@ -7,6 +7,10 @@ the page, all of which are called in `judge` alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,11 +27,12 @@ from radrl.evaluation.facts import decoding_differs, run_facts
 from radrl.evaluation.header import Header
 from radrl.evaluation.metrics import CaseScores, score_cases, scorers_of
 from radrl.evaluation.outputs import write_outputs
-from radrl.example import Answer, Example
+from radrl.example import Answer, Example, Task
 from radrl.files import write_text
 from radrl.progress import progress_bar
 from radrl.recipe import ColdStart, Recipe
 from radrl.recipe_data import load_examples
+from radrl.scoring.registry import Scorer
 
 RECIPE = "recipe.yaml"  # beside the predictions: `radrl compare` reads the test data from it
 Runs = list[list[list[Answer]]]  # by training seed, by sample, in the order of the Examples
@@ -160,11 +165,9 @@ def judge(
 ) -> Path:
     """Scores and compares what was collected, and writes comparison, table and page. The one place that calls the
     half of evaluation that knows metrics and statistics."""
-    examples, chosen = list(test), scorers_of(recipe)
-    scores: dict[str, list[CaseScores]] = {
-        name: [score_cases(examples, run, chosen) for run in model.runs] for name, model in models.items()
-    }
-    scores |= {name: [score_cases(examples, [row], chosen)] for name, row in trivial.items()}
+    examples, workers = list(test), recipe.scoring.workers
+    runs = {name: model.runs for name, model in models.items()} | {name: [[row]] for name, row in trivial.items()}
+    scores = score_all(examples, runs, scorers_of(recipe), workers if isinstance(workers, int) else 0)
     comparison = compare(
         examples,
         scores,
@@ -174,12 +177,33 @@ def judge(
         seed=recipe.seed,
         notes=tuple(facts.get("Warnings", {}).values()),
     )
-    write_outputs(out, comparison, examples, scores, facts)
+    headers = {name: asdict(model.header) for name, model in models.items()}
+    write_outputs(out, comparison, examples, scores, {**facts, "Predictions": headers})
     file = out / "page.html"
-    first = {name: model.runs[0][0] for name, model in models.items()} | dict(trivial)
+    first = {name: of_model[0][0] for name, of_model in runs.items()}
     of_first = {name: of_model[0] for name, of_model in scores.items()}
     page.write(file, comparison, examples, first, of_first, logs, test.roots, facts)
     return file
+
+
+def score_all(
+    examples: Sequence[Example], runs: Mapping[str, Runs], scorers: Sequence[tuple[Task, Scorer]] = (), workers: int = 0
+) -> dict[str, list[CaseScores]]:
+    """Returns the scores of every training seed of every model.
+
+    With ``workers`` above 1 they are scored in so many processes. Neural scorers and judges stay in this one: each
+    process would load the model again.
+    """
+    jobs = [(name, run) for name, of_model in runs.items() for run in of_model]
+    if workers > 1 and all(scorer.kind == "cpu" for _, scorer in scorers):
+        with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+            found = list(pool.map(score_cases, repeat(examples), [run for _, run in jobs], repeat(scorers)))
+    else:
+        found = [score_cases(examples, run, scorers) for _, run in jobs]
+    scores: dict[str, list[CaseScores]] = {name: [] for name in runs}
+    for (name, _), one in zip(jobs, found, strict=True):
+        scores[name].append(one)
+    return scores
 
 
 def _values(examples: Sequence[Example], rows: Sequence[Sequence[Answer]]) -> dict[str, np.ndarray]:

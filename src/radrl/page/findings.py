@@ -41,8 +41,9 @@ def table(comparison: Comparison, counts_of: Mapping[str, Mapping[str, FindingCo
     rows = []
     for name in sorted(names, key=lambda name: (-there[name], name)):
         rows.append(Row(name.replace("_", " "), there[name], [_cell(counts.get(name, none)) for counts in by_model]))
-    micro = [_cell(FindingCounts(*map(sum, zip(*counts.values(), strict=True)))) for counts in by_model]
-    macro = [_means([_cell(one) for one in counts.values()]) for counts in by_model]
+    # a model that names nothing, of references that name nothing, has no counts at all
+    micro = [_cell(FindingCounts(*map(sum, zip(*(counts.values() or [none]), strict=True)))) for counts in by_model]
+    macro = [_means([_cell(one) for one in counts.values() or [none]]) for counts in by_model]
     total = sum(there.values())
     return [
         *rows,

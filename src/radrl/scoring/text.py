@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +52,16 @@ def _bleu_counts(order: int, examples: Sequence[Example], answers: Sequence[Answ
     )
 
 
+def _bleu_of_sums(order: int, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    columns = np.moveaxis(sums, -1, 0)
+    return np.minimum(_bleu(columns[:order], columns[order : 2 * order], *columns[2 * order :]), 1.0)
+
+
 def _register_bleu(order: int) -> None:
     def table(examples: Sequence[Example], answers: Sequence[Answer]) -> NDArray[np.float64]:
         return np.vstack(_bleu_counts(order, examples, answers)).T.astype(float)
 
-    def value(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        columns = np.moveaxis(sums, -1, 0)
-        return np.minimum(_bleu(columns[:order], columns[order : 2 * order], *columns[2 * order :]), 1.0)
+    value = partial(_bleu_of_sums, order)  # no function in here: processes that score send it back
 
     def corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
         return float(value(table(examples, answers).sum(axis=0)))
