@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class State:
     """What the server does and saw.
 
-    ``answer(question, nth)`` returns a text, a status, (status, headers), "hang up", "not json" or "cut".
+    ``answer(question, nth)`` returns a text, a status, (status, headers), "hang up", "not json" or "cut", or
+    the whole body as a dict.
     """
 
     def __init__(self, answer):
@@ -59,6 +60,7 @@ def serve(answer):
                 (status, headers), reply = result, "no"
             finish = "length" if reply == "cut" else "stop"
             message = {"choices": [{"message": {"content": reply}, "finish_reason": finish}]}
+            message = reply if isinstance(reply, dict) else message
             data = b"<html>" if reply == "not json" else json.dumps(message).encode()
             self.send_response(status)
             for name, value in {"content-length": str(len(data)), **headers}.items():

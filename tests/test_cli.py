@@ -139,11 +139,34 @@ def test_train_resume_and_evaluate(folder, radrl, complaint):
     assert code == 0, err
     assert out.splitlines()[-1] == "Page: judged/page.html"
     assert {file.name for file in (folder / "judged").iterdir()} == {
-        "comparison.json", "page.html", "predictions", "table.md",
+        "cases.parquet", "comparison.json", "page.html", "predictions", "table.csv", "table.md", "table.tex",
     }  # fmt: skip
     predictions = [json.loads(line) for line in (folder / "judged/predictions/SFT.jsonl").open()]
     assert len(predictions) == 12
-    assert {row["thinking"] for row in predictions} == {False}
+    headers = {
+        name: json.loads((folder / f"judged/predictions/{name}.json").read_text()) for name in ("SFT", "SFT__thinking")
+    }
+    assert [header["prompt"]["thinking"] for header in headers.values()] == [False, True]
+    assert {row["settings"] for row in predictions} == {headers["SFT"]["hashes"]["settings"]}
+    # finished evaluations compared: once more the same figures, and two files as seeds of one model
+    code, out, err = radrl("compare", "judged", "--out", "compared")
+    assert code == 0, err
+    cells = [json.loads((folder / name / "comparison.json").read_text())["cells"] for name in ("judged", "compared")]
+    assert cells[0] == cells[1]
+    assert "one file stands twice" in complaint("compare", "--model", "SFT=judged,judged/", "--out", "seeds")
+    for end in ("json", "jsonl"):
+        shutil.copy(folder / f"judged/predictions/SFT.{end}", folder / f"again.{end}")
+    seeds = "judged/predictions/SFT.jsonl,again.jsonl"
+    code, _, err = radrl("compare", "judged", "--model", f"two seeds={seeds}", "--out", "seeds")
+    assert code == 0, err
+    cells = json.loads((folder / "seeds/comparison.json").read_text())["cells"]
+    assert [c and c["mean"] for c in cells["two seeds"].values()] == [c and c["mean"] for c in cells["SFT"].values()]
+    lines = (folder / "judged/predictions/SFT.jsonl").read_text().splitlines(keepends=True)
+    (folder / "some.jsonl").write_text("".join(lines[:-1] + lines[:1]))
+    line = complaint("evaluate", "r.yaml", "--model", "some=some.jsonl", "--out", "some")
+    assert "some.jsonl: 1 missing ids" in line
+    assert "1 ids that stand twice" in line
+    assert not (folder / "some/comparison.json").exists()
 
 
 def test_ctrl_c_is_one_line_too(folder, radrl, monkeypatch):

@@ -254,22 +254,61 @@ def grpo(
 def evaluate(
     recipe: RecipeFile,
     model: Annotated[
-        list[str], typer.Option(metavar="NAME=FOLDER", help="a model to judge; NAME=FOLDER/think asks it to think")
+        list[str],
+        typer.Option(
+            metavar="NAME=PLACE",
+            help="a model to judge: a folder, a hub id, endpoint:NAME or a file of predictions; "
+            "NAME=PLACE/think asks it to think",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="the folder for table, page and predictions")],
+    out: Annotated[Path, typer.Option(help="the folder for table, page and predictions; a stopped run goes on there")],
     overrides: Overrides = [],  # noqa: B006
+    samples: Annotated[int | None, typer.Option(help="completions of each Example (evaluation.samples)")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy (evaluation.temperature)")] = None,
+    shard: Annotated[str | None, typer.Option(metavar="K/N", help="only collect this part of the predictions")] = None,
+    bias: Annotated[bool, typer.Option("--bias", help="look for shortcuts too: bias.md")] = False,
 ) -> None:
     """Judge models on the recipe's test data; differences are to the first one."""
+    from radrl.evaluation.collect import Shard
     from radrl.evaluation.run import run_evaluation
 
     models = {}
     for item in model:
-        label, equals, folder = item.partition("=")
-        if not equals or not label or not folder:
+        label, equals, place = item.partition("=")
+        if not equals or not label or not place:
             raise UserError(f"--model {item}: write NAME=FOLDER, such as sft=runs/lungs/sft/model")
-        models[label] = (folder.removesuffix("/think"), folder.endswith("/think"))
-    page = run_evaluation(_recipe(recipe, overrides), models, out)
-    print(f"Page: {page}")
+        if label in models:
+            raise UserError(f"--model {item}: there is a model '{label}' already; choose another name")
+        models[label] = (place.removesuffix("/think"), place.endswith("/think"))
+    given = {"samples": samples, "temperature": temperature}
+    overrides = [*overrides, *(f"evaluation.{key}={value}" for key, value in given.items() if value is not None)]
+    part = Shard.read(shard) if shard is not None else None
+    page = run_evaluation(_recipe(recipe, overrides), models, out, shard=part, look_for_bias=bias)
+    print(f"Predictions: {page}" if part else f"Page: {page}")
+
+
+@app.command()
+def compare(
+    out: Annotated[Path, typer.Option(help="the folder for table and page")],
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="FOLDER", help="finished evaluations")] = None,
+    model: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=PLACE,…", help="an evaluation folder or a file of predictions; several are training seeds"
+        ),
+    ] = [],  # noqa: B006
+    recipe: Annotated[
+        Path | None, typer.Option(help="names the data; without it the recipe of the first evaluation")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
+    """Compare finished evaluations over the same test data; differences are to the first model."""
+    from radrl.evaluation.finished import find, recipe_of
+    from radrl.evaluation.run import run_comparison
+
+    files = find(folders or [], model)
+    known = recipe_of(folders or [], files) if recipe is None else recipe
+    print(f"Page: {run_comparison(files, out, _recipe(known, overrides))}")
 
 
 @app.command()
@@ -360,5 +399,6 @@ def main() -> None:
         # typer turns Ctrl-C into exit code 130 and says nothing
         if isinstance(ended, SystemExit) and ended.code != 130:
             raise
-        print("radrl: stopped; run the same command with --resume to go on", file=sys.stderr)
+        how = "" if "evaluate" in sys.argv[1:2] else " with --resume"  # an evaluation always goes on where it was
+        print(f"radrl: stopped; run the same command{how} to go on", file=sys.stderr)
         sys.exit(130)

@@ -18,7 +18,7 @@ from radrl.recipe import Recipe, load
 
 
 class Size(NamedTuple):
-    """How long a demo is: films a split, and what is changed in every recipe, in SFT on gold labels alone (without a
+    """How long a demo is: films a split (the last one is held out), and what is changed in every recipe, in SFT on gold labels alone (without a
     change there is no such stage), and in GRPO with thinking.
 
     Silver labels are by a hurried reader, as most labels of the published sets are; see data/phantom.
@@ -52,9 +52,9 @@ SIZES = {
         ["grpo.max_steps=4"],
     ),
     # SFT to where more of it on the same labels no longer teaches the tiny model to see, so that GRPO and its control
-    # begin from what the labels can give
+    # begin from what the labels can give; more films to judge on, which the short demo has not seen
     "long": Size(
-        {"silver": 2000, "gold": 600, "held-out": 320},
+        {"silver": 2000, "gold": 600, "fresh": 1200},
         [
             "sft.max_steps=2600",
             "coldstart.sft.max_steps=300",
@@ -79,7 +79,7 @@ def run_demo(out: Path, size: str = "demo", *, resume: bool = False) -> Path:
         UserError: ``out`` holds a run and ``resume`` is not asked for.
     """
     from radrl.evaluation.run import run_evaluation
-    from radrl.training.run import progress_bar
+    from radrl.progress import progress_bar
     from radrl.training.stages import run_coldstart, run_grpo, run_sft
 
     out = out.resolve()
@@ -93,7 +93,7 @@ def run_demo(out: Path, size: str = "demo", *, resume: bool = False) -> Path:
         )
 
     def recipe(train: list[str], start: Path | None, *more: str) -> Recipe:
-        return _recipe(out, train, start, *settings, *more)
+        return _recipe(out, train, list(films)[-1], start, *settings, *more)
 
     all_labels, gold = ["silver", "gold"], ["gold"]
     first = sft = run_sft(recipe(all_labels, None), "sft", resume=resume)
@@ -114,21 +114,20 @@ def run_demo(out: Path, size: str = "demo", *, resume: bool = False) -> Path:
     timed = stages if sft is first else {"SFT, all labels": first, **stages}
     seconds = {name: (stage.done() or {})["seconds"] for name, stage in timed.items()}
     return run_evaluation(
-        recipe(all_labels, sft.model),
+        recipe(all_labels, sft.model, "evaluation.max_new_tokens=128"),
         models,
         out,
         second_base="SFT continued",
         title="radrl demo" + ("" if size == "demo" else f" ({size})"),
-        max_new_tokens=128,
         extra_facts={"Seconds of training": seconds},
     )
 
 
-def _recipe(out: Path, train: list[str], start: Path | None, *more: str) -> Recipe:
+def _recipe(out: Path, train: list[str], test: str, start: Path | None, *more: str) -> Recipe:
     values: dict[str, Any] = {
         "out": str(out),
         "data.train": [str(out / "data" / f"{split}.jsonl") for split in train],
-        "data.test": [str(out / "data" / "held-out.jsonl")],
+        "data.test": [str(out / "data" / f"{test}.jsonl")],
     }
     if start is not None:
         values |= {"model.start": str(start), "model.image_size": None}

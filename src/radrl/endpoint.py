@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -84,10 +85,13 @@ class Judge(Endpoint):
 
 
 class Reply(NamedTuple):
-    """A completion's text, and whether it was cut at ``max_tokens``."""
+    """A completion's text, whether it was cut at ``max_tokens``, how many tokens it has where the server tells, and
+    whether a content filter took it. Thinking that the server set apart stands before the text again, in its tags."""
 
     text: str
     cut: bool
+    tokens: int | None = None
+    filtered: bool = False
 
 
 class Refused(Exception):
@@ -116,8 +120,13 @@ class Chat:
     async def __aexit__(self, *exception: Any) -> None:
         await self._client.__aexit__(*exception)
 
-    async def complete(self, content: list[dict[str, Any]]) -> Reply:
+    async def complete(
+        self, content: list[dict[str, Any]], seed: int | None = None, earlier: Sequence[dict[str, Any]] = ()
+    ) -> Reply:
         """Returns the reply to one user message; repeats, more and more slowly, what may pass.
+
+        ``earlier`` are the messages before it. ``seed`` asks the server to sample the same way each time; not every
+        server heeds it.
 
         Raises:
             Refused: this request was refused; others may not be.
@@ -125,10 +134,12 @@ class Chat:
         """
         body = {
             "model": self.endpoint.model,
-            "messages": [{"role": "user", "content": content}],
+            "messages": [*earlier, {"role": "user", "content": content}],
             "max_tokens": self.endpoint.max_tokens,
             "temperature": self.endpoint.temperature,
         }
+        if seed is not None:
+            body["seed"] = seed
         for repeat in range(self.endpoint.retries + 1):
             wanted = 0.0
             try:
@@ -180,11 +191,19 @@ def _api_key(endpoint: Endpoint) -> str | None:
 
 def _read(response: httpx.Response) -> Reply | None:
     try:
-        choice = response.json()["choices"][0]
-        text = choice["message"]["content"]
+        body = response.json()
+        choice = body["choices"][0]
+        message, finish = choice["message"], choice.get("finish_reason")
+        text = message["content"] if isinstance(message["content"], str) else ""
+        thinking = message.get("reasoning_content") or message.get("reasoning")  # vLLM's names, old and new
+        if isinstance(thinking, str) and "</think>" not in text:
+            text = f"<think>{thinking}</think>\n{text}" if finish != "length" or text else f"<think>{thinking}"
+        usage = body.get("usage")
+        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        known = isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0
         # JSON can spell half a surrogate pair, which no tokenizer or file takes
-        text = text.encode(errors="replace").decode() if isinstance(text, str) else ""
-        return Reply(text, choice.get("finish_reason") == "length")
+        text = text.encode(errors="replace").decode()
+        return Reply(text, finish == "length", tokens if known else None, finish == "content_filter")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -210,3 +229,25 @@ async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine to its end, in a thread of its own where this one runs a loop already (TRL, notebooks)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    failure: list[BaseException] = []
+
+    def inside() -> None:
+        try:
+            asyncio.run(work)
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]

@@ -6,6 +6,7 @@ burned into the pixels stay there.
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import os
@@ -23,6 +24,7 @@ from radrl.files import write_bytes
 # A radiograph is at most about 60 megapixels; what claims more is broken or hostile.
 MAX_PIXELS = 100_000_000
 RADVLM_PIXELS = 451_584  # 672 x 672, the most that RadVLM gives its model (arXiv 2502.03333)
+PNG_PIXELS = 1_000_000  # larger images travel as JPEG: a film as PNG is several megabytes
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -221,3 +223,12 @@ def to_8_bit(pixels: np.ndarray) -> np.ndarray:
     low, high = float(pixels.min()), float(pixels.max())
     scaled = np.zeros_like(pixels) if high <= low else (pixels - low) * (255.0 / (high - low))
     return scaled.round().astype(np.uint8)
+
+
+def data_url(image: Image.Image) -> str:
+    """Returns the pixels of a grey or RGB picture, and nothing else of it, as a data URL: PNG, or JPEG where large."""
+    bare = Image.frombytes(image.mode, image.size, image.tobytes())  # leaves EXIF, text chunks and profiles behind
+    kind = "png" if bare.width * bare.height <= PNG_PIXELS else "jpeg"
+    buffer = io.BytesIO()
+    bare.save(buffer, kind, **({"quality": 95} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

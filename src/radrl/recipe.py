@@ -173,6 +173,33 @@ class ColdStart(_Section):
     """Fields of ``trl.SFTConfig``."""
 
 
+class Evaluation(_Section):
+    """How completions are made for an evaluation: the same for every model."""
+
+    backend: Literal["transformers", "vllm"] = "transformers"
+    """What runs the models that are folders or hub ids."""
+    max_new_tokens: int = Field(default=256, ge=1)
+    """Longest completion, in tokens."""
+    thinking_max_new_tokens: int | None = Field(default=None, ge=1)
+    """Longest completion of the models that are asked to think, where it should differ; the tables then say so."""
+    temperature: Annotated[Number, Field(ge=0)] = 0.0
+    """0 decodes greedily."""
+    samples: int = Field(default=1, ge=1)
+    """Completions of each Example; above 1 needs a temperature."""
+    batch_size: int = Field(default=64, ge=1)
+    """Completions made at once by transformers."""
+    endpoints: dict[Name, Endpoint] = {}
+    """Models behind an endpoint, by the name that ``--model NAME=endpoint:…`` calls them."""
+    vllm: dict[str, Any] = {}
+    """Arguments of ``vllm.LLM``."""
+
+    @model_validator(mode="after")
+    def _sampled(self) -> Self:
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("samples above 1 need a temperature above 0: greedy decoding gives one completion")
+        return self
+
+
 class Recipe(_Section):
     """A whole recipe. Read one with `load`."""
 
@@ -202,6 +229,8 @@ class Recipe(_Section):
     """SFT that teaches thinking."""
     grpo: dict[str, Any] = {}
     """Fields of ``trl.GRPOConfig``."""
+    evaluation: Evaluation = Evaluation()
+    """How completions are made for an evaluation."""
 
     _file: Path = PrivateAttr(default=Path("recipe.yaml"))
 

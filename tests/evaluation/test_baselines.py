@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from radrl.data.examples import ExampleSet, read_manifests
 from radrl.errors import UserError
-from radrl.evaluation import baselines
-from radrl.example import Box, Example
+from radrl.evaluation import baselines, nearest
+from radrl.example import Box, Example, write_manifest
 
 
 def example(id: str, task: str, question: str, reference: str = "", **more) -> Example:
@@ -15,6 +18,12 @@ def example(id: str, task: str, question: str, reference: str = "", **more) -> E
 
 def box(x: float, label: str = "lung") -> Box:
     return Box(xyxy=(x, 0.2, x + 0.1, 0.6), label=label)
+
+
+def as_set(folder, examples) -> ExampleSet:
+    file = folder / f"{examples[0].id}.jsonl"
+    write_manifest(file, examples)
+    return read_manifests([file])
 
 
 TEMPLATE = "The heart is enlarged. Left pleural effusion."
@@ -92,3 +101,61 @@ def test_the_type_of_a_grounding_question_does_not_give_away_that_there_is_nothi
 def test_a_task_without_training_examples_is_said():
     with pytest.raises(UserError, match="no training example of task 'vqa_open'"):
         baselines.answers(TRAIN[:6], TEST[4:])
+
+
+@pytest.fixture
+def films(tmp_path):
+    """``films(*shades)`` makes one grey ramp a shade, nearest to the ramp of the nearest shade; returns its paths."""
+
+    def make(*shades: float) -> list[tuple[str, ...]]:
+        x, y = np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 32))
+        paths = []
+        for shade in shades:
+            pixels = 40 + 90 * (x * shade + y * (1 - shade))
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{shade}.png")
+            paths.append((f"{shade}.png",))
+        return paths
+
+    return make
+
+
+def test_the_nearest_image_answers_what_it_was_asked(films, tmp_path):
+    a, b, c, near_a, near_b = films(0.0, 0.5, 1.0, 0.1, 0.55)
+    train = [
+        example("ra", "report", "Report?", "Of a.", images=a),
+        example("rb", "report", "Report?", "Of b.", images=b),
+        example("rc", "report", "Report?", "Of c.", images=c),
+        example("ga", "grounding", "Lung?", boxes=(box(0.1),), images=a),
+        example("gc", "grounding", "Lung?", boxes=(box(0.7),), images=c),
+        example("va", "vqa_closed", "Which?", "left", choices=("left", "right"), images=a),
+        example("vb", "vqa_closed", "Which?", "both", choices=("left", "both"), images=b),
+        example("vc", "vqa_closed", "Which?", "right", choices=("left", "right"), images=c),
+    ]
+    test = [
+        example("t1", "report", "Report?", "secret", images=near_b),
+        example("t2", "grounding", "lung?", boxes=(box(0.5),), images=near_a),
+        example("t3", "vqa_closed", "Which?", "right", choices=("right", "left"), images=near_b),
+        example("t4", "report", "Report?", "no image"),
+    ]
+    found = baselines.table(as_set(tmp_path, train), as_set(tmp_path, test))
+    report, lung, which, bare = found[nearest.NAME]
+    assert report.text == "Of b."
+    assert lung.boxes == (box(0.1),)
+    assert (which.text, which.choice) == ("right", 0)  # the nearest film's answer is no option; the next one's is
+    assert bare == found[baselines.NAME][3]
+    assert set(found) <= set(baselines.NAMES)
+
+
+def test_brightness_and_contrast_do_not_make_an_image_another(tmp_path):
+    pixels = np.random.default_rng(0).integers(60, 120, (20, 30)).astype(np.uint8)
+    plain, other = (nearest.thumbnail(Image.fromarray(p)) for p in (pixels, pixels * 2 + 5))
+    assert plain @ other > 0.999
+    assert nearest.thumbnail(Image.new("L", (9, 9))) @ plain == 0
+
+
+def test_the_most_usual_report_stands_in_the_table_where_it_differs(tmp_path):
+    found = baselines.table(as_set(tmp_path, TRAIN), as_set(tmp_path, TEST))
+    assert list(found) == [baselines.NAME, baselines.USUAL]
+    assert found[baselines.USUAL][0].text == "No acute disease."
+    assert found[baselines.USUAL][1:] == found[baselines.NAME][1:]
+    assert list(baselines.table(as_set(tmp_path, TRAIN), as_set(tmp_path, TEST[3:]))) == [baselines.NAME]

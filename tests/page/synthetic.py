@@ -1,4 +1,4 @@
-"""A made-up comparison for the page: noise images, invented answers, invented scores."""
+"""A made-up comparison for the page: noise images and invented answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from radrl.evaluation.comparison import compare
-from radrl.evaluation.metrics import METRICS, FindingCounts, ModelScores
-from radrl.example import Answer, Box, Example, Mark, Score
+from radrl.evaluation.metrics import score_cases
+from radrl.example import Answer, Box, Example
 
 MODELS = {
     "trivial baseline": 0.35,
@@ -25,20 +25,21 @@ OTHER = "The heart is enlarged. There is a left upper lobe consolidation. No pne
 TASKS = ("report", "report", "grounding", "grounding", "vqa_closed", "vqa_open")
 
 
-def make(root: Path, patients: int = 40, hostile: str = "") -> dict:
+def make(root: Path, patients: int = 40, hostile: str = "", films: int = 4, models: int = 5) -> dict:
     """Returns the arguments of ``page.write`` but for the path; ``hostile`` is put wherever text goes."""
     draw = random.Random(7)
     noise = np.random.default_rng(7)
-    for k in range(4):
+    for k in range(films):
         pixels = np.clip(noise.normal(90, 30, (96, 80)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).resize((160, 192)).save(root / f"{k}.png")
-    examples = [_example(p, k, task, hostile) for p in range(patients) for k, task in enumerate(TASKS)]
-    names = {name + hostile: skill for name, skill in MODELS.items()}
+    examples = [_example(p, k, task, hostile, films) for p in range(patients) for k, task in enumerate(TASKS)]
+    names = {name + hostile: skill for name, skill in list(MODELS.items())[:models]}
     answers = {name: [_answer(e, skill, draw, hostile) for e in examples] for name, skill in names.items()}
-    scores = {name: _scores(examples, skill, draw, hostile) for name, skill in names.items()}
-    base = "SFT" + hostile
+    scores = {name: score_cases(examples, [given]) for name, given in answers.items()}
+    base, trivial = "SFT" + hostile, ("trivial baseline" + hostile,)
+    notes = ("models were not run alike: temperature" + hostile,)
     return {
-        "comparison": compare(examples, scores, base, baselines=("trivial baseline" + hostile,), samples=400),
+        "comparison": compare(examples, scores, base, baselines=trivial, samples=200, notes=notes),
         "examples": examples,
         "answers_by_model": answers,
         "scores_by_model": scores,
@@ -53,7 +54,7 @@ def make(root: Path, patients: int = 40, hostile: str = "") -> dict:
     }
 
 
-def _example(patient: int, k: int, task: str, hostile: str) -> Example:
+def _example(patient: int, k: int, task: str, hostile: str, films: int) -> Example:
     hostile = _encodable(hostile)
     box = Box(xyxy=(0.12, 0.5, 0.45, 0.85), label="right pleural effusion" + hostile)
     return Example(
@@ -61,12 +62,13 @@ def _example(patient: int, k: int, task: str, hostile: str) -> Example:
         task=task,
         question={"report": "Write the findings.", "grounding": "Where is the effusion?"}.get(task, "Is it big?")
         + hostile,
-        images=(f"{patient % 4}.png",),
+        images=(f"{patient % films}.png",),
         reference=hostile + REPORT if task == "report" else "yes" + hostile,
         boxes=(box,) if task == "grounding" else (),
         choices=("yes" + hostile, "no") if task == "vqa_closed" else (),
         patient=f"p{patient}",
         source="phantom",
+        meta={"type": ("size" + hostile) if "vqa" in task else ""},
     )
 
 
@@ -78,7 +80,7 @@ def _encodable(text: str) -> str:
 def _answer(example: Example, skill: float, draw: random.Random, hostile: str) -> Answer:
     thinking = "The costophrenic angle is blunted on the right." + hostile if draw.random() < 0.5 else None
     if example.task == "report":
-        return Answer(OTHER + hostile, thinking)
+        return Answer((REPORT if draw.random() < skill else OTHER) + hostile, thinking)
     if example.task == "grounding":
         slip = (1 - skill) * draw.uniform(0, 0.3)
         box = Box(
@@ -86,40 +88,9 @@ def _answer(example: Example, skill: float, draw: random.Random, hostile: str) -
             label="effusion" + _encodable(hostile),
         )
         return Answer("effusion [0.1, 0.2, 0.3, 0.4]" + hostile, thinking, boxes=(box,))
-    return Answer("no" + hostile, thinking, well_formed=draw.random() < 0.7)
-
-
-def _scores(examples: list[Example], skill: float, draw: random.Random, hostile: str) -> ModelScores:
-    values, scores = {}, {}
-    for metric in METRICS:
-        found: list[Score | None] = []
-        for example in examples:
-            if example.task not in metric.tasks:
-                found.append(None)
-                continue
-            value = min(1.0, max(0.0, draw.gauss(skill, 0.25))) if metric.headline else 20.0 + draw.randint(0, 9)
-            marks = _marks(hostile) if metric.name == "finding_f1" else ()
-            found.append(Score(value, {"matched": 1.0, "false" + hostile: 1.0, "missed": 1.0}, marks))
-        scores[metric.name] = found
-        values[metric.name] = np.array([math.nan if s is None else s.value for s in found])
-    counts = {
-        name + hostile: FindingCounts(int(n * skill), int(n * (1 - skill)), n - int(n * skill))
-        for name, n in (("pleural_effusion", 40), ("consolidation", 21), ("cardiomegaly", 33), ("pneumothorax", 0))
-    }
-    return ModelScores(values, scores, counts)
-
-
-def _marks(hostile: str) -> tuple[Mark, ...]:
-    at = len(hostile)
-    return (
-        Mark("reference", at, at + 22, "match", "cardiomegaly, present" + hostile),
-        Mark("reference", at + 23, at + 63, "missed", "pleural effusion, right, mild"),
-        Mark("reference", at + 64, at + 80, "absent", "pneumothorax"),
-        Mark("answer", 0, 22, "match", "cardiomegaly, present"),
-        Mark("answer", 23, 64, "false", "consolidation, left" + hostile),
-        Mark("answer", 65, 81, "absent", "pneumothorax"),
-        Mark("answer", 70, 9999, "absent", "reaches beyond the text"),
-    )
+    right = draw.random() < skill
+    choice = (0 if right else 1) if example.choices else None
+    return Answer(("yes" if right else "no") + hostile, thinking, choice=choice, well_formed=draw.random() < 0.7)
 
 
 def _sft(draw: random.Random) -> list[dict]:

@@ -72,7 +72,7 @@ def test_only_pixels_question_and_reference_leave(films, tmp_path):
 
 
 def test_a_large_image_travels_as_jpeg(tmp_path, monkeypatch):
-    monkeypatch.setattr(teacher, "PNG_PIXELS", 10)
+    monkeypatch.setattr("radrl.images.PNG_PIXELS", 10)
     Image.new("RGB", (8, 6)).save(tmp_path / "x.png")
     assert teacher._data_url(tmp_path / "x.png", Image.open, "a").startswith("data:image/jpeg;base64,")
 

@@ -52,6 +52,10 @@ class ExampleSet(Sequence[Example]):
         """The folder of each Example's images."""
         return [self.index.roots[number] for number in self.index.manifest[self.rows].tolist()]
 
+    def root(self, index: int) -> Path:
+        """Returns the folder of one Example's images."""
+        return self.index.roots[self.index.manifest[self.rows[index]]]
+
     @property
     def tasks(self) -> set[Task]:
         """The tasks there are."""
@@ -65,7 +69,7 @@ class ExampleSet(Sequence[Example]):
 
     def pictures(self, index: int) -> list[Image.Image]:
         """Returns the pictures of one Example; equal paths give the same object."""
-        root = self.index.roots[self.index.manifest[self.rows[index]]]
+        root = self.root(index)
         return [self._read(root, path) for path in self[index].images]
 
     def where(self, keep: Callable[[Example], bool]) -> ExampleSet:

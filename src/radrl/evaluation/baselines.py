@@ -1,23 +1,27 @@
-"""What one gets without looking at the image: the trivial baseline every trained model has to beat.
+"""What one gets without reading the image: the trivial baselines every trained model has to beat.
 
-It knows the training Examples and, of a test Example, only its task, its question, its choices and
-``meta['type']``; never its reference, boxes, findings or image.
+They know the training Examples and, of a test Example, only its task, its question, its choices and ``meta['type']``;
+never its reference, boxes or findings. `nearest` looks at the image too, but only for the training image most like it.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
 from radrl.clinical import extract
 from radrl.clinical.compare import compare, merge
+from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
+from radrl.evaluation import nearest
 from radrl.example import Answer, Box, Example
 
 NAME = "trivial baseline"
+USUAL = "most usual answer"
+NAMES = (NAME, USUAL, nearest.NAME)
 _READ = 5000  # training reports drawn to take templates from; reading one costs about 0.2 ms
 _REPORTS = 200  # references a template is tried on
 _TEMPLATES = 200  # templates tried on each of them
@@ -32,8 +36,66 @@ class _Known(NamedTuple):
     choices: tuple[str, ...]
 
 
-def answers(train: Sequence[Example], examples: Sequence[Example], seed: int = 0) -> list[Answer]:
-    """Answers each test Example from the training Examples alone.
+def table(
+    train: ExampleSet, test: ExampleSet, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> dict[str, list[Answer]]:
+    """Returns the Answers of each baseline by its name, in the order of the test Examples.
+
+    - ``trivial baseline``: the best constant answer, see `answers`;
+    - ``most usual answer``: the same, but for reports the most usual one; left out where nothing differs;
+    - ``nearest image (thumbnail)``: of the training Examples the narrowest group holds, the answer of the one with
+      the most similar image (see `nearest`); with choices, the nearest whose answer is one of them. Where there is
+      none, the trivial baseline's. Left out where no test Example has an image.
+
+    Raises:
+        UserError: a task of the test Examples has no training Example, or an image cannot be read.
+    """
+    found = {NAME: answers(list(train), list(test), seed)}
+    usual = answers(list(train), list(test), seed, {**_FIT, "report": _usual_report})
+    if usual != found[NAME]:
+        found[USUAL] = usual
+    if any(example.images for example in test):
+        found[nearest.NAME] = _nearest(train, test, seed, found[NAME], progress)
+    return found
+
+
+def _nearest(
+    train: ExampleSet,
+    test: ExampleSet,
+    seed: int,
+    otherwise: Sequence[Answer],
+    progress: Callable[[int, int], None] | None,
+) -> list[Answer]:
+    neighbours = nearest.Neighbours(train, lambda i: _keys(_known(train[i])), seed, progress=progress)
+    found = []
+    for i, (example, trivial) in enumerate(zip(test, otherwise, strict=True)):
+        known, picture = _known(example), nearest.first_picture(test, i)
+        row = None
+        if picture:
+            for key in _keys(known):
+                row = neighbours.find(
+                    picture, key, lambda k, known=known: not known.choices or train[k].reference in known.choices
+                )
+                if row is not None:
+                    break
+        found.append(trivial if row is None else _as_answer(train[row], known))
+    return found
+
+
+def _as_answer(example: Example, known: _Known) -> Answer:
+    if known.task == "grounding":
+        return _grounded(example.boxes)
+    choice = known.choices.index(example.reference) if known.choices else None
+    return Answer(example.reference, choice=choice)
+
+
+def answers(
+    train: Sequence[Example],
+    examples: Sequence[Example],
+    seed: int = 0,
+    fit: Mapping[str, Callable[[Sequence[Example], int], Callable[[_Known], Answer]]] | None = None,
+) -> list[Answer]:
+    """Answers each test Example from the training Examples alone: the best constant answer.
 
     - report: always the same text, the training report with the best mean finding F1 against a seeded sample of at
       most 200 training reports. Tried are up to 200 texts with different findings (of at most 5,000 drawn), the most
@@ -63,7 +125,7 @@ def answers(train: Sequence[Example], examples: Sequence[Example], seed: int = 0
                 "add some to the training manifest or leave the task out of the test"
             )
         if key not in cache:
-            cache[key] = _FIT[known.task](groups[key], seed)
+            cache[key] = (fit or _FIT)[known.task](groups[key], seed)
         found.append(cache[key](known))
     return found
 
@@ -98,6 +160,11 @@ def _report(group: Sequence[Example], seed: int) -> Callable[[_Known], Answer]:
 
     best = Answer(max(list(templates.values())[:_TEMPLATES], key=worth))  # the first, so the most usual, of equals
     return lambda known: best
+
+
+def _usual_report(group: Sequence[Example], seed: int) -> Callable[[_Known], Answer]:
+    usual = Answer(_ranked(Counter(example.reference for example in group))[0][0])
+    return lambda known: usual
 
 
 def _grounding(group: Sequence[Example], seed: int) -> Callable[[_Known], Answer]:

@@ -2,245 +2,270 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from radrl.errors import UserError, nearest
 from radrl.evaluation import baselines as trivial
-from radrl.evaluation.metrics import BY_NAME, METRICS, FindingCounts, ModelScores
-from radrl.evaluation.statistics import bootstrap_mean, paired_difference
+from radrl.evaluation.cells import SIGNIFICANT, Cell, Comparison, Difference
+from radrl.evaluation.jobs import Job, Resampled, job_of, permute, run
+from radrl.evaluation.metrics import CaseScores, Column, FindingCounts, Metric, metrics_of
+from radrl.evaluation.pooled import mean
+from radrl.evaluation.seeds import over_seeds
+from radrl.evaluation.statistics import SAMPLES, Resamples, holm, interval, units
 from radrl.example import TASKS, Example, patients
-from radrl.files import write_json
 
-SIGNIFICANT = 0.05
-Key = tuple[str, ...]
-
-
-class Difference(NamedTuple):
-    """The mean paired difference to another model, over the cases both have a value for."""
-
-    to: str
-    n: int
-    mean: float
-    low: float
-    high: float
-    p: float
-
-    @property
-    def significant(self) -> bool:
-        """True where p is below 0.05 (not corrected for the number of comparisons)."""
-        return self.p < SIGNIFICANT
-
-
-class Cell(NamedTuple):
-    """One model on one metric. ``differences`` are to the base models other than itself; ``below`` holds the
-    difference to each baseline whose mean it does not reach. Where all cases are of one patient there is nothing to
-    resample: ``low`` and ``high`` are None and there are no differences."""
-
-    n: int
-    patients: int
-    mean: float
-    low: float | None
-    high: float | None
-    differences: tuple[Difference, ...]
-    below: tuple[Difference, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The result of ``compare``. ``cells[model][metric]`` is None where the metric applies to no case."""
-
-    base: str
-    others_base: str | None
-    models: tuple[str, ...]
-    baselines: tuple[str, ...]
-    metrics: tuple[str, ...]
-    cells: dict[str, dict[str, Cell | None]]
-    findings: dict[str, dict[str, FindingCounts]]
-    cases: dict[str, int]
-    patients: int
-    samples: int
-    seed: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the comparison as JSON types; ``null`` only where a metric does not apply or has no interval."""
-        found = asdict(self)
-        found["cells"] = {
-            model: {metric: _cell(cell) if cell else None for metric, cell in row.items()}
-            for model, row in self.cells.items()
-        }
-        found["findings"] = {
-            model: {
-                name: {**counts._asdict(), "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
-                for name, counts in row.items()
-            }
-            for model, row in self.findings.items()
-        }
-        return found
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes ``to_dict`` as JSON."""
-        write_json(path, self.to_dict())
-
-    def to_markdown(self) -> str:
-        """Returns the table of means and intervals, with the differences to the base under it."""
-        titles = [BY_NAME[metric].title for metric in self.metrics]
-        lines = [_row(["", *titles]), _row(["---"] + ["---:"] * len(titles))]
-        for model in self.models:
-            lines.append(_row([f"**{_plain(model)}**", *(_mean(self.cells[model][m], m) for m in self.metrics)]))
-        for base in filter(None, (self.base, self.others_base)):
-            lines += ["", f"Difference to {_plain(base)}:", "", _row(["", *titles])]
-            lines.append(_row(["---"] + ["---:"] * len(titles)))
-            for model in self.models:
-                if model != base:
-                    row = (_difference(self.cells[model][m], m, base) for m in self.metrics)
-                    lines.append(_row([_plain(model), *row]))
-        below = [
-            f"- {_plain(model)} is below {_plain(d.to)} on {BY_NAME[metric].title} ({d.mean:+.3f}, p = {d.p:.2g})"
-            for model in self.models
-            for metric in self.metrics
-            if (cell := self.cells[model][metric])
-            for d in cell.below
-        ]
-        if below:
-            lines += ["", "Below a trivial baseline:", "", *below]
-        total = sum(self.cases.values())
-        lines += [
-            "",
-            f"{total} cases of {self.patients} patients. Brackets: 95% bootstrap interval over patients "
-            f"({self.samples} resamples). p: two-sided, signs flipped by patient, not corrected for the number of "
-            "comparisons.",
-        ]
-        return "\n".join(lines) + "\n"
+TYPED = ("vqa_closed accuracy", "vqa_open accuracy", "token_f1", "token_recall")
 
 
 def compare(
     examples: Sequence[Example],
-    models: Mapping[str, ModelScores],
+    models: Mapping[str, CaseScores | Sequence[CaseScores]],
     base: str,
     others_base: str | None = None,
     *,
     baselines: Collection[str] = (trivial.NAME,),
-    samples: int = 2000,
+    samples: int = SAMPLES,
     seed: int = 0,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compares models on the same Examples.
 
-    ``base`` is the model all others are compared with, ``others_base`` a second one. ``baselines`` are the names
-    in ``models`` that are trivial; they stand first, and a model whose mean is below one of them is flagged. The same
-    seed gives the same resamples for every model and metric.
+    Args:
+        examples: the cases.
+        models: for each model its scores, or those of several training runs that differ in their seed.
+        base: the model that all others are compared with; ``others_base`` a second one.
+        baselines: the names among the models that are trivial; they stand first, and a model that does not reach one
+            is marked.
+        samples: resamples, and swaps of the permutation test.
+        seed: the same one gives the same resamples for every model and metric.
+        notes: lines a reader must see first: models were not decoded alike, say.
 
     Raises:
-        UserError: a base is not among the models.
+        UserError: a base is not among the models, or there are no cases.
         ValueError: a model was scored on another number of Examples.
     """
     for name in filter(None, (base, others_base)):
         if name not in models:
             raise UserError(f"no model '{name}'{nearest(name, models)} to compare with; there are: {', '.join(models)}")
-    for name, scores in models.items():
-        for metric, values in scores.values.items():
-            if len(values) != len(examples):
-                raise ValueError(f"{name}, {metric}: {len(values)} values for {len(examples)} examples")
-    units = patients(examples)
-    bases = [name for name in dict.fromkeys((base, others_base)) if name]
-    trivials = tuple(name for name in models if name in baselines)
-    models = dict(sorted(models.items(), key=lambda item: item[0] not in trivials))  # else the order is kept
-    metrics = tuple(m.name for m in METRICS if any(np.isfinite(s.values[m.name]).any() for s in models.values()))
-    # All columns go through one call each, so a thousand cases cost seconds and share one set of resamples.
-    rows = {(name, metric): scores.values[metric] for name, scores in models.items() for metric in metrics}
-    pairs = {
-        (name, to, metric): rows[name, metric] - rows[to, metric]
-        for name in models
-        for to in dict.fromkeys((*bases, *trivials))
-        for metric in metrics
-        if to != name
-    }
-    means = _by_column(rows, lambda values: bootstrap_mean(values, units, samples, seed), units)
-    differences = _by_column(pairs, lambda d: paired_difference(d, np.zeros_like(d), units, samples, seed), units)
-
-    def differences_to(others: Sequence[str], name: str, metric: str) -> tuple[Difference, ...]:
-        found = ((other, differences.get((name, other, metric))) for other in others)
-        return tuple(Difference(other, int(values[0]), *values[2:]) for other, values in found if values)
-
-    cells: dict[str, dict[str, Cell | None]] = {name: {} for name in models}
-    for (name, metric), row in rows.items():
-        known = row[~np.isnan(row)]
-        if not known.size:
-            cells[name][metric] = None
-            continue
-        values = means.get((name, metric), (known.size, 1, float(known.mean()), None, None))
-        column = BY_NAME[metric]
-        below = differences_to(trivials, name, metric) if column.headline and not column.trivial else ()
-        cells[name][metric] = Cell(
-            *(int(count) for count in values[:2]),
-            *values[2:],
-            differences=differences_to(bases, name, metric),
-            below=tuple(d for d in below if d.mean < 0),
-        )
+    runs = {name: (one,) if isinstance(one, CaseScores) else tuple(one) for name, one in models.items()}
+    for name, of_model in runs.items():
+        for scores in of_model:
+            if scores.cases != len(examples):
+                raise ValueError(f"{name}: scores of {scores.cases} cases for {len(examples)} examples")
+    patient = units(patients(examples))
+    trivials = tuple(name for name in runs if name in baselines)
+    runs = dict(sorted(runs.items(), key=lambda item: item[0] not in trivials))  # else the order is kept
+    metrics = metrics_of([scores for of_model in runs.values() for scores in of_model])
+    targets = tuple(dict.fromkeys(name for name in (base, others_base, *trivials) if name))
+    jobs: dict[tuple[str, ...], Job] = {}
+    pairs: dict[tuple[str, str, str], tuple[list[Column], list[Column]]] = {}
+    for metric in metrics:
+        columns = {
+            name: [s.columns[metric.name] for s in of_model if metric.name in s.columns]
+            for name, of_model in runs.items()
+        }
+        columns = {name: found for name, found in columns.items() if found and len(found) == len(runs[name])}
+        for name, mine in columns.items():
+            jobs[name, metric.name] = job_of(mine)
+            for to in targets:
+                if to != name and to in columns:
+                    pairs[name, to, metric.name] = _common(mine, columns[to])
+                    for side, of_side in enumerate(pairs[name, to, metric.name]):
+                        if of_side is not columns[(name, to)[side]]:  # not the same cases: resampled anew
+                            jobs[name, to, metric.name, str(side)] = job_of(of_side)
+    resampled = run(jobs, patient, samples, seed)
+    p_values = permute(pairs, patient, samples, seed)
+    by_name = {metric.name: metric for metric in metrics}
+    raw = {key: _difference(by_name[key[2]], key, pairs[key], resampled, p_values.get(key)) for key in pairs}
+    raw = {key: one for key, one in raw.items() if one}
+    corrected = _correct(raw, by_name, trivials)
+    cells: dict[str, dict[str, Cell | None]] = {name: dict.fromkeys(by_name) for name in runs}
+    for name in runs:
+        for metric in metrics:
+            if (name, metric.name) not in jobs:
+                continue
+            cell = _cell(resampled[name, metric.name], jobs[name, metric.name])
+            if cell is None:
+                continue
+            to_base = [corrected.get((name, to, metric.name)) for to in (base, others_base) if to]
+            to_trivial = [corrected.get((name, to, metric.name)) for to in trivials] if not metric.trivial else []
+            own = [s.columns[metric.name] for s in runs[name]]
+            cells[name][metric.name] = cell._replace(
+                n=_cases(own),
+                differences=tuple(dict.fromkeys(d for d in to_base if d)),
+                below=tuple(d for d in to_trivial if d and metric.gain(d.mean) < 0),
+                sample_sd=_sample_sd(own),
+            )
     return Comparison(
         base=base,
         others_base=others_base,
-        models=tuple(models),
+        models=tuple(runs),
         baselines=trivials,
-        metrics=metrics,
+        metrics=tuple(m for m in metrics if any(cells[name][m.name] for name in runs)),
         cells=cells,
-        findings={name: scores.findings for name, scores in models.items()},
+        findings={name: _add([s.findings for s in of_model]) for name, of_model in runs.items()},
+        labels={name: _add([s.labels for s in of_model]) for name, of_model in runs.items()},
+        empty={name: _sum([s.empty for s in of_model]) for name, of_model in runs.items()},
+        types=by_group(examples, runs, [question_type(e) for e in examples], TYPED, seed=seed),
         cases={task: count for task in TASKS if (count := sum(e.task == task for e in examples))},
-        patients=len(set(units)),
+        patients=int(patient.max()) + 1,
         samples=samples,
         seed=seed,
+        answers={name: sum(s.samples for s in of_model) for name, of_model in runs.items()},
+        notes=tuple(notes),
     )
 
 
-def _by_column(
-    columns: Mapping[Key, np.ndarray], statistic: Callable[[np.ndarray], tuple[np.ndarray, ...]], units: Sequence[str]
-) -> dict[Key, tuple[float, ...]]:
-    """Returns (cases, patients, *statistic) of each column that has values of two patients or more."""
-    known = {key: ~np.isnan(column) for key, column in columns.items()}
-    there = {key: len({units[i] for i in np.flatnonzero(rows)}) for key, rows in known.items()}
-    used = [key for key in columns if there[key] > 1]
-    if not used:
-        return {}
-    found = statistic(np.column_stack([columns[key] for key in used]))
+def question_type(example: Example) -> str | None:
+    """Returns the kind of a question, ``meta['type']`` up to its colon; None where it has none or is no question."""
+    kind = str(example.meta.get("type", "")).split(":")[0]
+    return f"{'closed' if example.task == 'vqa_closed' else 'open'}: {kind}" if kind and "vqa" in example.task else None
+
+
+def by_group(
+    examples: Sequence[Example],
+    models: Mapping[str, CaseScores | Sequence[CaseScores]],
+    groups: Sequence[str | None],
+    metrics: Collection[str],
+    samples: int = 2000,
+    seed: int = 0,
+) -> dict[str, dict[str, dict[str, Cell | None]]]:
+    """Returns each model's metrics within groups of cases, ``[group][model][metric]``, with intervals over patients.
+
+    ``groups`` names the group of each case (sex, view, question type), None for those of no group. A cell is None where
+    the metric applies to no case of the group.
+    """
+    unit = np.asarray(units(patients(examples)))
+    found: dict[str, dict[str, dict[str, Cell | None]]] = {}
+    for group in sorted({group for group in groups if group is not None}):
+        rows = np.array([i for i, one in enumerate(groups) if one == group])
+        jobs = {}
+        cases = {}
+        for name, one in models.items():
+            runs = (one,) if isinstance(one, CaseScores) else tuple(one)
+            for metric in metrics:
+                columns = [one_run.columns[metric] for one_run in runs if metric in one_run.columns]
+                if columns and len(columns) == len(runs):
+                    job = job_of(columns)
+                    taken = tuple(tuple(s.take(rows) for s in of_seed) for of_seed in job.seeds)
+                    jobs[name, metric] = job._replace(seeds=taken)
+                    cases[name, metric] = int(max(s.there.sum() for of_seed in taken for s in of_seed))
+        resampled = run(jobs, np.unique(unit[rows], return_inverse=True)[1], samples, seed)
+        found[group] = {name: dict.fromkeys(metrics) for name in models}
+        for (name, metric), job in jobs.items():
+            cell = _cell(resampled[name, metric], job) if cases[name, metric] else None
+            found[group][name][metric] = cell._replace(n=cases[name, metric]) if cell else None
+    return found
+
+
+def _common(mine: list[Column], others: list[Column]) -> tuple[list[Column], list[Column]]:
+    """Returns the columns of two models with only the cases both have a value for; themselves where these are all."""
+    if any(column.own for column in (*mine, *others)):
+        return mine, others
+    known = [~np.isnan(column.by_case) for column in (*mine, *others)]
+    every = np.logical_and.reduce(known)
+    if all((every == one).all() for one in known):
+        return mine, others
+    return tuple(
+        [Column(column.metric, np.where(every, column.by_case, np.nan)[None]) for column in side]
+        for side in (mine, others)
+    )  # type: ignore[return-value]
+
+
+def _cell(one: Resampled, job: Job) -> Cell | None:
+    value, count = float(one.found.values[0]), int(one.found.patients[0])
+    if math.isnan(value):
+        return None
+    sd = float(np.std(one.by_seed, ddof=1)) if len(one.by_seed) > 1 else None
+    if len(one.by_seed) > 1 and count > 1:
+        low, high, _ = over_seeds(one.found, [one.by_seed])
+        low, high = max(low, job.bounds[0]), min(high, job.bounds[1])
+    else:
+        low, high = (float(end[0]) for end in interval(one.found, np.array([job.bounds])))
+    if math.isnan(low):
+        return Cell(0, count, value, None, None, seeds=len(one.by_seed), seed_sd=sd)
+    return Cell(0, count, value, low, high, seeds=len(one.by_seed), seed_sd=sd)
+
+
+def _difference(
+    metric: Metric,
+    key: tuple[str, str, str],
+    columns: tuple[list[Column], list[Column]],
+    resampled: Mapping[tuple[str, ...], Resampled],
+    p: float | None,
+) -> Difference | None:
+    """Returns a difference with its p not yet corrected; None where fewer than two patients have a say."""
+    name, to, _ = key
+    a = resampled.get((*key, "0"), resampled[name, metric.name])
+    b = resampled.get((*key, "1"), resampled[to, metric.name])
+    count = min(int(a.found.patients[0]), int(b.found.patients[0]))
+    found = Resamples(
+        a.found.values - b.found.values, a.found.draws - b.found.draws, a.found.left_out - b.found.left_out,
+        np.array([count]),
+    )  # fmt: skip
+    if count < 2 or np.isnan(found.values[0]):
+        return None
+    test = "permutation over patients"
+    seeds = [one.by_seed for one in (a, b) if len(one.by_seed) > 1]
+    reach = metric.high - metric.low
+    if seeds:
+        low, high, p = over_seeds(found, seeds)
+        test = "t over seeds and patients"
+    else:
+        low, high = (float(end[0]) for end in interval(found, np.array([[-reach, reach]])))
+        if p is None:  # another number of samples or labels, so nothing can be swapped
+            p, test = over_seeds(found, [])[2], "t over patients"
+    n = min(_cases(side) for side in columns)
+    return Difference(to, n, float(found.values[0]), low, high, p, p, "unclear", test)
+
+
+def _correct(
+    raw: Mapping[tuple[str, str, str], Difference], metrics: Mapping[str, Metric], trivials: Collection[str]
+) -> dict[tuple[str, str, str], Difference]:
+    """Returns the differences with p corrected in their family; comparisons of baselines are a family of their own."""
+    families: dict[tuple[str, bool, bool], list[tuple[str, str, str]]] = {}
+    for name, to, metric in raw:
+        families.setdefault((to, metrics[metric].headline, name in trivials), []).append((name, to, metric))
+    found = {}
+    for keys in families.values():
+        for key, p in zip(keys, holm([raw[key].p for key in keys]).tolist(), strict=True):
+            gain = metrics[key[2]].gain(raw[key].mean)
+            way = "unclear" if p >= SIGNIFICANT or not gain else "better" if gain > 0 else "worse"
+            found[key] = raw[key]._replace(p_holm=p, way=way)
+    return found
+
+
+def _cases(columns: Sequence[Column]) -> int:
+    """Returns how many cases have a say."""
+    counts = [
+        (~np.isnan(column.by_case)).sum() if column.values is not None else max(s.there.sum() for s in column.own)
+        for column in columns
+    ]
+    return int(min(counts))
+
+
+def _sample_sd(columns: Sequence[Column]) -> float | None:
+    """Returns the standard deviation between samples of the value of the set, its mean over training runs."""
+    found = []
+    for column in columns:
+        if column.values is None or len(column.values) < 2:
+            return None
+        rows = column.own or [mean(row) for row in column.values]
+        ones = np.ones((1, column.values.shape[1]))
+        found.append(np.std([s.at(ones)[0] for s in rows], ddof=1))
+    return float(np.mean(found))
+
+
+def _add(counts: Sequence[Mapping[str, FindingCounts]]) -> dict[str, FindingCounts]:
+    names = sorted({name for one in counts for name in one}) if len(counts) > 1 else list(counts[0])
+    none = FindingCounts(0, 0, 0)
     return {
-        key: (int(known[key].sum()), there[key], *map(float, values)) for key, *values in zip(used, *found, strict=True)
+        name: FindingCounts(*map(sum, zip(*(one.get(name, none) for one in counts), strict=True))) for name in names
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
-    differences = [{**d._asdict(), "significant": d.significant} for d in cell.differences]
-    return {**cell._asdict(), "differences": differences, "below": [d._asdict() for d in cell.below]}
-
-
-def digits(metric: str) -> int:
-    """Returns how many decimals a value of the metric is worth: one for words, three for shares."""
-    return 1 if metric == "length" else 3
-
-
-def _mean(cell: Cell | None, metric: str) -> str:
-    d = digits(metric)
-    if not cell:
-        return "n/a"
-    interval = "–" if cell.low is None else f"{cell.low:.{d}f}, {cell.high:.{d}f}"
-    return f"{cell.mean:.{d}f} [{interval}]"
-
-
-def _difference(cell: Cell | None, metric: str, base: str) -> str:
-    found = next((x for x in cell.differences if x.to == base), None) if cell else None
-    if not found:
-        return "–" if cell else "n/a"
-    d = digits(metric)
-    return f"{found.mean:+.{d}f} [{found.low:+.{d}f}, {found.high:+.{d}f}], p = {found.p:.2g}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _plain(name: str) -> str:
-    """Returns a model's name so that it cannot break a table row."""
-    return " ".join(name.replace("|", "\\|").split())
+def _sum(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    return {name: sum(one.get(name, 0) for one in counts) for name in counts[0]}

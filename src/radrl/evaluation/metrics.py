@@ -1,50 +1,85 @@
-"""The metrics of an evaluation: scorers from the registry, each on the tasks it is a metric of."""
+"""The metrics of an evaluation: what each is, and one model's values of all of them, case by case.
+
+A metric has a value of a whole set, as a function of weights of its cases (`radrl.evaluation.pooled`), and mostly one
+of each case too. The families are in files of their own: `report_labels`, `grounding`, `questions`, `sampled`; every
+scorer of the registry is a metric besides.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-import radrl.scoring  # noqa: F401  (registers the scorers)
-from radrl.clinical import extract
-from radrl.clinical.compare import compare
-from radrl.example import TASKS, Answer, Example, Score, Task
+import radrl.scoring  # noqa: F401  registers the scorers
+from radrl.evaluation.pooled import Array, Pooled, Statistic, mean
+from radrl.example import TASKS, Answer, Example, Task
 from radrl.scoring import registry
+from radrl.scoring.registry import Scorer
+from radrl.scoring.report import compared
+
+CHUNK = 2000  # cases whose Scores are held at once
+
+TASK_TITLES: dict[Task, str] = {
+    "report": "Report",
+    "grounding": "Grounding",
+    "vqa_closed": "Closed VQA",
+    "vqa_open": "Open VQA",
+}
 
 
 class Metric(NamedTuple):
-    """A column of the tables: a scorer on some tasks. A headline metric lies in 0-1, and higher is better."""
+    """What a metric is. ``low`` and ``high`` are the ends of its range, ``better`` which way is good, ``needs`` what
+    must be there for it (empty: an answer to each case). A headline metric stands in the first table and in the family
+    of comparisons that p-values are corrected for."""
 
     name: str
     title: str
-    scorer: str
     tasks: tuple[Task, ...]
-    headline: bool = True
+    low: float = 0.0
+    high: float = 1.0
+    better: Literal["higher", "lower", "neither"] = "higher"
+    headline: bool = False
+    needs: str = ""
+    about: str = ""
     trivial: bool = False  # a baseline has the best value by its making, so being below it means nothing
 
+    @property
+    def short(self) -> str:
+        """Returns the title without its task."""
+        return self.title.split(": ", 1)[1]
 
-METRICS: tuple[Metric, ...] = (
-    Metric("finding_f1", "Report: finding F1", "finding_f1", ("report",)),
-    Metric("soft_f1", "Grounding: soft F1", "soft_f1", ("grounding",)),
-    Metric("mean_iou", "Grounding: mean IoU", "mean_iou", ("grounding",)),
-    Metric("map50_radvlm", "Grounding: mAP50 (RadVLM)", "map50_radvlm", ("grounding",)),
-    Metric("vqa_closed accuracy", "Closed VQA: accuracy", "vqa_accuracy", ("vqa_closed",)),
-    Metric("vqa_open accuracy", "Open VQA: accuracy", "vqa_accuracy", ("vqa_open",)),
-    Metric("format", "All tasks: format kept", "format", TASKS, trivial=True),
-    # A model that shortens or pads its reports must show up in every table (METHODS.md), but length is no merit.
-    Metric("length", "Report: words", "length", ("report",), headline=False),
-)
-BY_NAME = {metric.name: metric for metric in METRICS}
-MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
-    "report": "finding_f1",
-    "grounding": "soft_f1",
-    "vqa_closed": "vqa_closed accuracy",
-    "vqa_open": "vqa_open accuracy",
-}
+    def gain(self, difference: float) -> float:
+        """Returns a difference with the sign that makes better positive; 0 where neither way is."""
+        return {"higher": difference, "lower": -difference, "neither": 0.0}[self.better]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of one model. ``values`` (samples, cases) are NaN where it does not apply, None where a case has no
+    value of its own; ``own`` are the statistics whose mean the metric is, where it is not the mean of its values."""
+
+    metric: Metric
+    values: Array | None = None
+    own: tuple[Statistic, ...] = ()
+
+    @property
+    def statistics(self) -> tuple[Statistic, ...]:
+        """Returns the statistics of the set whose mean is the metric's value: one for each sample or label."""
+        return self.own or (mean(self.by_case),)
+
+    @property
+    def by_case(self) -> Array | None:
+        """Returns the value of each case, (cases,): its mean over samples."""
+        if self.values is None:
+            return None
+        known = (~np.isnan(self.values)).sum(axis=0)
+        total = np.nansum(self.values, axis=0)
+        return np.divide(total, known, out=np.full(len(total), np.nan), where=known > 0)
 
 
 class FindingCounts(NamedTuple):
@@ -72,40 +107,176 @@ class FindingCounts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ModelScores:
-    """What one model scored, case by case, in the order of the Examples.
+class CaseScores:
+    """All that one model scored. ``columns`` by metric, only those that apply to a case; ``findings`` and ``labels``
+    (CheXpert-14) the counts over all reports and samples; ``empty`` grounding cases by (reference boxes, boxes
+    given): "none, none" and so on."""
 
-    ``values[metric]`` is (n,), NaN where the metric does not apply; ``scores[metric]`` the Score it came from (parts
-    and marks), None where it does not apply; ``findings[name]`` the counts of that finding over all reports.
-    """
-
-    values: dict[str, np.ndarray]
-    scores: dict[str, list[Score | None]]
+    cases: int
+    samples: int
+    columns: dict[str, Column]
     findings: dict[str, FindingCounts] = field(default_factory=dict)
+    labels: dict[str, FindingCounts] = field(default_factory=dict)
+    empty: dict[str, int] = field(default_factory=dict)
 
 
-def score(examples: Sequence[Example], answers: Sequence[Answer]) -> ModelScores:
-    """Scores one model's Answers with every metric.
+class Wanted(NamedTuple):
+    """A scorer as a metric of some tasks."""
+
+    metric: Metric
+    scorer: Scorer
+
+
+def _base(name: str, title: str, scorer: str, tasks: tuple[Task, ...], **more: Any) -> Wanted:
+    return of_scorer(registry.get(scorer), tasks)._replace(
+        metric=Metric(
+            name,
+            title,
+            tasks,
+            registry.get(scorer).low,
+            registry.get(scorer).high,
+            **{"about": f"scorer {scorer}"} | more,
+        )
+    )
+
+
+def of_scorer(scorer: Scorer, tasks: tuple[Task, ...]) -> Wanted:
+    """Returns a scorer of the registry as a metric; the tasks and its options are in the name where they must be."""
+    options = ", ".join(f"{key}={value}" for key, value in scorer.options.items() if isinstance(value, int | float))
+    said = f"{scorer.name}({options})" if options else scorer.name
+    alone = scorer.tasks == tasks or tasks == ("report",)
+    metric = Metric(
+        name=said if alone else f"{tasks[0]} {said}",
+        title=f"{TASK_TITLES[tasks[0]]}: {said.replace('_', ' ')}",
+        tasks=tasks,
+        low=scorer.low,
+        high=scorer.high,
+        better="higher" if scorer.higher_is_better else "lower",
+        about=f"scorer {scorer.name}",
+    )
+    return Wanted(metric, scorer)
+
+
+BASE: tuple[Wanted, ...] = (
+    _base("finding_f1", "Report: finding F1", "finding_f1", ("report",), headline=True),
+    _base("clinical_error", "Report: clinical error", "clinical_error", ("report",), better="lower"),
+    # A model that shortens or pads its reports must show up in every table (METHODS.md), but length is no merit.
+    _base("length", "Report: words", "length", ("report",), better="neither"),
+    _base("soft_f1", "Grounding: soft F1", "soft_f1", ("grounding",), headline=True),
+    _base("mean_iou", "Grounding: mean IoU", "mean_iou", ("grounding",), headline=True),
+    _base("map50_radvlm", "Grounding: mAP50 (RadVLM)", "map50_radvlm", ("grounding",), headline=True),
+    _base("vqa_closed accuracy", "Closed VQA: accuracy", "vqa_accuracy", ("vqa_closed",), headline=True),
+    _base("vqa_open accuracy", "Open VQA: accuracy", "vqa_accuracy", ("vqa_open",), headline=True),
+    _base("token_f1", "Open VQA: token F1", "token_f1", ("vqa_open",)),
+    _base("format", "All tasks: format kept", "format", TASKS, headline=True, trivial=True),
+)
+MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
+    "report": "finding_f1",
+    "grounding": "soft_f1",
+    "vqa_closed": "vqa_closed accuracy",
+    "vqa_open": "vqa_open accuracy",
+}
+
+
+def score_cases(
+    examples: Sequence[Example],
+    answers: Sequence[Sequence[Answer]],
+    scorers: Sequence[tuple[Task, Scorer]] = (),
+    confidence: Sequence[float | Sequence[float] | None] | None = None,
+) -> CaseScores:
+    """Scores one model's Answers with every metric that applies.
+
+    Args:
+        examples: the cases.
+        answers: for each sample the Answers, in the order of the Examples.
+        scorers: more scorers to report, each with the task it is a metric of (`scorers_of` a recipe).
+        confidence: of each case, where it is known: of a yes-or-no question how sure the model is of yes, for AUROC; of
+            a grounding question that of each answer box, for mAP. On any scale; for a single sample only.
 
     Raises:
-        ValueError: there are not as many Answers as Examples.
-        UserError: a scorer is not installed.
+        ValueError: there is no sample, one has not as many Answers as there are Examples, or confidence does not fit.
+        UserError: a scorer lacks a package or weights.
     """
-    if len(examples) != len(answers):
-        raise ValueError(f"{len(answers)} answers for {len(examples)} examples")
-    values: dict[str, np.ndarray] = {}
-    scores: dict[str, list[Score | None]] = {}
-    for metric in METRICS:
-        chosen = [i for i, example in enumerate(examples) if example.task in metric.tasks]
-        mine: list[Score | None] = [None] * len(examples)
-        found = registry.get(metric.scorer)([examples[i] for i in chosen], [answers[i] for i in chosen])
-        for i, one in zip(chosen, found, strict=True):
-            mine[i] = one
-        scores[metric.name] = mine
-        values[metric.name] = np.array([np.nan if one is None else one.value for one in mine], dtype=float)
+    from radrl.evaluation import grounding, questions, report_labels, sampled
+
+    if not answers:
+        raise ValueError("no sample of answers")
+    for given in answers:
+        if len(given) != len(examples):
+            raise ValueError(f"{len(given)} answers for {len(examples)} examples")
+    if confidence is not None and (len(answers) > 1 or len(confidence) != len(examples)):
+        raise ValueError("confidence is for one sample, with an entry for each Example")
+    wanted = _without_double([*BASE, *(of_scorer(scorer, (task,)) for task, scorer in scorers)])
+    columns = [column for one in wanted if (column := _score(one, examples, answers))]
+    columns += report_labels.columns(examples, answers)
+    columns += grounding.columns(examples, answers, confidence)
+    columns += questions.columns(examples, answers, confidence)
+    if len(answers) > 1:
+        columns += sampled.columns(columns, MAIN.values())
+    columns.sort(key=lambda column: _place(column.metric))
     reports = [i for i, example in enumerate(examples) if example.task == "report"]
-    findings = count_findings((examples[i].reference, answers[i].text) for i in reports)
-    return ModelScores(values, scores, findings)
+    return CaseScores(
+        len(examples),
+        len(answers),
+        {column.metric.name: column for column in columns},
+        count_findings((examples[i].reference, given[i].text) for given in answers for i in reports),
+        report_labels.counts(examples, answers),
+        grounding.count_empty(examples, answers),
+    )
+
+
+def scorers_of(recipe: Any) -> list[tuple[Task, Scorer]]:
+    """Returns the scorers a recipe rewards with, and their gates, each with its task."""
+    from radrl.scoring.items import read_items
+
+    items = read_items(recipe)
+    return [(item.task, scorer) for item in items for scorer in (item.scorer, item.gate) if scorer]
+
+
+def _without_double(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Returns the metrics without those that are there already under another name."""
+    found: list[Wanted] = []
+    for one in wanted:
+        known = any(
+            (w.scorer.name, dict(w.scorer.options)) == (one.scorer.name, dict(one.scorer.options))
+            and set(one.metric.tasks) <= set(w.metric.tasks)
+            for w in found
+        )
+        if not known:
+            found.append(one)
+    return found
+
+
+def _score(wanted: Wanted, examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) -> Column | None:
+    """Returns the column of a scorer; None where it applies to no case. Only numbers are kept of a Score."""
+    metric, scorer = wanted
+    rows = [i for i, example in enumerate(examples) if example.task in metric.tasks]
+    if not rows:
+        return None
+    asked = [examples[i] for i in rows]
+    scorer = scorer.fitted(asked)
+    values = np.full((len(answers), len(examples)), np.nan)
+    own = []
+    for k, given in enumerate(answers):
+        table: list[Array] = []
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            these, mine = asked[start : start + CHUNK], [given[i] for i in part]
+            values[k, part] = [math.nan if s is None else s.value for s in scorer(these, mine)]
+            if scorer.pooled:
+                table.append(scorer.pooled.table(these, mine, **scorer.options))
+        if scorer.pooled:
+            own.append(_pooled(np.vstack(table), values[k], rows, scorer.pooled.value))
+    if np.isnan(values).all():
+        return None
+    return Column(metric, values, tuple(own))
+
+
+def _pooled(table: Array, values: Array, rows: Sequence[int], value: Callable[[Array], Array]) -> Statistic:
+    wide = np.zeros((len(values), table.shape[1]))
+    wide[rows] = table
+    wide[np.isnan(values)] = 0.0
+    return Pooled(wide, value)
 
 
 def count_findings(reports: Iterable[tuple[str, str]]) -> dict[str, FindingCounts]:
@@ -116,8 +287,18 @@ def count_findings(reports: Iterable[tuple[str, str]]) -> dict[str, FindingCount
     """
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for reference, answer in reports:
-        found = compare(reference, extract.findings(answer))
+        found = compared(reference, answer)
         for kind, findings in enumerate(([wanted for wanted, _ in found.matched], found.false, found.missed)):
             for finding in findings:
                 counts[finding.name][kind] += 1
     return {name: FindingCounts(*kinds) for name, kinds in sorted(counts.items())}
+
+
+def metrics_of(scores: Iterable[CaseScores]) -> tuple[Metric, ...]:
+    """Returns the metrics that any of the scores has, in the order of the tasks."""
+    found = {name: column.metric for one in scores for name, column in one.columns.items()}
+    return tuple(sorted(found.values(), key=_place))
+
+
+def _place(metric: Metric) -> int:
+    return len(TASKS) if len(metric.tasks) > 1 else TASKS.index(metric.tasks[0])

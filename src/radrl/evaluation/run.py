@@ -1,31 +1,48 @@
-"""One evaluation: every model answers the same held-out questions, decoded alike; a table and a page come out."""
+"""One evaluation: every model answers the same held-out questions, decoded alike; a table and a page come out.
+
+Answers are collected here (`collect`, `baselines`, `bias`); what they are worth is said by `metrics`, `comparison` and
+the page, all of which are called in `judge` alone.
+"""
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 
 from radrl import page
 from radrl.data.examples import ExampleSet
-from radrl.evaluation import baselines
+from radrl.errors import UserError
+from radrl.evaluation import baselines, bias_run
+from radrl.evaluation import predictions as store
+from radrl.evaluation.collect import Collected, Shard, Source, collect, is_file
 from radrl.evaluation.comparison import compare
-from radrl.evaluation.generate import generate
-from radrl.evaluation.metrics import score
-from radrl.example import Answer
+from radrl.evaluation.facts import decoding_differs, run_facts
+from radrl.evaluation.header import Header
+from radrl.evaluation.metrics import CaseScores, score_cases, scorers_of
+from radrl.evaluation.outputs import write_outputs
+from radrl.example import Answer, Example, Task
 from radrl.files import write_text
-from radrl.prompt import PromptStyle, parse
-from radrl.recipe import Recipe
-from radrl.training import models as loading
-from radrl.training.run import Stage, progress_bar
-from radrl.training.stages import load_examples
+from radrl.progress import progress_bar
+from radrl.recipe import ColdStart, Recipe
+from radrl.recipe_data import load_examples
+from radrl.scoring.registry import Scorer
 
-MAX_NEW_TOKENS = 256
+RECIPE = "recipe.yaml"  # beside the predictions: `radrl compare` reads the test data from it
+Runs = list[list[list[Answer]]]  # by training seed, by sample, in the order of the Examples
+
+
+class Model(NamedTuple):
+    """All answers of one model: by training seed (mostly one) and sample; the Header of the first seed."""
+
+    header: Header
+    runs: Runs
 
 
 def run_evaluation(
@@ -35,86 +52,193 @@ def run_evaluation(
     *,
     second_base: str | None = None,
     title: str = "Evaluation",
-    max_new_tokens: int = MAX_NEW_TOKENS,
     extra_facts: Mapping[str, Any] | None = None,
+    shard: Shard | None = None,
+    look_for_bias: bool = False,
 ) -> Path:
-    """Judges models on the recipe's test data, greedily decoded, and writes predictions, table and page to ``out``.
+    """Judges models on the recipe's test data and writes predictions, table and page to ``out``.
+
+    What ``out`` holds of an earlier, stopped call is taken up.
 
     Args:
-        models: for each name the model folder (or hub id) and whether it is asked to think. Differences are to the
-            first one.
+        models: for each name where its answers come from (see `collect.Source`) and whether it is asked to think.
+            Differences are to the first one.
         second_base: another model that all are compared with.
         title: heading of the page.
-        max_new_tokens: longest completion.
         extra_facts: groups of facts for the page.
+        shard: collect this part of the predictions only; nothing is scored.
+        look_for_bias: ask each model the controls of `bias` too, and write bias.md, bias.json and length.csv.
+
+    Returns:
+        The page; with ``shard`` the folder of predictions.
+
+    Raises:
+        UserError: names collide, predictions lack cases or were made otherwise, a backend fails for good.
+    """
+    test, folder = load_examples(recipe, "test"), out / "predictions"
+    sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
+    _check_names([source.name for source in sources])
+    if shard is not None and any(is_file(source.start) for source in sources):
+        raise UserError("--shard is for models that are asked; leave files of predictions to the last call")
+    _keep_recipe(recipe, folder)
+    found: dict[str, Model] = {}
+    for source in sources:
+        collected = collect(recipe, source, test, folder, shard=shard)
+        if collected is not None:
+            found[source.name] = _model([collected], test)
+    if look_for_bias:
+        controls = bias_run.collect_controls(recipe, sources, test, folder, shard)
+    if shard is not None:
+        return folder
+    trivial = _trivial(recipe, test)
+    if look_for_bias:
+        rows = {name: (model.header.style, model.runs[0]) for name, model in found.items()}
+        bias_run.write(out, test, rows, controls, _values, recipe.seed)
+    facts = {
+        "title": title,
+        **run_facts(recipe.seed, test, {name: model.header for name, model in found.items()}),
+        **(extra_facts or {}),
+    }
+    return judge(recipe, test, found, trivial, out, facts, second_base=second_base, logs=_logs(models))
+
+
+def run_comparison(
+    models: Mapping[str, Sequence[tuple[Path, bool]]],
+    out: Path,
+    recipe: Recipe,
+    *,
+    title: str = "Comparison",
+    second_base: str | None = None,
+) -> Path:
+    """Compares finished evaluations of the recipe's test data; nothing is generated.
+
+    Args:
+        models: for each name its files of predictions, one a training seed, and whether they were asked to think
+            (only looked at for files without a Header). Differences are to the first one.
+        out: folder for table and page.
+        recipe: names the test data, and the training data the trivial baselines come from.
 
     Returns:
         The page.
+
+    Raises:
+        UserError: as in `run_evaluation`, or the seeds of a model were decoded differently.
     """
-    test, train = load_examples(recipe, "test"), load_examples(recipe, "train")
-    answers: dict[str, list[Answer]] = {}
-    facts: dict[str, Any] = {"title": title, **_facts(recipe, test)}
-    for name, (start, thinking) in models.items():
-        style = PromptStyle(recipe.prompt.box_format, thinking)
-        completions, backend = _completions(recipe, name, start, style, test, max_new_tokens)
-        answers[name] = [parse(text, example, style) for text, example in zip(completions, test, strict=True)]
-        facts.setdefault("Images resized by", {})[name] = backend
-        rows = [
-            {"id": example.id, "completion": text, "thinking": thinking, "temperature": 0}
-            for example, text in zip(test, completions, strict=True)
+    test = load_examples(recipe, "test")
+    _check_names(list(models))
+    found = {}
+    for name, files in models.items():
+        folder = out / "predictions"
+        many = len(files) > 1
+        each = [
+            collect(recipe, Source(f"{name} seed {k}" if many else name, str(file), thinking), test, folder)
+            for k, (file, thinking) in enumerate(files, 1)
         ]
-        write_text(out / "predictions" / f"{_file_name(name)}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    answers[baselines.NAME] = baselines.answers(list(train), list(test), recipe.seed)
-    scores = {name: score(list(test), given) for name, given in answers.items()}
-    comparison = compare(list(test), scores, base=next(iter(models)), others_base=second_base, seed=recipe.seed)
-    comparison.save(out / "comparison.json")
-    write_text(out / "table.md", comparison.to_markdown())
-    file = out / "page.html"
-    page.write(
-        file, comparison, list(test), answers, scores, _logs(models), test.roots, {**facts, **(extra_facts or {})}
+        runs = [one for one in each if one is not None]
+        for one in runs[1:]:
+            if differing := decoding_differs(runs[0].header, one.header):
+                raise UserError(
+                    f"--model {name}: its seeds were decoded differently ({differing}); evaluate them alike"
+                )
+        found[name] = _model(runs, test)
+    _keep_recipe(recipe, out / "predictions")
+    facts = {"title": title, **run_facts(recipe.seed, test, {name: model.header for name, model in found.items()})}
+    return judge(recipe, test, found, _trivial(recipe, test), out, facts, second_base=second_base, logs={})
+
+
+def _keep_recipe(recipe: Recipe, folder: Path) -> None:
+    """Writes what of the recipe an evaluation depends on beside the predictions."""
+    kept = recipe.model_copy(update={"sft": {}, "grpo": {}, "coldstart": ColdStart()})
+    write_text(folder / RECIPE, kept.to_yaml())
+
+
+def judge(
+    recipe: Recipe,
+    test: ExampleSet,
+    models: Mapping[str, Model],
+    trivial: Mapping[str, list[Answer]],
+    out: Path,
+    facts: Mapping[str, Any],
+    *,
+    second_base: str | None,
+    logs: Mapping[str, list[dict[str, Any]]],
+) -> Path:
+    """Scores and compares what was collected, and writes comparison, table and page. The one place that calls the
+    half of evaluation that knows metrics and statistics."""
+    examples, workers = list(test), recipe.scoring.workers
+    runs = {name: model.runs for name, model in models.items()} | {name: [[row]] for name, row in trivial.items()}
+    scores = score_all(examples, runs, scorers_of(recipe), workers if isinstance(workers, int) else 0)
+    comparison = compare(
+        examples,
+        scores,
+        base=next(iter(models)),
+        others_base=second_base,
+        baselines=tuple(trivial),
+        seed=recipe.seed,
+        notes=tuple(facts.get("Warnings", {}).values()),
     )
+    headers = {name: asdict(model.header) for name, model in models.items()}
+    write_outputs(out, comparison, examples, scores, {**facts, "Predictions": headers})
+    file = out / "page.html"
+    first = {name: of_model[0][0] for name, of_model in runs.items()}
+    of_first = {name: of_model[0] for name, of_model in scores.items()}
+    page.write(file, comparison, examples, first, of_first, logs, test.roots, facts)
     return file
 
 
-def _completions(
-    recipe: Recipe, name: str, start: str, style: PromptStyle, test: ExampleSet, max_new_tokens: int
-) -> tuple[list[str], str]:
-    settings = recipe.model
-    model, processor = loading.load(
-        start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels
-    )
-    if torch.cuda.is_available():
-        model.to("cuda")
+def score_all(
+    examples: Sequence[Example], runs: Mapping[str, Runs], scorers: Sequence[tuple[Task, Scorer]] = (), workers: int = 0
+) -> dict[str, list[CaseScores]]:
+    """Returns the scores of every training seed of every model.
+
+    With ``workers`` above 1 they are scored in so many processes. Neural scorers and judges stay in this one: each
+    process would load the model again.
+    """
+    jobs = [(name, run) for name, of_model in runs.items() for run in of_model]
+    if workers > 1 and all(scorer.kind == "cpu" for _, scorer in scorers):
+        with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+            found = list(pool.map(score_cases, repeat(examples), [run for _, run in jobs], repeat(scorers)))
+    else:
+        found = [score_cases(examples, run, scorers) for _, run in jobs]
+    scores: dict[str, list[CaseScores]] = {name: [] for name in runs}
+    for (name, _), one in zip(jobs, found, strict=True):
+        scores[name].append(one)
+    return scores
+
+
+def _values(examples: Sequence[Example], rows: Sequence[Sequence[Answer]]) -> dict[str, np.ndarray]:
+    """Returns each headline metric's value a case, the mean over samples."""
+    found = score_cases(list(examples), rows).columns
+    return {name: c.by_case for name, c in found.items() if c.metric.headline and c.values is not None}
+
+
+def _model(collected: Sequence[Collected], examples: Sequence[Example]) -> Model:
+    runs = [store.answers(one.samples, examples, one.header.style) for one in collected]
+    return Model(collected[0].header, runs)
+
+
+def _trivial(recipe: Recipe, test: ExampleSet) -> dict[str, list[Answer]]:
+    train = load_examples(recipe, "train")
     with progress_bar() as bar:
-        task = bar.add_task(f"Evaluate {name}", total=len(test), note="")
-        found = generate(
-            model, processor, test, style, max_new_tokens=max_new_tokens, progress=lambda n: bar.advance(task, n)
+        task = bar.add_task("Nearest images", total=None, note="")
+        return baselines.table(
+            train, test, recipe.seed, lambda done, total: bar.update(task, completed=done, total=total)
         )
-    return [texts[0] for texts in found], loading.image_backend(processor)
 
 
-def _facts(recipe: Recipe, test: ExampleSet) -> dict[str, Any]:
-    packages = ("radrl", "torch", "transformers", "trl")
-    return {
-        "Run": {
-            "test Examples": len(test),
-            "decoding": "greedy, the same for every model",
-            "seed": recipe.seed,
-            "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu(),
-        },
-        "Versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-    }
-
-
-def _cpu() -> str:
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+def _check_names(names: Sequence[str]) -> None:
+    files: dict[str, str] = {}
+    for name in names:
+        if name in baselines.NAMES:
+            raise UserError(f"--model {name}=…: that is the name of a trivial baseline; choose another")
+        other = files.setdefault(store.file_name(name), name)
+        if other != name:
+            raise UserError(f"--model: '{other}' and '{name}' would share a file; change one name")
 
 
 def _logs(models: Mapping[str, tuple[str, bool]]) -> dict[str, list[dict[str, Any]]]:
     """Returns the training log of each model that is a stage's."""
+    from radrl.training.run import Stage
+
     found = {name: Stage(Path(start).parent, name).log() for name, (start, _) in models.items()}
     return {name: log for name, log in found.items() if log}
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

@@ -1,4 +1,4 @@
-"""The page of a run: one HTML file that needs nothing else, no network and no JavaScript."""
+"""The page of a run: one HTML file that asks nothing of any network; its one script draws the cases."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from radrl.evaluation.comparison import Comparison, digits
-from radrl.evaluation.metrics import BY_NAME, ModelScores
+from radrl.evaluation.cells import Comparison
+from radrl.evaluation.metrics import CaseScores
+from radrl.evaluation.tables import digits, signed
 from radrl.example import Answer, Example
 from radrl.files import write_text
-from radrl.page import charts
-from radrl.page.cases import choose, view
+from radrl.page import cases, charts, pictures
 from radrl.page.findings import table
 from radrl.page.text import clean
 
 __all__ = ["write"]
-
-_TASKS = {"report": "report", "grounding": "grounding", "vqa_closed": "closed question", "vqa_open": "open question"}
 
 
 def write(
@@ -31,22 +29,22 @@ def write(
     comparison: Comparison,
     examples: Sequence[Example],
     answers_by_model: Mapping[str, Sequence[Answer]],
-    scores_by_model: Mapping[str, ModelScores],
+    scores_by_model: Mapping[str, CaseScores],
     logs_by_stage: Mapping[str, Sequence[Mapping[str, Any]]],
     image_roots: Sequence[str | os.PathLike[str]],
     facts: Mapping[str, Any],
-    cases: int = 12,
-    seed: int = 0,
 ) -> None:
-    """Writes the page of a comparison as one self-contained HTML file.
+    """Writes the page of a comparison: one HTML file, with its pictures in it or, where they are many, beside it.
 
-    ``logs_by_stage`` holds ``trainer_state.log_history`` of each stage; ``image_roots`` the folder each Example's
-    image paths start from. ``facts`` are what a reader must know of the run: under ``title`` the heading, and groups
-    of facts (``{"Versions": {"torch": "2.11"}, "Seconds": {...}}``); a fact that stands alone goes under "Run". Model
-    output, names and facts are untrusted: everything is escaped, and signs that cannot be shown are replaced.
+    Answers and scores are of one training run, the answers of its first sample. ``logs_by_stage`` holds
+    ``trainer_state.log_history`` of each stage; ``image_roots`` the folder each Example's image paths start from.
+    ``facts`` are what a reader must know of the run: under ``title`` the heading, and groups of facts (``{"Versions":
+    {"torch": "2.11"}, "Seconds": {...}}``); a fact that stands alone goes under "Run". Model output, names and facts
+    are untrusted: everything is escaped, and signs that cannot be shown are replaced.
 
     Raises:
         ValueError: the models of the comparison, answers and scores differ, or an answer is lacking.
+        UserError: a file cannot be written.
     """
     models = comparison.models
     if set(answers_by_model) != set(models) or set(scores_by_model) != set(models):
@@ -56,37 +54,56 @@ def write(
     for name in models:
         if len(answers_by_model[name]) != len(examples):
             raise ValueError(f"{name}: {len(answers_by_model[name])} answers for {len(examples)} examples")
-    scores = {name: scores_by_model[name] for name in models}
-    trained = {name: own for name, own in scores.items() if name not in comparison.baselines} or scores
-    views = [
-        view(
-            number,
-            chosen,
-            examples[chosen.index],
-            {name: answers_by_model[name][chosen.index] for name in models},
-            {name: {m: s[chosen.index] for m, s in scores[name].scores.items()} for name in models},
-            Path(image_roots[chosen.index]),
-        )
-        for number, chosen in enumerate(choose(examples, trained, cases, seed), 1)
-    ]
-    bases = [name for name in (comparison.base, comparison.others_base) if name]
+    path = Path(path)
+    shown = pictures.make(path, examples, image_roots)
+    beside = any(one.source and not one.source.startswith("data:") for one in shown)
     environment = _environment()
-    style = environment.get_template("style.css.jinja").render(models=range(1, len(models) + 1))
+    style = environment.get_template("style.css.jinja").render()
+    script = environment.get_template("browser.js.jinja").render()
+    browsed = cases.data(
+        examples,
+        {name: answers_by_model[name] for name in models},
+        {name: scores_by_model[name] for name in models},
+        shown,
+        comparison.baselines,
+        comparison.base,
+    )
+    bases = [name for name in dict.fromkeys((comparison.base, comparison.others_base)) if name]
     html = environment.get_template("page.html.jinja").render(
         title=facts.get("title", "Comparison of models"),
         facts=_grouped(facts),
         comparison=comparison,
-        metrics=[BY_NAME[name] for name in comparison.metrics],
+        values=charts.forest(comparison, None),
         forests=[plot for base in bases if (plot := charts.forest(comparison, base))],
         stages=charts.curves(logs_by_stage),
-        findings=table(comparison),
-        cases=views,
-        task_names=_TASKS,
+        reports=[
+            ("findings", "Findings", table(comparison, comparison.findings), _FINDINGS),
+            ("labels", "CheXpert labels", table(comparison, comparison.labels), _LABELS),
+        ],
+        browsed=bool(examples),
+        sampled=any(scores.samples > 1 for scores in scores_by_model.values()),
+        task_names=cases.TASK_NAMES,
         drawn=bool(examples) and all(example.source == "phantom" for example in examples),
-        style=Markup(style),  # ours alone: nothing of the run goes into it but the number of models
-        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        beside=f"{path.stem}-images" if beside else "",
+        image_sources="'self' file:" if beside else "data:",
+        style=Markup(style),  # ours alone: nothing of the run goes into it
+        style_hash=_hash(style),
+        script=Markup(script),  # likewise
+        script_hash=_hash(script),
+        data=Markup(cases.as_script(browsed)),  # escaped there
     )
     write_text(path, html)
+
+
+_FINDINGS = (
+    "F1 of each finding in the reports. A finding counts when the report says that it is or may be there; said of the "
+    "wrong side it is both false and missed."
+)
+_LABELS = "F1 of each label, read from both reports by rules; one that may be there counts as there."
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _environment() -> Environment:
@@ -100,10 +117,9 @@ def _environment() -> Environment:
         finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
     environment.filters["digits"] = lambda value, metric: f"{value:.{digits(metric)}f}"
-    environment.filters["signed"] = lambda value, metric: f"{value:+.{digits(metric)}f}".replace("-", "\u2212")
-    environment.filters["p"] = lambda value: "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-    environment.filters["short"] = lambda value: f"{value:.3f}".rstrip("0").rstrip(".")
-    environment.globals.update(direction=charts.direction, chart=charts)
+    environment.filters["signed"] = lambda value, metric: signed(value, metric).replace("-", "\u2212")
+    environment.filters["p"] = charts.p_words
+    environment.globals.update(chart=charts)
     return environment
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from radrl.evaluation.comparison import Comparison, Difference
-from radrl.evaluation.metrics import BY_NAME
+from radrl.evaluation.cells import Comparison
+from radrl.evaluation.metrics import Metric
+from radrl.evaluation.tables import digits
 
 WIDTH, HEIGHT = 340.0, 170.0  # one curve chart
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 8.0, 8.0, 24.0
@@ -130,55 +131,83 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 class ForestRow(NamedTuple):
-    """One model's difference to the base: positions on the axis and the numbers in words."""
+    """One model on the axis: positions, and the numbers in words. ``kind`` is better, worse, unclear or plain."""
 
     model: str
     kind: str
     low: float
     mean: float
     high: float
-    difference: Difference
+    words: str
+    interval: str
+    title: str
+
+
+class Panel(NamedTuple):
+    """One metric's forest plot: its rows, the ticks as (position, text), and where zero is, if it is marked."""
+
+    title: str
+    rows: list[ForestRow]
+    ticks: list[tuple[float, str]]
+    zero: float | None
 
 
 class Forest(NamedTuple):
-    """The differences of all models on each headline metric, on one axis."""
+    """The models on each headline metric: the differences to ``base``, or without one the values themselves."""
 
-    base: str
-    panels: list[tuple[str, list[ForestRow]]]
-    ticks: list[tuple[float, str]]
-    zero: float
+    base: str | None
+    panels: list[Panel]
 
 
-def forest(comparison: Comparison, base: str) -> Forest | None:
-    """Returns the forest plot of differences to ``base``; None where there is nothing to compare."""
-    found: list[tuple[str, list[tuple[str, Difference]]]] = []
-    for metric in comparison.metrics:
-        rows = [
-            (model, d)
-            for model in comparison.models
-            if (cell := comparison.cells[model][metric]) and BY_NAME[metric].headline
-            for d in cell.differences
-            if d.to == base
-        ]
+def forest(comparison: Comparison, base: str | None) -> Forest | None:
+    """Returns the forest plots of differences to ``base``, on one axis for metrics of one range, or of values; None
+    where there is nothing to show."""
+    panels: list[tuple[Metric, list[tuple[str, float, float, float, str, str]]]] = []
+    for metric in comparison.headline:
+        rows = []
+        for model in comparison.models:
+            cell = comparison.cells[model][metric.name]
+            if not cell or cell.low is None or cell.high is None:
+                continue
+            if base is None:
+                below = bool(cell.below) and model not in comparison.baselines
+                kind = "worse" if below else "unclear" if model in comparison.baselines else "plain"
+                rows.append((model, cell.low, cell.mean, cell.high, kind, f"n = {cell.n}"))
+            rows += [
+                (model, d.low, d.mean, d.high, d.way, f"{p_words(d.p)}, corrected {p_words(d.p_holm)}, n = {d.n}")
+                for d in cell.differences
+                if d.to == base and metric.better != "neither"
+            ]
         if rows:
-            found.append((BY_NAME[metric].title, rows))
-    if not found:
+            panels.append((metric, rows))
+    if not panels:
         return None
-    differences = [d for _, rows in found for _, d in rows]
-    ticks = nice_ticks(min(0.0, *(d.low for d in differences)), max(0.0, *(d.high for d in differences)), 5)
+    scales: dict[float, list[float]] = {}
+    for metric, rows in panels:
+        ends = [end for row in rows for end in (row[1], row[3])]
+        scales.setdefault(metric.high - metric.low, [0.0] if base else []).extend(ends)
+    return Forest(base, [_panel(metric, rows, scales[metric.high - metric.low], base) for metric, rows in panels])
+
+
+def _panel(metric: Metric, rows: Sequence[tuple], ends: Sequence[float], base: str | None) -> Panel:
+    ticks = nice_ticks(min(ends), max(ends), 5)
 
     def at(value: float) -> float:
         return FOREST * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
-    panels = [
-        (title, [ForestRow(m, direction(d), at(d.low), at(d.mean), at(d.high), d) for m, d in rows])
-        for title, rows in found
+    def said(value: float) -> str:
+        text = f"{value:+.{digits(metric)}f}" if base else f"{value:.{digits(metric)}f}"
+        return text.replace("-", "\u2212")
+
+    found = [
+        ForestRow(model, kind, at(low), at(mean), at(high), said(mean), f"({said(low)} to {said(high)})", title)
+        for model, low, mean, high, kind, title in rows
     ]
-    return Forest(base, panels, [(at(tick), f"{tick:+g}" if tick else "0") for tick in ticks], at(0.0))
+    arrow = " (lower is better)" if metric.better == "lower" else ""
+    texts = [(at(tick), (f"{tick:+g}" if base and tick else f"{tick:g}").replace("-", "\u2212")) for tick in ticks]
+    return Panel(metric.title + arrow, found, texts, at(0.0) if base else None)
 
 
-def direction(difference: Difference) -> str:
-    """Returns better, worse, or unclear where p is not below 0.05."""
-    if not difference.significant:
-        return "unclear"
-    return "better" if difference.mean > 0 else "worse"
+def p_words(p: float) -> str:
+    """Returns ``p < 0.001`` or ``p = 0.034``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

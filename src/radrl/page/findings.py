@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from radrl.evaluation.comparison import Comparison
+from radrl.evaluation.cells import Comparison
 from radrl.evaluation.metrics import FindingCounts
 
 Shares = tuple[float | None, float | None, float | None]  # precision, recall, F1
@@ -20,21 +20,30 @@ class Row(NamedTuple):
     mean: bool = False
 
 
-def table(comparison: Comparison) -> list[Row]:
-    """Returns a row a finding, most frequent first, then the micro and the macro mean; empty without reports."""
-    by_model = [comparison.findings[model] for model in comparison.models]
+def table(comparison: Comparison, counts_of: Mapping[str, Mapping[str, FindingCounts]]) -> list[Row]:
+    """Returns a row a finding or label, most frequent first, then the micro and the macro mean; empty without reports.
+
+    ``counts_of`` are the comparison's findings or labels, by model.
+    """
+    by_model = [counts_of[model] for model in comparison.models]
+    often = [comparison.answers[model] for model in comparison.models]
     names = {name for counts in by_model for name in counts}
     if not names:
         return []
     none = FindingCounts(0, 0, 0)
     there = {
-        name: max(counts.get(name, none).match + counts.get(name, none).missed for counts in by_model) for name in names
+        name: max(
+            (counts.get(name, none).match + counts.get(name, none).missed) // times
+            for counts, times in zip(by_model, often, strict=True)
+        )
+        for name in names
     }
     rows = []
     for name in sorted(names, key=lambda name: (-there[name], name)):
         rows.append(Row(name.replace("_", " "), there[name], [_cell(counts.get(name, none)) for counts in by_model]))
-    micro = [_cell(FindingCounts(*map(sum, zip(*counts.values(), strict=True)))) for counts in by_model]
-    macro = [_means([_cell(one) for one in counts.values()]) for counts in by_model]
+    # a model that names nothing, of references that name nothing, has no counts at all
+    micro = [_cell(FindingCounts(*map(sum, zip(*(counts.values() or [none]), strict=True)))) for counts in by_model]
+    macro = [_means([_cell(one) for one in counts.values() or [none]]) for counts in by_model]
     total = sum(there.values())
     return [
         *rows,

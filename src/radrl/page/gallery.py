@@ -28,7 +28,7 @@ def write(path: str | os.PathLike[str], gallery: Gallery) -> None:
     environment = _environment()
     environment.filters["value"] = lambda v: "–" if v is None else f"{v:.2f}" if abs(v) < 99.5 else f"{v:.0f}"
     environment.filters["list_of"] = lambda kind: [kind]
-    style = environment.get_template("style.css.jinja").render(models=[])
+    style = environment.get_template("style.css.jinja").render()
     style += environment.get_template("gallery.css.jinja").render()
     html = environment.get_template("gallery.html.jinja").render(
         style=Markup(style),

@@ -26,7 +26,7 @@ def soft_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     """
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
-        ious = _labelled_iou(answer.boxes, example.boxes)
+        ious = labelled_iou(answer.boxes, example.boxes)
         total = len(answer.boxes) + len(example.boxes)
         value = 2 * sum(ious[pair] for pair in boxes.assign(ious)) / total if total else 1.0
         hits = len(boxes.assign(ious >= HIT))
@@ -48,7 +48,7 @@ def mean_iou(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Sco
     """
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
-        ious = _labelled_iou(answer.boxes, example.boxes)
+        ious = labelled_iou(answer.boxes, example.boxes)
         if example.boxes:
             value = float(sum(ious[pair] for pair in boxes.assign(ious))) / len(example.boxes)
         else:
@@ -86,18 +86,18 @@ def _average_precision(ious: NDArray[np.float64]) -> float:
     return float((right * envelope).sum() / ious.shape[1])  # recall grows by 1/|G| at each right box
 
 
-def _labelled_iou(answer: Sequence[Box], reference: Sequence[Box]) -> NDArray[np.float64]:
+def labelled_iou(answer: Sequence[Box], reference: Sequence[Box]) -> NDArray[np.float64]:
     """Returns the IoU of each pair, shape (answer, reference), and 0 where labels matter and do not agree."""
     ious = boxes.iou(boxes.array(answer), boxes.array(reference))
-    wanted = [_plain(box.label) for box in reference]
+    wanted = [plain(box.label) for box in reference]
     if len(set(wanted)) > 1:
-        meant = [_meant(_plain(box.label), set(wanted)) for box in answer]
-        agree = [[label in ("", m) for label in wanted] if m else [False] * len(wanted) for m in meant]
+        named = [meant(plain(box.label), set(wanted)) for box in answer]
+        agree = [[label in ("", m) for label in wanted] if m else [False] * len(wanted) for m in named]
         ious = ious * np.array(agree, dtype=bool).reshape(ious.shape)
     return ious
 
 
-def _meant(label: str, wanted: set[str]) -> str | None:
+def meant(label: str, wanted: set[str]) -> str | None:
     """Returns the reference label that an answer's label names, the label itself where it names none of them, or
     None where it is empty or names several: a label that lists them all must not agree with all.
 
@@ -108,5 +108,5 @@ def _meant(label: str, wanted: set[str]) -> str | None:
     return (longest[0] if longest else label or None) if len(longest) < 2 else None
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
     return " ".join(NOT_A_WORD.sub(" ", label.casefold()).split())

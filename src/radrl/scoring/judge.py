@@ -7,7 +7,6 @@ between marks it cannot write, and only the judge's reply is read.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from radrl.endpoint import Chat, Judge, Refused, side_by_side
+from radrl.endpoint import Chat, Judge, Refused, run, side_by_side
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
 from radrl.files import no_space
@@ -111,7 +110,7 @@ def _verdicts(judge: Judge, prompts: Sequence[str]) -> list[float | None]:
         keys = [_key(judge, prompt) for prompt in prompts]
         todo = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
         if todo:
-            _run(_ask_all(judge, todo, known, path))
+            run(_ask_all(judge, todo, known, path))
         if todo and len(todo) > 1 and not any(key in known for key in keys):
             raise UserError(f"{judge.url}: the judge '{judge.model}' gave no verdict on any of {len(todo)} texts")
         if lost := sum(key not in known for key in todo):
@@ -155,23 +154,6 @@ async def _ask(chat: Chat, judge: Judge, prompt: str) -> float | None:
         if value is not None:
             return value
     return None
-
-
-def _run(work) -> None:
-    """Runs a coroutine in a thread of its own: TRL and notebooks run a loop in this one."""
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            asyncio.run(work)
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -8,13 +8,24 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radrl.errors import UserError, nearest
 from radrl.example import Answer, Example, Score, Task
 
 ScoreFunction = Callable[..., list[Score | None]]
 CorpusFunction = Callable[..., float]
+
+
+class Pooled(NamedTuple):
+    """The value of a set as a function of sums over its cases. ``table`` takes Examples and Answers, as a score
+    function does, and returns what is added up, (cases, s); ``value`` maps sums (..., s) to values (...)."""
+
+    table: Callable[..., NDArray[np.float64]]
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,8 @@ class Scorer:
     equal pairs are scored once. Every value is finite and in [low, high]. Keyword-only parameters of the function are
     its options.
 
-    ``corpus`` gives the value of a whole set where that is not the mean of its cases (BLEU). ``fit`` returns options
+    ``corpus`` gives the value of a whole set where that is not the mean of its cases (BLEU); ``pooled`` gives the same
+    as a function of sums over cases, so that an evaluation can resample it. ``fit`` returns options
     that come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line
     that says which package or weights the scorer lacks and how to get them.
     """
@@ -38,6 +50,7 @@ class Scorer:
     high: float
     higher_is_better: bool
     corpus: CorpusFunction | None = None
+    pooled: Pooled | None = None
     fit: Callable[[Sequence[Example]], Mapping[str, Any]] | None = None
     missing: Callable[..., str | None] = lambda **options: None
     kind: Literal["cpu", "neural", "judge"] = "cpu"

@@ -22,7 +22,8 @@ def _read(text: str) -> Report:
 
 
 @lru_cache(maxsize=4096)
-def _compare(reference: str, answer: str) -> Comparison:
+def compared(reference: str, answer: str) -> Comparison:
+    """Returns the comparison of two texts."""
     return compare_merged(_read(reference), _read(answer))
 
 
@@ -35,7 +36,7 @@ class _Marks(Sequence[Mark]):
     @cached_property
     def _made(self) -> tuple[Mark, ...]:
         reference, answer = self._texts
-        return _marks(extract.findings(reference), extract.findings(answer), _compare(reference, answer))
+        return _marks(extract.findings(reference), extract.findings(answer), compared(reference, answer))
 
     def __getitem__(self, index: Any) -> Any:
         return self._made[index]
@@ -118,7 +119,7 @@ def _scores(
         if _read(example.reference).silent:
             scores.append(None)  # nothing to compare with
             continue
-        found = _compare(example.reference, answer.text)
+        found = compared(example.reference, answer.text)
         scores.append(Score(value(found), parts(found), _Marks(example.reference, answer.text)))
     return scores
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
 from radrl.scoring import meteor as meteor_program
 from radrl.scoring.ngrams import ORDERS, grams, look_up, overlaps
-from radrl.scoring.registry import scorer
+from radrl.scoring.registry import Pooled, scorer
 from radrl.scoring.words import CODE, Words, read
 
 TASKS = ("report", "vqa_open")
@@ -34,7 +35,7 @@ def _texts(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[tupl
 
 
 def _bleu(matches: NDArray, given: NDArray, length: NDArray, wanted: NDArray) -> NDArray[np.float64]:
-    """Returns BLEU from matches and n-grams given, (orders, cases), and the words given and wanted, (cases,)."""
+    """Returns BLEU from matches and n-grams given, (orders, ...), and the words given and wanted, (...)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = np.where(given > 0, matches / given, 0.0)
         mean = np.exp(np.log(precision).mean(axis=0))
@@ -52,13 +53,21 @@ def _bleu_counts(order: int, examples: Sequence[Example], answers: Sequence[Answ
     )
 
 
-def _register_bleu(order: int) -> None:
-    def corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
-        return float(
-            _bleu(*(counts.sum(axis=-1, keepdims=True) for counts in _bleu_counts(order, examples, answers)))[0]
-        )
+def _bleu_of_sums(order: int, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    columns = np.moveaxis(sums, -1, 0)
+    return np.minimum(_bleu(columns[:order], columns[order : 2 * order], *columns[2 * order :]), 1.0)
 
-    @scorer(f"bleu_{order}", tasks=TASKS, corpus=corpus)
+
+def _register_bleu(order: int) -> None:
+    def table(examples: Sequence[Example], answers: Sequence[Answer]) -> NDArray[np.float64]:
+        return np.vstack(_bleu_counts(order, examples, answers)).T.astype(float)
+
+    value = partial(_bleu_of_sums, order)  # no function in here: processes that score send it back
+
+    def corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
+        return float(value(table(examples, answers).sum(axis=0)))
+
+    @scorer(f"bleu_{order}", tasks=TASKS, corpus=corpus, pooled=Pooled(table, value))
     def bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         values = _bleu(*_bleu_counts(order, examples, answers))
         return [Score(value) for value in np.minimum(values, 1.0).tolist()]
@@ -74,8 +83,16 @@ for _order in range(1, ORDERS + 1):
 
 
 def _google_bleu_corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
-    matches, most = _google_bleu_counts(examples, answers)
-    return float(matches.sum() / most.sum()) if most.sum() else 0.0
+    return float(_share(_google_bleu_table(examples, answers).sum(axis=0)))
+
+
+def _google_bleu_table(examples: Sequence[Example], answers: Sequence[Answer]) -> NDArray[np.float64]:
+    return np.column_stack(_google_bleu_counts(examples, answers)).astype(float)
+
+
+def _share(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    matches, most = sums[..., 0], sums[..., 1]
+    return np.divide(matches, most, out=np.zeros_like(matches), where=most > 0)
 
 
 def _google_bleu_counts(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[NDArray, NDArray]:
@@ -84,7 +101,7 @@ def _google_bleu_counts(examples: Sequence[Example], answers: Sequence[Answer]) 
     return sum(one.matches for one in orders)[given], np.maximum(totals[given], totals[wanted])
 
 
-@scorer("google_bleu", tasks=TASKS, corpus=_google_bleu_corpus)
+@scorer("google_bleu", tasks=TASKS, corpus=_google_bleu_corpus, pooled=Pooled(_google_bleu_table, _share))
 def google_bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """Google-BLEU (GLEU), in 0-1: matched n-grams of orders 1 to 4 over the larger number of n-grams of the two texts,
     which is the smaller of precision and recall (arXiv 1609.08144). The value of a set is that of the summed counts.

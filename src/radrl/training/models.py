@@ -38,6 +38,47 @@ def load(
     Raises:
         UserError: no such folder, no processor in it, the files cannot be read, or weights are missing in them.
     """
+    processor = load_processor(start, min_pixels=min_pixels, max_pixels=max_pixels, revision=revision)
+    try:
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            start, dtype=dtype, use_safetensors=True, revision=revision or "main", output_loading_info=True
+        )
+    except Exception as error:  # transformers, huggingface_hub and safetensors each raise errors of their own
+        raise _cannot(start, error) from None
+    if found["missing_keys"]:  # transformers would go on with random weights in their place
+        missing = sorted(found["missing_keys"])
+        raise UserError(f"{start}: {len(missing)} weights are missing, {missing[0]} first; copy the whole model folder")
+    suit_to_cpu(model)
+    return model, processor
+
+
+def load_processor(
+    start: str, *, min_pixels: int | None = None, max_pixels: int | None = None, revision: str | None = None
+) -> ProcessorMixin:
+    """Loads the processor alone, as `load` does.
+
+    Raises:
+        UserError: no such folder, or no processor in it.
+    """
+    _check(start)
+    try:
+        processor = _load_processor(start, revision=revision or "main")
+    except Exception as error:
+        raise _cannot(start, error) from None
+    size = processor.image_processor.size
+    if min_pixels is not None:
+        size["shortest_edge"] = min_pixels
+    if max_pixels is not None:
+        size["longest_edge"] = max_pixels
+    return processor
+
+
+def _cannot(start: str, error: Exception) -> UserError:
+    return UserError(one_line(f"{start}: cannot be loaded ({str(error)[:300]}); check the folder or the hub id"))
+
+
+def _check(start: str) -> None:
+    """Refuses a start that is neither a hub id nor a folder with a model, a processor and a vocabulary."""
     folder = Path(start)
     local = folder.is_dir()
     if not local and (start.startswith((".", "/", "~")) or start.count("/") != 1):
@@ -55,25 +96,6 @@ def load(
         if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
             # transformers would go on with an empty vocabulary
             raise UserError(f"{folder}: no vocabulary here (tokenizer.json is missing); copy it from the base model")
-    try:
-        processor = _load_processor(start, revision=revision or "main")
-        model, found = AutoModelForImageTextToText.from_pretrained(
-            start, dtype=dtype, use_safetensors=True, revision=revision or "main", output_loading_info=True
-        )
-    except Exception as error:  # transformers, huggingface_hub and safetensors each raise errors of their own
-        raise UserError(
-            one_line(f"{start}: cannot be loaded ({str(error)[:300]}); check the folder or the hub id")
-        ) from None
-    if found["missing_keys"]:  # transformers would go on with random weights in their place
-        missing = sorted(found["missing_keys"])
-        raise UserError(f"{start}: {len(missing)} weights are missing, {missing[0]} first; copy the whole model folder")
-    size = processor.image_processor.size
-    if min_pixels is not None:
-        size["shortest_edge"] = min_pixels
-    if max_pixels is not None:
-        size["longest_edge"] = max_pixels
-    suit_to_cpu(model)
-    return model, processor
 
 
 def suit_to_cpu(model: nn.Module) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 from transformers import AutoTokenizer, BatchFeature, ProcessorMixin
 from transformers.image_utils import make_flat_list_of_images
 
@@ -69,3 +71,22 @@ class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **kwargs)
         image_processor = AutoImageProcessor.from_pretrained(folder, **kwargs)
         return cls(image_processor, tokenizer, chat_template=tokenizer.chat_template)
+
+
+def resized(image_processor: Any, picture: Image.Image) -> Image.Image:
+    """Returns a picture of the size that an image processor of Qwen-VL brings it to, by that processor's own code.
+
+    Resized once more by the same settings it stays as it is. Other image processors resize while they cut patches;
+    for them the picture is returned as it was.
+    """
+    if not hasattr(image_processor, "merge_size"):
+        return picture
+    pixels: Any = np.ascontiguousarray(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
+    plain = type(image_processor).__name__.endswith("Pil")
+    done = image_processor.resize(
+        pixels if plain else torch.from_numpy(pixels),
+        size=image_processor.size,
+        resample=image_processor.resample,
+        factor=image_processor.patch_size * image_processor.merge_size,
+    )
+    return Image.fromarray(np.asarray(done).round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0))

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import rich.progress
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from radrl.errors import UserError
 from radrl.files import write_json, write_text
+from radrl.progress import progress_bar
 from radrl.recipe import Recipe
 
 MARKER = "radrl.json"  # written last into a checkpoint: without it the checkpoint is half-written
@@ -130,16 +130,3 @@ class Progress(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.bar.stop()
-
-
-def progress_bar() -> rich.progress.Progress:
-    """Returns the progress bar all commands use: what, bar, done of all, time gone, time left, a note."""
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description:<22}"),
-        rich.progress.BarColumn(bar_width=24),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeElapsedColumn(),
-        rich.progress.TextColumn("left"),
-        rich.progress.TimeRemainingColumn(),
-        rich.progress.TextColumn("{task.fields[note]}", style="dim"),
-    )

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, ProcessorMixin
 
-from radrl.data.examples import ExampleSet, read_manifests
+from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.images import read_image
 from radrl.prompt import PromptStyle, answer_text, earlier, question
 from radrl.recipe import Recipe
+from radrl.recipe_data import load_examples
 from radrl.training import models, teacher
 from radrl.training.grpo import train_grpo
 from radrl.training.run import Stage
@@ -23,25 +24,6 @@ from radrl.training.sft import tokenizer_texts, train_sft
 from radrl.training.tiny import make_tiny
 
 MARGIN = 1.25  # of a control's steps: the stage before it may have run slower than it will
-
-
-def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
-    """Returns the Examples of a split that the recipe's ``data`` section keeps.
-
-    Raises:
-        UserError: a manifest cannot be read, or nothing is left to train on.
-    """
-    data = recipe.data
-    sources = recipe.sources(split)
-    roots = {Path(source.manifest): Path(source.images) for source in sources if source.images}
-    examples = read_manifests([Path(source.manifest) for source in sources], roots)
-    examples = examples.select(data.tasks, gold=data.quality == "gold")
-    examples = examples.mixed([(source.weight, source.count) for source in sources], recipe.seed)
-    if data.limit is not None:
-        examples = examples.take(range(min(data.limit, len(examples))))
-    if not len(examples):
-        raise UserError(f"{recipe.file}: section 'data' keeps no Example of 'data.{split}'; loosen its filters")
-    return examples
 
 
 def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, ProcessorMixin]:

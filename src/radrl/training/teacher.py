@@ -8,12 +8,9 @@ machine is the pixels (encoded anew, without metadata), the question and the ref
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import json
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
@@ -21,9 +18,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from radrl.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
+from radrl.endpoint import Chat, Endpoint, Refused, Reply, run, side_by_side
 from radrl.errors import UserError
 from radrl.example import Example
+from radrl.images import data_url
 
 TEACHER_PROMPT = """\
 You are an experienced radiologist who teaches a trainee to read images. Below is a question about the image and its \
@@ -43,7 +41,6 @@ the answer copied character by character and nothing after it:
 
 # A trace with these words reasons from the answer it was given, not from the image.
 TELLS = re.compile(r"\b(reference|given|provided|supplied) answer\b", re.IGNORECASE)
-PNG_PIXELS = 1_000_000  # larger images travel as JPEG: a film as PNG is several megabytes
 
 
 @dataclass
@@ -96,7 +93,8 @@ def write_traces(
         report.already = len(examples) - len(todo)
         if todo:
             with out.open("ab", buffering=0) as file:
-                _run(_Job(endpoint, images_root, file, report, reference, question, open_image, progress), todo)
+                job = _Job(endpoint, images_root, file, report, reference, question, open_image, progress)
+                run(job.all(todo))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UserError(f"{out}: cannot write traces: {reason}; mend it and run again to go on from here") from None
@@ -138,27 +136,6 @@ def _mend(out: Path) -> dict[str, str]:
     traces, whole = _read(out)
     os.truncate(out, whole)
     return traces
-
-
-def _run(job: _Job, todo: list[Example]) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(job.all(todo))
-        return
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            asyncio.run(job.all(todo))
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work)  # a notebook runs a loop of its own in this thread
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
 
 
 @dataclass
@@ -244,8 +221,4 @@ def _data_url(path: Path, open_image: Callable[[Path], Image.Image], name: str) 
         raise UserError(
             f"Example '{name}': cannot read an image of it ({type(error).__name__}); mend the file"
         ) from None
-    bare = Image.frombytes(plain.mode, plain.size, plain.tobytes())  # leaves EXIF, text chunks and profiles behind
-    kind = "png" if bare.width * bare.height <= PNG_PIXELS else "jpeg"
-    buffer = io.BytesIO()
-    bare.save(buffer, kind, **({"quality": 95} if kind == "jpeg" else {}))
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_url(plain)

@@ -87,6 +87,19 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1536) -> Qwen2Tokeni
     return tokenizer
 
 
+def image_processor(image_size: int) -> Qwen2VLImageProcessorPil:
+    """Returns the tiny model's image processor."""
+    return Qwen2VLImageProcessorPil(
+        patch_size=PATCH,
+        merge_size=MERGE,
+        temporal_patch_size=2,
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+        # 10% slack on both sides: images that are not square may round to a few patches more or less
+        size={"shortest_edge": round(0.9 * image_size**2), "longest_edge": round(1.1 * image_size**2)},
+    )
+
+
 def make_tiny(
     texts: Iterable[str], *, image_size: int = 192, seed: int = 0
 ) -> tuple[Qwen3VLForConditionalGeneration, Qwen3VLProcessor]:
@@ -97,15 +110,7 @@ def make_tiny(
     """
     tokenizer = train_tokenizer(texts)
     processor = Qwen3VLProcessor(
-        image_processor=Qwen2VLImageProcessorPil(
-            patch_size=PATCH,
-            merge_size=MERGE,
-            temporal_patch_size=2,
-            image_mean=[0.5] * 3,
-            image_std=[0.5] * 3,
-            # 10% slack on both sides: images that are not square may round to a few patches more or less
-            size={"shortest_edge": round(0.9 * image_size**2), "longest_edge": round(1.1 * image_size**2)},
-        ),
+        image_processor=image_processor(image_size),
         tokenizer=tokenizer,
         chat_template=CHAT_TEMPLATE,
     )

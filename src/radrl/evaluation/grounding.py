@@ -1,0 +1,151 @@
+"""Metrics of boxes over a set: recall and precision at an IoU, COCO's mAP, and what becomes of empty cases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from radrl import boxes
+from radrl.evaluation import average_precision
+from radrl.evaluation.metrics import Column, Metric
+from radrl.evaluation.pooled import Array, Pooled, ratio
+from radrl.example import Answer, Example
+from radrl.scoring.grounding import labelled_iou, meant, plain
+
+LEVELS = (0.3, 0.5, 0.7)
+TASKS = ("grounding",)
+UNSCORED = "boxes have no confidence, so all are equal: precision times the recall values reached"
+
+
+def columns(
+    examples: Sequence[Example],
+    answers: Sequence[Sequence[Answer]],
+    confidence: Sequence[float | Sequence[float] | None] | None = None,
+) -> list[Column]:
+    """Returns the box metrics; empty without grounding cases. ``confidence`` has a number for each answer box of each
+    grounding case, or all boxes are equally sure."""
+    rows = [i for i, example in enumerate(examples) if example.task == "grounding"]
+    if not rows:
+        return []
+    asked = [examples[i] for i in rows]
+    ious = [[labelled_iou(given[i].boxes, examples[i].boxes) for i in rows] for given in answers]
+    found = [_rate(kind, level, ious, rows, len(examples)) for level in LEVELS for kind in ("recall", "precision")]
+    given = [[of_sample[i] for i in rows] for of_sample in answers]
+    sure = [confidence[i] for i in rows] if confidence is not None else []
+    if any(one is not None for one in sure):
+        for one, answer in zip(sure, given[0], strict=True):
+            if not isinstance(one, Sequence) or len(one) != len(answer.boxes):
+                raise ValueError("every grounding case needs a confidence for each answer box, or none of them any")
+    else:
+        sure = []
+    return [*found, *_average(asked, given, rows, len(examples), sure), *_empty(asked, given, rows, len(examples))]
+
+
+def count_empty(examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) -> dict[str, int]:
+    """Returns how many grounding cases have no or some reference boxes and no or some answered, over all samples."""
+    word = {False: "none", True: "some"}
+    found = Counter(
+        f"reference {word[bool(example.boxes)]}, answer {word[bool(answer.boxes)]}"
+        for given in answers
+        for example, answer in zip(examples, given, strict=True)
+        if example.task == "grounding"
+    )
+    every = [f"reference {a}, answer {b}" for a in word.values() for b in word.values()]
+    return {name: found[name] for name in every} if found else {}
+
+
+def _rate(kind: str, level: float, ious: Sequence[Sequence[Array]], rows: Sequence[int], cases: int) -> Column:
+    own, values = [], np.full((len(ious), cases), np.nan)
+    for k, of_sample in enumerate(ious):
+        table = np.zeros((cases, 2))
+        table[rows] = [(len(boxes.assign(iou >= level)), iou.shape[kind == "recall"]) for iou in of_sample]
+        own.append(Pooled(table, ratio))
+        values[k] = np.divide(table[:, 0], table[:, 1], out=values[k], where=table[:, 1] > 0)
+    what = "reference boxes found" if kind == "recall" else "answer boxes that are right"
+    metric = Metric(
+        f"{kind}_{round(100 * level)}", f"Grounding: {kind} at IoU {level}", TASKS, about=f"share of all {what}, pooled"
+    )
+    return Column(metric, values, tuple(own))
+
+
+def _average(
+    asked: Sequence[Example],
+    answers: Sequence[Sequence[Answer]],
+    rows: Sequence[int],
+    cases: int,
+    sure: Sequence[Sequence[float]],
+) -> list[Column]:
+    """Returns mAP of all boxes as one category and as the mean over labels, over IoU 0.5-0.95 and at 0.5."""
+    labels = sorted({plain(box.label) for example in asked for box in example.boxes})
+    how = "" if sure else f"; {UNSCORED}"
+    found = []
+    for name, title, about, parts in (
+        ("", "", "all boxes as one category; within a case labels must agree as in soft F1", (None,)),
+        ("_by_label", ", mean of labels", "mean over the labels of the reference boxes", labels),
+    ):
+        if name and len(labels) < 2:
+            continue
+        for level, said, thresholds in (
+            ("", "IoU 0.5 to 0.95", average_precision.THRESHOLDS),
+            ("50", "IoU 0.5", (0.5,)),
+        ):
+            own = []
+            for given in answers:
+                for part in parts:
+                    ious: list[Array | None] = [None] * cases
+                    scores: list[Sequence[float]] = [()] * cases
+                    for k, (i, example, answer) in enumerate(zip(rows, asked, given, strict=True)):
+                        ious[i], kept = _part(example, answer, part, labels)
+                        scores[i] = [sure[k][j] for j in kept] if sure else ()
+                    own.append(
+                        average_precision.scored(ious, scores, thresholds)
+                        if sure
+                        else average_precision.unscored(ious, thresholds)
+                    )
+            metric = Metric(
+                f"map{level}_coco{name}", f"Grounding: mAP{level} (COCO){title}", TASKS,
+                headline=not name and not level, about=f"{said}, {about}{how}",
+            )  # fmt: skip
+            found.append(Column(metric, None, tuple(own)))
+    return found
+
+
+def _part(example: Example, answer: Answer, label: str | None, labels: Sequence[str]) -> tuple[Array, list[int]]:
+    """Returns the IoU of the boxes of one label, (answer, reference), and which answer boxes these are; None: of all.
+
+    In a case of one label every answer box is meant for it; else a box is of the label it names, among those of its
+    case, or of the whole set where the case has no box.
+    """
+    if label is None:
+        return labelled_iou(answer.boxes, example.boxes), list(range(len(answer.boxes)))
+    here = {plain(box.label) for box in example.boxes}
+    wanted = [box for box in example.boxes if plain(box.label) == label]
+    if len(here) == 1:
+        kept = list(range(len(answer.boxes))) if label in here else []
+    else:
+        kept = [j for j, box in enumerate(answer.boxes) if meant(plain(box.label), here or set(labels)) == label]
+    return boxes.iou(boxes.array(answer.boxes[j] for j in kept), boxes.array(wanted)), kept
+
+
+def _empty(
+    asked: Sequence[Example], answers: Sequence[Sequence[Answer]], rows: Sequence[int], cases: int
+) -> list[Column]:
+    """Returns how often nothing is answered where nothing is there, and where something is."""
+
+    def share(name: str, title: str, there: bool, better: str, about: str) -> Column | None:
+        values = np.full((len(answers), cases), np.nan)
+        for k, given in enumerate(answers):
+            for i, example, answer in zip(rows, asked, given, strict=True):
+                if bool(example.boxes) == there:  # nothing said at all is not the right answer where nothing is
+                    values[k, i] = float(not answer.boxes and (there or bool(answer.text.strip())))
+        if np.isnan(values).all():
+            return None
+        return Column(Metric(name, f"Grounding: {title}", TASKS, better=better, about=about), values)  # type: ignore[arg-type]
+
+    found = (
+        share("empty_kept", "no box where none is", False, "higher", "share of cases without a box"),
+        share("empty_missed", "no box where some are", True, "lower", "share of cases with boxes"),
+    )
+    return [column for column in found if column]

@@ -1,0 +1,302 @@
+"""Completions: what one case gets depends on no other, whichever backend and however often the run was stopped."""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+import torch
+from openai_server import serve
+
+from radrl.data.examples import read_manifests
+from radrl.endpoint import Endpoint
+from radrl.errors import UserError
+from radrl.evaluation import generate, generate_endpoint, generate_vllm
+from radrl.evaluation.collect import Shard, Source, collect, model_hash
+from radrl.evaluation.decoding import Decoding, Said, case_seed
+from radrl.evaluation.generate import Draws
+from radrl.prompt import PromptStyle, question
+from radrl.training.processor import resized
+
+STYLE = PromptStyle()
+
+
+@pytest.fixture(scope="module")
+def films(phantom_set):
+    """Six Examples of two films."""
+    return read_manifests([phantom_set / "test.jsonl"]).take(range(6))
+
+
+def answered(function, *arguments, todo, **more) -> dict[tuple[int, int], Said]:
+    found: list[Said] = []
+    function(*arguments, todo, found.extend, **more)
+    assert len({(one.index, one.sample) for one in found}) == len(found)
+    return {(one.index, one.sample): one for one in found}
+
+
+def test_a_sampled_completion_does_not_depend_on_its_batch(tiny, films):
+    decoding = Decoding(temperature=1.0, max_new_tokens=6, samples=3, seed=5)
+    todo = [(i, sample) for i in range(len(films)) for sample in range(3)]
+    state = torch.random.get_rng_state()
+    together = answered(generate.generate, *tiny, films, STYLE, decoding, todo=todo)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    alone = answered(generate.generate, *tiny, films, STYLE, decoding._replace(batch_size=1), todo=todo[::-1])
+    assert together == alone
+    other = answered(generate.generate, *tiny, films, STYLE, decoding._replace(seed=6), todo=todo)
+    assert other != together
+    assert len({together[0, sample].text for sample in range(3)}) > 1
+    assert all(1 <= one.tokens <= 6 for one in together.values())
+
+
+def test_draws_follow_the_distribution():
+    logits = torch.tensor([0.3, 2.0, -1.0, -torch.inf, 1.0])
+    for temperature in (1.0, 0.5):
+        draws = Draws(temperature, [case_seed(0, "x", k) for k in range(4000)], 1, 3)
+        picked = draws(torch.zeros(4000, 3, dtype=torch.long), logits.expand(4000, -1)).argmax(-1)
+        share = torch.bincount(picked, minlength=5) / 4000
+        wanted = torch.softmax(logits / temperature, -1)
+        error = torch.sqrt(wanted * (1 - wanted) / 4000)
+        assert ((share - wanted).abs() <= 4 * error).all()
+
+
+def test_tokens_count_the_end_token(tiny, films):
+    model, processor = tiny
+    model.generation_config.eos_token_id = list(range(len(processor.tokenizer)))
+    found = answered(generate.generate, model, processor, films, STYLE, Decoding(max_new_tokens=4), todo=[(0, 0)])
+    assert found[0, 0].tokens == 1
+
+
+# A run is a tiny model that answers; a stop is an error after so many batches.
+
+
+@pytest.fixture
+def run(make_recipe, tiny_folder, films, tmp_path, monkeypatch):
+    """``run(out, *overrides, stop_after=k, shard=..)`` collects with batches of one; notes what was asked."""
+    asked: list[tuple[int, int]] = []
+    real = generate.generate
+
+    def watched(*arguments):
+        *rest, todo, done = arguments
+        left = [run.stop_after]
+
+        def counted(said):
+            asked.extend((one.index, one.sample) for one in said)
+            done(said)
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+        real(*rest, todo, counted)
+
+    monkeypatch.setattr(generate, "generate", watched)
+
+    def run(out, *overrides, stop_after=-1, shard=None, examples=films):
+        run.stop_after = stop_after
+        recipe = make_recipe("evaluation.max_new_tokens=4", "evaluation.batch_size=1", *overrides)
+        return collect(recipe, Source("tiny", str(tiny_folder)), examples, tmp_path / out, shard=shard)
+
+    run.asked = asked
+    return run
+
+
+SAMPLED = ("evaluation.temperature=1.0", "evaluation.samples=2")
+
+
+@pytest.mark.parametrize("overrides", [(), SAMPLED])
+def test_a_run_stopped_anywhere_goes_on_without_repeating_a_case(run, films, tmp_path, overrides):
+    whole = run("whole", *overrides)
+    cases = [*run.asked]
+    run.asked.clear()
+    for stop_after in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            run("stopped", *overrides, stop_after=stop_after)
+    path = tmp_path / "stopped" / "tiny.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"id": "held-out')  # torn by the kill
+    assert run("stopped", *overrides) == whole
+    assert sorted(run.asked) == sorted(cases)
+    assert path.read_bytes() == (tmp_path / "whole" / "tiny.jsonl").read_bytes()
+    run("stopped", *overrides)
+    assert len(run.asked) == len(cases)
+    assert [one.id for one in whole.samples[0]] == [example.id for example in films]
+
+
+def test_shards_put_together_are_the_whole(run, tmp_path):
+    whole = run("whole", *SAMPLED)
+    assert run("parts", *SAMPLED, shard=Shard(1, 3)) is None
+    with pytest.raises(KeyboardInterrupt):
+        run("parts", *SAMPLED, shard=Shard(2, 3), stop_after=1)
+    run.asked.clear()
+    assert run("parts", *SAMPLED) == whole
+    assert len(run.asked) == 12 - 4 - 1
+    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == ["tiny.json", "tiny.jsonl"]
+
+
+def test_what_was_begun_otherwise_is_refused(run, films, refusal):
+    run("out")
+    assert "decoding.max_new_tokens was 4, is 5" in refusal(run, "out", "evaluation.max_new_tokens=5")
+    assert "hashes.manifest was" in refusal(run, "out", examples=films.take(range(5)))
+    run("parts", shard=Shard(1, 2))
+    assert "decoding.temperature was 0.0, is 1.0" in refusal(run, "parts", "evaluation.temperature=1.0")
+
+
+@pytest.mark.parametrize("text", ["1", "0/2", "3/2", "a/b", "1/", "-1/2", "²/2"])
+def test_a_shard_is_k_of_n(refusal, text):
+    assert f"--shard {text}" in refusal(Shard.read, text)
+
+
+def test_two_trainings_of_one_architecture_differ(tiny, tmp_path):
+    from radrl.training import models
+
+    models.save(*tiny, tmp_path / "a")
+    before = model_hash(str(tmp_path / "a"))
+    with torch.no_grad():
+        next(tiny[0].parameters()).add_(1e-3)
+    models.save(*tiny, tmp_path / "b")
+    assert model_hash(str(tmp_path / "b")) != before
+
+
+# An endpoint that fails in every way there is.
+
+
+def test_every_case_is_answered_once_in_order_through_all_faults(make_recipe, films, tmp_path):
+    asked = [question(example, STYLE) for example in films]
+    faults = {
+        0: [429, (503, {"retry-after": "0"}), "hang up"],
+        1: ["not json", {"choices": []}, {"choices": [{"message": None}]}],
+        2: ["slow"],
+        3: [500, "slow", 429],
+    }
+
+    def answer(said, nth):
+        case = asked.index(said)
+        failed = faults.get(case, [])
+        fault = failed[nth - 1] if nth <= len(failed) else None
+        if fault == "slow":
+            time.sleep(0.4)  # the client has given up by then
+            return "too late"
+        return fault or {
+            "choices": [{"message": {"content": f"answer {case}"}, "finish_reason": "stop"}],
+            "usage": {"completion_tokens": 7},
+        }
+
+    with serve(answer) as server:
+        recipe = make_recipe(
+            f"evaluation.endpoints.api={{url: '{server.url}', model: big, timeout: 0.2, backoff: 0.001, retries: 4, "
+            "concurrency: 3}"
+        )
+        found = collect(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+        again = collect(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+    assert [one.completion for one in found.samples[0]] == [f"answer {k}" for k in range(6)]
+    assert [one.id for one in found.samples[0]] == [example.id for example in films]
+    assert {one.tokens for one in found.samples[0]} == {7}
+    assert len(server.asked) == 6 + sum(map(len, faults.values()))  # so nothing is asked the second time
+    assert again == found
+    body = server.bodies[-1]
+    assert (body["temperature"], body["max_tokens"], "seed" in body) == (0.0, 256, False)
+    assert found.header.decoding["max_new_tokens"] == 256
+
+
+def test_a_stopped_endpoint_run_goes_on(make_recipe, films, tmp_path, refusal):
+    asked = [question(example, STYLE) for example in films]
+    broken = {"yes": True}
+
+    def answer(said, nth):
+        return 401 if broken["yes"] and asked.index(said) == 4 else f"answer {asked.index(said)}"
+
+    with serve(answer) as server:
+        recipe = make_recipe(
+            f"evaluation.endpoints.api={{url: '{server.url}', model: big, backoff: 0.001, concurrency: 1}}"
+        )
+        arguments = (recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+        assert "HTTP 401" in refusal(collect, *arguments)
+        broken["yes"] = False
+        found = collect(*arguments)
+        assert "no endpoint 'apo' (did you mean 'api'?)" in refusal(
+            collect, recipe, Source("API", "endpoint:apo"), films, tmp_path
+        )
+    assert [one.completion for one in found.samples[0]] == [f"answer {k}" for k in range(6)]
+    assert sorted(server.asked) == sorted([*asked, asked[4]])
+
+
+@pytest.mark.parametrize(
+    "reply", [400, {"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]}]
+)
+def test_a_refused_case_is_named_and_the_others_are_kept(make_recipe, films, tmp_path, refusal, reply):
+    asked = [question(example, STYLE) for example in films]
+    with serve(lambda said, nth: reply if said == asked[2] else "fine") as server:
+        recipe = make_recipe(f"evaluation.endpoints.api={{url: '{server.url}', model: big, concurrency: 2}}")
+        line = refusal(collect, recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+    assert f"1 of 6 requests have no answer, '{films[2].id}' first" in line
+    assert (tmp_path / "out" / "API.jsonl").read_text().count("\n") == 5
+
+
+def test_pictures_travel_as_the_processor_resizes_them(tiny, films):
+    import base64
+    import io
+
+    from PIL import Image
+
+    processor = tiny[1].image_processor
+    picture = films.pictures(0)[0].resize((300, 200))
+    small = resized(processor, picture)
+    ours, theirs = (processor([p], return_tensors="pt")["pixel_values"] for p in (picture, small))
+    assert torch.equal(ours, theirs)
+    with serve(lambda said, nth: "fine") as server:
+        endpoint = Endpoint(url=server.url, model="big")
+        answered(generate_endpoint.generate, endpoint, processor, films, STYLE, Decoding(0.5, 9), todo=[(0, 0)])
+    content = server.bodies[0]["messages"][0]["content"]
+    sent = Image.open(io.BytesIO(base64.b64decode(content[0]["image_url"]["url"].partition(",")[2])))
+    assert np.array_equal(np.asarray(sent), np.asarray(resized(processor, films.pictures(0)[0])))
+    assert content[-1]["text"] == question(films[0], STYLE)
+    assert server.bodies[0]["seed"] == case_seed(0, films[0].id, 0)
+
+
+def test_thinking_that_a_server_set_apart_is_put_back(films):
+    def answer(said, nth):
+        return {"choices": [{"message": {"content": "Yes.", "reasoning_content": "I see."}, "finish_reason": "stop"}]}
+
+    with serve(answer) as server:
+        endpoint = Endpoint(url=server.url, model="big")
+        found = answered(generate_endpoint.generate, endpoint, None, films, STYLE, Decoding(), todo=[(0, 0)])
+    assert found[0, 0].text == "<think>I see.</think>\nYes."
+
+
+def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypatch):
+    seen = {}
+
+    class LLM:
+        def __init__(self, **options):
+            seen["options"] = options
+
+        def generate(self, prompts, settings, use_tqdm):
+            seen.update(prompts=prompts, settings=settings)
+            one = [types.SimpleNamespace(text=f"said {k}", token_ids=[1] * (k + 1)) for k in range(len(prompts))]
+            return [types.SimpleNamespace(outputs=[said]) for said in one]
+
+    vllm = types.SimpleNamespace(LLM=LLM, SamplingParams=lambda **settings: settings)
+    monkeypatch.setitem(sys.modules, "vllm", vllm)
+    todo = [(2, 1), (0, 0)]
+    decoding = Decoding(0.7, 9, 2, seed=3)
+    found = answered(
+        generate_vllm.generate, "folder", tiny[1], films, STYLE, decoding, todo=todo, options={"max_model_len": 512}
+    )
+    assert found[2, 1] == Said(2, 1, "said 0", 1)
+    assert found[0, 0] == Said(0, 0, "said 1", 2)
+    assert seen["options"]["model"] == "folder"
+    assert seen["options"]["max_model_len"] == 512
+    assert seen["prompts"][0]["prompt"] == generate.prompt_text(tiny[1], films[2], STYLE)
+    assert (
+        seen["prompts"][1]["multi_modal_data"]["image"][0].size
+        == resized(tiny[1].image_processor, films.pictures(0)[0]).size
+    )
+    assert seen["settings"][0]["seed"] == case_seed(3, films[2].id, 1)
+    assert (seen["settings"][0]["temperature"], seen["settings"][0]["max_tokens"]) == (0.7, 9)
+
+
+def test_vllm_not_installed_is_said(tiny, films, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match="needs vLLM"):
+        answered(generate_vllm.generate, "folder", tiny[1], films, STYLE, Decoding(), todo=[(0, 0)])
