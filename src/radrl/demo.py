@@ -18,8 +18,8 @@ from radrl.recipe import Recipe, load
 
 
 class Size(NamedTuple):
-    """How long a demo is: films a split (the last one is held out), and what is changed in every recipe, in SFT on gold labels alone (without a
-    change there is no such stage), and in GRPO with thinking.
+    """How long a demo is: films a split (the last one is held out), and what is changed in every recipe, in SFT on gold
+    labels alone (without a change there is no such stage), and in GRPO with thinking.
 
     Silver labels are by a hurried reader, as most labels of the published sets are; see data/phantom.
     """
