@@ -1,0 +1,321 @@
+"""RadGraph (Jain et al., NeurIPS 2021) and RadGraph-XL (Delbrouck et al., ACL 2024) from their published archives.
+
+The model is DyGIE++ (Wadden et al., EMNLP 2019): word vectors of a BERT, spans of up to 8 words as (first word, last
+word, width), a label for each span, and relations between the half as many spans as words that a second scorer keeps.
+The same numbers as the package radgraph's, in another order of work: many reports at a time, the first layer over spans
+as a sum over their words, relations only between kept spans that have a label (no others reach the output).
+
+Rounding differs with the order of work, so a decision that is closer than ``MARGIN`` is made again in float64: then a
+graph does not depend on the batch it was made in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from radrl.errors import UserError
+from radrl.scoring.neural import encoder
+from radrl.scoring.neural.graphs import SPLITTERS, Spans
+
+MARGIN = 1e-4
+WIDTH, WIDTH_SIZE, FEEDFORWARD, PIECES = 8, 20, [150, 150], 512
+MOST_WORDS = 2000  # read of a report: the relations of a longer one take minutes
+PAIRS = 8192  # scored at a time
+
+# what the package takes from the archive's config.json, and the only values that are served
+_RELIED_ON: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("dataset_reader.max_span_width", (WIDTH,)),
+    ("dataset_reader.token_indexers.bert.max_length", (PIECES,)),
+    ("model.max_span_width", (WIDTH,)),
+    ("model.feature_size", (WIDTH_SIZE,)),
+    ("model.embedder.token_embedders.bert.max_length", (PIECES,)),
+    ("model.feedforward_params.num_layers", (2,)),
+    ("model.feedforward_params.hidden_dims", (150, FEEDFORWARD)),
+    ("model.modules.relation.spans_per_word", (0.5,)),
+    ("model.loss_weights.coref", (0,)),
+    ("model.loss_weights.events", (0,)),
+)
+
+
+class Weights(NamedTuple):
+    """The heads; all are (weight, bias) as torch's linear has them. ``start`` and ``end`` are the first layers of the
+    label scorer and the keeper, side by side; ``width`` is their share of the width, with the bias."""
+
+    widths: Tensor  # (8, 20)
+    start: Tensor  # (300, hidden)
+    end: Tensor  # (300, hidden)
+    width: tuple[Tensor, Tensor]  # (300, 20), (300,)
+    label: list[tuple[Tensor, Tensor]]  # 150 -> 150 -> labels
+    keep: list[tuple[Tensor, Tensor]]  # 150 -> 150 -> 1
+    first: tuple[Tensor, Tensor, Tensor, Tensor]  # of the one span, the other, their product; bias
+    relation: list[tuple[Tensor, Tensor]]  # 150 -> 150 -> relations
+
+    def double(self) -> Weights:
+        """Returns a copy in float64."""
+        return Weights(*(_double(field) for field in self))
+
+
+class RadGraph:
+    """RadGraph from an unpacked archive: ``config.json``, ``weights.th``, ``vocabulary/``, and under ``encoder/`` the
+    config and tokenizer of the model that ``config.json`` names (without it, the hub's copy on this machine).
+
+    ``ties`` counts the reports with a decision closer than 1e-4, made again in float64.
+
+    Raises:
+        UserError: the archive is not whole, or asks for what is not served (coreference, events, other sizes).
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
+        config = encoder.read_json(folder / "config.json")
+        for key, served in _RELIED_ON:
+            value = _get(folder, config, key)
+            if value not in served or isinstance(value, bool):
+                raise UserError(f"{folder}/config.json: key '{key}' is {value!r}; only {served[0]!r} is served")
+        for key in ("ner", "relation"):
+            if not _get(folder, config, f"model.loss_weights.{key}") > 0:
+                raise UserError(f"{folder}/config.json: key 'model.loss_weights.{key}' is 0; the archive has no {key}")
+        if (config["model"]["modules"].get("coref") or {}).get("coref_prop", 0):
+            raise UserError(f"{folder}/config.json: 'coref_prop' is not 0; coreference is not served")
+        self.type, self.labels, self.relations = _vocabulary(folder / "vocabulary")
+        self.split = SPLITTERS[self.type]
+        self.device, self.ties = device, 0
+        name = _get(folder, config, "model.embedder.token_embedders.bert.model_name")
+        weights = encoder.read_weights(folder / "weights.th")
+        inner = "_embedder.token_embedder_bert._matched_embedder.transformer_model."
+        if (folder / "encoder").is_dir() and not (folder / "encoder" / "config.json").is_file():
+            raise UserError(f"{folder}/encoder: no config.json; {encoder.get_encoder(folder / 'encoder', name)}")
+        read = encoder.read_json(folder / "encoder" / "config.json") if (folder / "encoder").is_dir() else _cached(name)
+        if read is None:
+            raise UserError(f"{folder}: no encoder/config.json; {encoder.get_encoder(folder / 'encoder', name)}")
+        self.encoder = encoder.Encoder(
+            read, encoder.without_prefix(weights, inner), device, at=f"{folder}/encoder/config.json"
+        )
+        self.tokenizer = encoder.read_tokenizer(folder / "encoder", name)
+        self.weights = _heads(folder, weights, self.type, self.encoder.hidden, len(self.labels), len(self.relations))
+        self.weights = Weights(*(_on(field, device) for field in self.weights))
+        self._pieces: dict[str, list[int]] = {}
+        self._exact: tuple[encoder.Encoder, Weights] | None = None
+
+    def words(self, text: str) -> list[str]:
+        """Returns the words of a report; an empty one is "None", as in the package."""
+        return self.split(text or "None")[:MOST_WORDS]
+
+    def __call__(self, texts: Sequence[Sequence[str]]) -> list[Spans]:
+        """Returns the entities and relations of each report, given as words.
+
+        A report without a word (only spaces, where the package fails) has none.
+        """
+        found: list[Spans] = [Spans((), ())] * len(texts)
+        pieces = self._word_pieces(texts)
+        rows = [i for i, words in enumerate(pieces) if words]
+        if not rows:
+            return found
+        with encoder.exact(self.device):
+            first = self._compute([pieces[i] for i in rows], self.encoder, self.weights)
+            close = [k for k, (_, margin) in enumerate(first) if margin < MARGIN]
+            if close:
+                self._exact = self._exact or (self.encoder.double(), self.weights.double())
+                again = self._compute([pieces[rows[k]] for k in close], *self._exact)
+                for k, one in zip(close, again, strict=True):
+                    first[k] = one
+                self.ties += len(close)
+        for i, (spans, _) in zip(rows, first, strict=True):
+            found[i] = spans
+        return found
+
+    def _word_pieces(self, texts: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        """Returns the token ids of each word of each text. "/." and "/?" are read as "." and "?", as in DyGIE++."""
+        new = list({word for words in texts for word in words} - self._pieces.keys())
+        if len(self._pieces) > 200_000:
+            self._pieces.clear()
+            new = list({word for words in texts for word in words})
+        if new:
+            said = [word[1:] if word in ("/.", "/?") else word for word in new]
+            ids = self.tokenizer(said, add_special_tokens=False)["input_ids"]
+            self._pieces.update(zip(new, ids, strict=True))
+        return [[self._pieces[word] for word in words] for words in texts]
+
+    def _compute(
+        self, texts: Sequence[Sequence[Sequence[int]]], model: encoder.Encoder, w: Weights
+    ) -> list[tuple[Spans, float]]:
+        """Returns the spans of each text, given as the pieces of each word, and the least margin of its decisions."""
+        counts = [len(words) for words in texts]
+        vectors = self._word_vectors(texts, model)  # (words of all, hidden)
+        edges = [0, *accumulate(counts)]
+        left = torch.tensor([n - k for n in counts for k in range(n)], device=self.device)  # words to the end
+        fits = torch.arange(WIDTH, device=self.device) < left[:, None]  # (words, 8)
+        start, width = fits.nonzero(as_tuple=True)  # in the order of the package: by first word, then by last
+        of_width = F.linear(w.widths, *w.width)  # (8, 300)
+        hidden = ((vectors @ w.start.T)[start] + (vectors @ w.end.T)[start + width]).add_(of_width[width]).relu_()
+        labels = _feed(hidden[:, : FEEDFORWARD[0]], w.label)  # (spans, labels)
+        keep = _feed(hidden[:, FEEDFORWARD[0] :], w.keep)[:, 0]  # (spans,)
+        label, margin = _decide(labels)
+        ends = [0, *accumulate(sum(max(n - d, 0) for d in range(WIDTH)) for n in counts)]
+        first, last = start.cpu(), (start + width).cpu()
+        label, margin, scores = label.cpu(), margin.cpu(), keep.cpu()
+        entities, pairs, margins = [], [], []
+        for (a, b), words in zip(pairwise(ends), counts, strict=True):
+            entity = label[a:b] > 0
+            kept, gap = _keep(scores[a:b], entity, (words + 1) // 2)
+            entities.append(entity.nonzero()[:, 0] + a)
+            pairs.append(torch.cartesian_prod(kept + a, kept + a).view(-1, 2))
+            margins.append(min(gap, margin[a:b].min().item()))
+        relation, gaps = self._relate(torch.cat(pairs), vectors, start, width, keep, w)
+        found = []
+        for k, (mine, gap) in enumerate(
+            zip(relation.split(list(map(len, pairs))), gaps.split(list(map(len, pairs))), strict=True)
+        ):
+            said, word, related = entities[k], edges[k], mine.nonzero()[:, 0]
+            at = {span: n for n, span in enumerate(said.tolist())}
+            three = zip((first[said] - word).tolist(), (last[said] - word).tolist(), label[said].tolist(), strict=True)
+            both = zip(pairs[k][related].tolist(), mine[related].tolist(), strict=True)
+            spans = Spans(
+                [(i, j, self.labels[n]) for i, j, n in three],
+                [(at[i], at[j], self.relations[n - 1]) for (i, j), n in both],
+            )
+            found.append((spans, min([margins[k], *gap.tolist()])))
+        return found
+
+    def _word_vectors(self, texts: Sequence[Sequence[Sequence[int]]], model: encoder.Encoder) -> Tensor:
+        """Returns the mean of each word's pieces, (words of all, hidden); 0 for a word without any. A text of more than
+        510 pieces is read in parts of 510, cut without regard to words, as AllenNLP folds it."""
+        size, begin, end = PIECES - 2, self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        parts = []
+        for words in texts:
+            ids = [i for word in words for i in word]
+            parts += [[begin, *ids[k : k + size], end] for k in range(0, len(ids), size)]
+        none = model.words.new_zeros(0, model.hidden)
+        pieces = torch.cat([none, *(part[1:-1] for part in model(parts))])  # (pieces of all, hidden)
+        counts = torch.tensor([len(word) for words in texts for word in words], device=self.device)
+        owner = torch.repeat_interleave(counts)
+        sums = pieces.new_zeros(len(counts), pieces.shape[1]).index_add_(0, owner, pieces)
+        return sums / counts.clamp(min=1)[:, None]
+
+    def _relate(
+        self, pairs: Tensor, vectors: Tensor, start: Tensor, width: Tensor, keep: Tensor, w: Weights
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the relation of each pair of spans, 0 for none, and the margin of that decision."""
+        spans, at = pairs.unique(return_inverse=True)
+        spans, at = spans.to(self.device), at.to(self.device)
+        i, d = start[spans], width[spans]
+        span = torch.cat([vectors[i], vectors[i + d], w.widths[d]], 1)  # (spans, 2 hidden + 20)
+        mine, other, product, bias = w.first
+        one, two, score = span @ mine.T + bias, span @ other.T, keep[spans]
+        relation, margin = [], []
+        for k in range(0, len(at), PAIRS):
+            a, b = at[k : k + PAIRS].T
+            hidden = F.linear(span[a] * span[b], product).add_(one[a]).add_(two[b]).relu_()
+            best, gap = _decide(_feed(hidden, w.relation) + (score[a] + score[b])[:, None])
+            relation.append(best)
+            margin.append(gap)
+        none = torch.zeros(0, dtype=torch.long)
+        return (torch.cat(relation).cpu(), torch.cat(margin).cpu()) if relation else (none, none.double())
+
+
+def _feed(hidden: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    (weight, bias), last = layers
+    return F.linear(F.linear(hidden, weight, bias).relu_(), *last)
+
+
+def _decide(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the class of the best score and by how much it wins, with a class 0 of score 0 put before the others."""
+    two, classes = F.pad(scores, (1, 0)).topk(2, dim=1)
+    return classes[:, 0], two[:, 0] - two[:, 1]
+
+
+def _keep(scores: Tensor, entity: Tensor, most: int) -> tuple[Tensor, float]:
+    """Returns the entities among the ``most`` spans of highest score, in order, and by how much the nearest decision
+    about an entity was won."""
+    best, chosen = scores.topk(most)
+    inside = torch.zeros(len(scores), dtype=torch.bool)
+    inside[chosen] = True
+    out, gaps = ~inside, []
+    if out.any():
+        highest, lowest = scores[out].max().item(), best[-1].item()
+        gaps = [v - highest for v in scores[inside & entity].tolist()]
+        gaps += [lowest - v for v in scores[out & entity].tolist()]
+    return (inside & entity).nonzero()[:, 0], min(gaps, default=float("inf"))
+
+
+def _heads(folder: Path, weights: encoder.Weights, kind: str, hidden: int, labels: int, relations: int) -> Weights:
+    ner, rel, span = f"{kind}__ner_labels", f"{kind}__relation_labels", 2 * hidden + WIDTH_SIZE
+    wide = FEEDFORWARD[0]
+
+    def get(name: str, *shape: int) -> Tensor:
+        if name not in weights or tuple(weights[name].shape) != shape:
+            have = f"has the shape {list(weights[name].shape)}" if name in weights else "is missing"
+            raise UserError(f"{folder}/weights.th: tensor '{name}' {have}, should be {list(shape)}")
+        return weights[name].float()
+
+    def linear(name: str, out: int, into: int) -> tuple[Tensor, Tensor]:
+        return get(f"{name}.weight", out, into), get(f"{name}.bias", out)
+
+    widths = get("_endpoint_span_extractor._span_width_embedding.weight", WIDTH, WIDTH_SIZE)
+    of_label, of_keep = f"_ner._ner_scorers.{ner}", f"_relation._mention_pruners.{rel}._scorer"
+    forward = f"_relation._relation_feedforwards.{rel}._linear_layers"
+    one, two = (linear(f"{at}.0._module._linear_layers.0", wide, span) for at in (of_label, of_keep))
+    both, bias = torch.cat([one[0], two[0]]), torch.cat([one[1], two[1]])
+    pair, pair_bias = linear(f"{forward}.0", wide, 3 * span)
+    return Weights(
+        widths,
+        both[:, :hidden],
+        both[:, hidden : 2 * hidden],
+        (both[:, 2 * hidden :], bias),
+        [
+            linear(f"{of_label}.0._module._linear_layers.1", wide, wide),
+            linear(f"{of_label}.1._module", labels - 1, wide),
+        ],
+        [linear(f"{of_keep}.0._module._linear_layers.1", wide, wide), linear(f"{of_keep}.1._module", 1, wide)],
+        (*pair.split(span, dim=1), pair_bias),
+        [linear(f"{forward}.1", wide, wide), linear(f"_relation._relation_scorers.{rel}", relations, wide)],
+    )
+
+
+def _vocabulary(folder: Path) -> tuple[str, list[str], list[str]]:
+    """Returns the archive's type, its labels with the empty one first, and its relations."""
+    files = sorted(folder.glob("*__ner_labels.txt"))
+    kinds = [file.name.removesuffix("__ner_labels.txt") for file in files]
+    if len(kinds) != 1 or kinds[0] not in SPLITTERS:
+        raise UserError(f"{folder}: holds the labels of {kinds or 'no model'}; served: {', '.join(SPLITTERS)}")
+    read = []
+    for name in ("ner", "relation"):
+        file = folder / f"{kinds[0]}__{name}_labels.txt"
+        try:
+            read.append(file.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: cannot read ({error})") from None
+    if read[0][0] != "":
+        raise UserError(f"{files[0]}: the first label should be the empty one")
+    return kinds[0], read[0], read[1]
+
+
+def _get(folder: Path, config: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            raise UserError(f"{folder}/config.json: key '{key}' is missing; not a RadGraph archive that is served")
+        config = config[part]
+    return config
+
+
+def _cached(name: str) -> dict[str, Any] | None:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(name, local_files_only=True).to_dict()
+    except (OSError, ValueError):
+        return None
+
+
+def _on(value: Any, device: str) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else type(value)(_on(one, device) for one in value)
+
+
+def _double(value: Any) -> Any:
+    return value.double() if isinstance(value, Tensor) else type(value)(_double(one) for one in value)
