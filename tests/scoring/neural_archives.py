@@ -58,8 +58,8 @@ def encoder(rng: np.random.RandomState, config: dict[str, Any], spread: float = 
         "embeddings.token_type_embeddings.weight": draw(config["type_vocab_size"], h),
     }
 
-    def linear(name: str, out: int, into: int) -> None:
-        found[f"{name}.weight"], found[f"{name}.bias"] = draw(out, into), draw(out)
+    def linear(name: str, out: int, into: int, factor: float = 1.0) -> None:
+        found[f"{name}.weight"], found[f"{name}.bias"] = draw(out, into) * factor, draw(out)
 
     def norm(name: str) -> None:
         found[f"{name}.LayerNorm.weight"], found[f"{name}.LayerNorm.bias"] = 1 + draw(h), draw(h)
@@ -69,7 +69,7 @@ def encoder(rng: np.random.RandomState, config: dict[str, Any], spread: float = 
         at = f"encoder.layer.{k}"
         for name in ("query", "key", "value"):
             linear(f"{at}.attention.self.{name}", h, h)
-        linear(f"{at}.attention.output.dense", h, h)
+        linear(f"{at}.attention.output.dense", h, h, 0.2)  # else random attention makes a text's tokens all alike
         norm(f"{at}.attention.output")
         linear(f"{at}.intermediate.dense", wide, h)
         linear(f"{at}.output.dense", h, wide)

@@ -34,10 +34,12 @@ SPLITTERS: Mapping[str, Callable[[str], list[str]]] = {"radgraph": split_v1, "ra
 
 class Spans(NamedTuple):
     """What the model says of a report, without its words: ``entities`` as (first word, last word, label), in order,
-    and ``relations`` as (index of the entity it starts from, index of the other, label)."""
+    and ``relations`` as (index of the entity it starts from, index of the other, label). ``tie``: a decision was so
+    close that it was made in float64."""
 
     entities: Sequence[tuple[int, int, str]]
     relations: Sequence[tuple[int, int, str]]
+    tie: bool = False
 
 
 def graph(words: Sequence[str], found: Spans) -> Graph:

@@ -66,8 +66,6 @@ class RadGraph:
     """RadGraph from an unpacked archive: ``config.json``, ``weights.th``, ``vocabulary/``, and under ``encoder/`` the
     config and tokenizer of the model that ``config.json`` names (without it, the hub's copy on this machine).
 
-    ``ties`` counts the reports with a decision closer than 1e-4, made again in float64.
-
     Raises:
         UserError: the archive is not whole, or asks for what is not served (coreference, events, other sizes).
     """
@@ -85,7 +83,7 @@ class RadGraph:
             raise UserError(f"{folder}/config.json: 'coref_prop' is not 0; coreference is not served")
         self.type, self.labels, self.relations = _vocabulary(folder / "vocabulary")
         self.split = SPLITTERS[self.type]
-        self.device, self.ties = device, 0
+        self.device = device
         name = _get(folder, config, "model.embedder.token_embedders.bert.model_name")
         weights = encoder.read_weights(folder / "weights.th")
         inner = "_embedder.token_embedder_bert._matched_embedder.transformer_model."
@@ -123,9 +121,8 @@ class RadGraph:
             if close:
                 self._exact = self._exact or (self.encoder.double(), self.weights.double())
                 again = self._compute([pieces[rows[k]] for k in close], *self._exact)
-                for k, one in zip(close, again, strict=True):
-                    first[k] = one
-                self.ties += len(close)
+                for k, (spans, margin) in zip(close, again, strict=True):
+                    first[k] = spans._replace(tie=True), margin
         for i, (spans, _) in zip(rows, first, strict=True):
             found[i] = spans
         return found
