@@ -27,7 +27,8 @@ class Scorer:
 
     ``corpus`` gives the value of a whole set where that is not the mean of its cases (BLEU). ``fit`` returns options
     that come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line
-    that says which package or weights the scorer lacks and how to get them.
+    that says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
+    Answers without text, which else get the worst value.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Scorer:
     fit: Callable[[Sequence[Example]], Mapping[str, Any]] | None = None
     missing: Callable[..., str | None] = lambda **options: None
     kind: Literal["cpu", "neural", "judge"] = "cpu"
+    reads_blank: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
@@ -58,7 +60,10 @@ class Scorer:
         blank = Score(self.low if self.higher_is_better else self.high)
         tasks, low, high = self.tasks, self.low, self.high
         first = _first_like(examples, answers)
-        rows = [i for i, same in enumerate(first) if same == i and examples[i].task in tasks]
+        blanks = self.reads_blank
+        rows = [
+            i for i, same in enumerate(first) if (same == i or (blanks and same == BLANK)) and examples[i].task in tasks
+        ]
         if rows:
             found = self.function([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
             for i, score in zip(rows, found, strict=True):
@@ -68,7 +73,7 @@ class Scorer:
                 scores[i] = score
         if len(rows) < len(first):
             for i, same in enumerate(first):
-                if same != i and examples[i].task in tasks:
+                if same != i and examples[i].task in tasks and not (blanks and same == BLANK):
                     scores[i] = blank if same == BLANK else scores[same]
         return scores
 

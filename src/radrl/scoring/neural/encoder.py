@@ -222,6 +222,22 @@ def read_tokenizer(folder: Path, name: str) -> Any:
     return tokenizer
 
 
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    """Returns the config in ``folder``; where that is no folder, that of the hub model ``name`` if this machine has it.
+
+    Raises:
+        UserError: it is neither here nor there.
+    """
+    if folder.is_dir():
+        return read_json(folder / "config.json")
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(name, local_files_only=True).to_dict()
+    except (OSError, ValueError):
+        raise UserError(f"{folder}: no config of {name}; {get_encoder(folder, name)}") from None
+
+
 def get_encoder(folder: Path, name: str) -> str:
     """Returns the command that brings a hub model's config and tokenizer to ``folder``."""
     return f"hf download {name} --include '*.json' 'vocab.txt' 'merges.txt' --local-dir {folder}"

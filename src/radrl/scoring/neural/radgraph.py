@@ -87,11 +87,7 @@ class RadGraph:
         name = _get(folder, config, "model.embedder.token_embedders.bert.model_name")
         weights = encoder.read_weights(folder / "weights.th")
         inner = "_embedder.token_embedder_bert._matched_embedder.transformer_model."
-        if (folder / "encoder").is_dir() and not (folder / "encoder" / "config.json").is_file():
-            raise UserError(f"{folder}/encoder: no config.json; {encoder.get_encoder(folder / 'encoder', name)}")
-        read = encoder.read_json(folder / "encoder" / "config.json") if (folder / "encoder").is_dir() else _cached(name)
-        if read is None:
-            raise UserError(f"{folder}: no encoder/config.json; {encoder.get_encoder(folder / 'encoder', name)}")
+        read = encoder.read_config(folder / "encoder", name)
         self.encoder = encoder.Encoder(
             read, encoder.without_prefix(weights, inner), device, at=f"{folder}/encoder/config.json"
         )
@@ -299,15 +295,6 @@ def _get(folder: Path, config: Any, key: str) -> Any:
             raise UserError(f"{folder}/config.json: key '{key}' is missing; not a RadGraph archive that is served")
         config = config[part]
     return config
-
-
-def _cached(name: str) -> dict[str, Any] | None:
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(name, local_files_only=True).to_dict()
-    except (OSError, ValueError):
-        return None
 
 
 def _on(value: Any, device: str) -> Any:
