@@ -93,7 +93,7 @@ def chexbert_cosine(
     examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
 ) -> Scored:
     """Cosine of CheXbert's embeddings of both reports, -1 to 1: the s_emb of RadCliQ."""
-    return each(examples, answers, lambda texts: [Score(cosine(a, b)) for a, b in readings(texts, weights, device)])
+    return each(examples, answers, lambda texts: [Score(a.cosine(b)) for a, b in readings(texts, weights, device)])
 
 
 @scorer(

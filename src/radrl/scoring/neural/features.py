@@ -23,14 +23,14 @@ _idfs: dict[Any, tuple[Any, Idf]] = {}
 
 
 def lacks(scorer: str, *names: str) -> Callable[..., str | None]:
-    """Returns a scorer's ``missing``: it needs the weights of these names, the first of which option ``model`` picks."""
+    """Returns a scorer's ``missing``: it needs the weights of these names; option ``model`` picks the first of them."""
 
     def missing(*, weights: Mapping[str, str] | None = None, device: str = "auto", **options: Any) -> str | None:
         if options.get("idf") and not Path((weights or {}).get("idf", "")).is_file():
             form = '{"id", "text"}'
             return (
-                f"scorer '{scorer}': option 'idf' needs a corpus of references, a JSONL of {form}; name the file in the "
-                "recipe as 'scoring.weights.idf'"
+                f"scorer '{scorer}': option 'idf' needs a corpus of references, a JSONL of {form}; name the file in "
+                "the recipe as 'scoring.weights.idf'"
             )
         return models.missing(scorer, (options.get("model", names[0]), *names[1:]), weights)
 

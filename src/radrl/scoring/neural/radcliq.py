@@ -75,7 +75,10 @@ def original(
     weights: dict | None = None,
     device: str = "auto",
 ) -> Scored:
-    """RadCliQ-v1, the original: -1.44 where all agrees, about 2.45 where nothing does; lower is better. ``idf`` as in bertscore. Parts: ``radgraph``, ``bertscore``, ``chexbert``."""
+    """RadCliQ-v1, the original: -1.44 where all agrees, about 2.45 where nothing does; lower is better.
+
+    ``idf`` as in bertscore. Parts: ``radgraph``, ``bertscore``, ``chexbert``.
+    """
     corpus = Path(weights["idf"]) if idf and weights else None
     return each(examples, answers, lambda texts: _radcliq("radgraph", texts, weights, device, corpus))
 
