@@ -2,10 +2,10 @@
 
     python benchmarks/radgraph_parity.py WEIGHTS --python PYTHON [--count 500] [--keep graphs.json] [--chunk 500]
 
-WEIGHTS is an archive (``make_weights.py``); PYTHON an interpreter with ``radgraph`` and ``transformers<5``. Compares the
-JSON of the first ``--count`` different Open-i reports, and of odd texts (empty, blanks, zero-width, above 512 pieces,
-signs), at batches of 1, 16 and 64, and the splitter on every Open-i report. The package's graphs are kept in ``--keep``,
-``--chunk`` reports a call, so that a slow machine can go on where it stopped.
+WEIGHTS is an archive (``make_weights.py``); PYTHON an interpreter with ``radgraph`` and ``transformers<5``. Compares
+the JSON of the first ``--count`` different Open-i reports, and of odd texts (empty, blanks, zero-width, above 512
+pieces, signs), at batches of 1, 16 and 64, and the splitter on every Open-i report. The package's graphs are kept in
+``--keep``, ``--chunk`` reports a call, so that a slow machine can go on where it stopped.
 """
 
 from __future__ import annotations

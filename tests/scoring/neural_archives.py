@@ -247,3 +247,29 @@ def roberta_vocabulary(tokens: Sequence[str], size: int | None = None) -> dict[s
     every = ["<s>", "<pad>", "</s>", "<unk>", *tokens]
     every += [f"madeupword{k:04}" for k in range((size or len(every) + 1) - len(every) - 1)]
     return {token: k for k, token in enumerate([*every, "<mask>"])}
+
+
+TEXTS = [
+    "Small left pleural effusion. No pneumothorax.",
+    "Heart size is normal. The lungs are clear.",
+    "There is a right lower lobe opacity, likely pneumonia. Mild cardiomegaly.",
+    "No acute cardiopulmonary abnormality. Stable mild edema of both lungs.",
+    "The left lung is clear; no mass, 2 cm nodule in the right upper lobe.",
+]
+
+
+def write_tiny(root: Path) -> Path:
+    """Writes tiny archives of all models below ``root`` and returns it."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    words = vocabulary(TEXTS)
+    for kind in LABELS:
+        (root / kind).mkdir()
+        radgraph(root / kind, kind, TINY, words, TEXTS)
+    (root / "chexbert").mkdir()
+    chexbert(root / "chexbert", TINY, words)
+    letters = sorted(ByteLevel.alphabet())
+    pairs = ["t h", "th e", "Ġ l", "i n", "Ġ n", "Ġn o", "o n", "e f", "f u", "s i"]
+    tokens = [*letters, *(pair.replace(" ", "") for pair in pairs)]
+    roberta(root / "distilroberta", {**TINY, "num_hidden_layers": 6}, roberta_vocabulary(tokens), pairs)
+    return root

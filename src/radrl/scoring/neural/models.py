@@ -71,7 +71,7 @@ def _radgraph(name: str, folder: Path, device: str) -> tuple[Any, runtime.TextMo
     model = RadGraph(folder, device)
     if model.type != name:
         raise UserError(f"{folder}: holds {model.type}, but is named as 'scoring.weights.{name}'")
-    code = [HERE / file for file in ("radgraph.py", "graphs.py", "encoder.py")]
+    code = [HERE / file for file in ("radgraph.py", "radgraph_archive.py", "graphs.py", "encoder.py")]
     disk = open_disk(
         folder / "weights.th", device, code, lambda one: json.dumps(one).encode(), lambda data: Spans(*json.loads(data))
     )
