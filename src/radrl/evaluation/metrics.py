@@ -37,6 +37,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("format", "All tasks: format kept", "format", TASKS, trivial=True),
     # A model that shortens or pads its reports must show up in every table (METHODS.md), but length is no merit.
     Metric("length", "Report: words", "length", ("report",), headline=False),
+    # Only where $RADRL_WEIGHTS has their weights.
+    Metric("radgraph", "Report: RadGraph-XL F1, partial", "radgraph", ("report",), headline=False),
+    Metric("chexbert_f1", "Report: CheXbert F1 a report", "chexbert_f1", ("report",), headline=False),
+    Metric("bertscore", "Report: BERTScore", "bertscore", ("report",), headline=False),
+    Metric("radcliq", "Report: RadCliQ-v1, lower is better", "radcliq", ("report",), headline=False),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
@@ -98,7 +103,10 @@ def score(examples: Sequence[Example], answers: Sequence[Answer]) -> ModelScores
     for metric in METRICS:
         chosen = [i for i, example in enumerate(examples) if example.task in metric.tasks]
         mine: list[Score | None] = [None] * len(examples)
-        found = registry.get(metric.scorer)([examples[i] for i in chosen], [answers[i] for i in chosen])
+        scorer = registry.get(metric.scorer)
+        if scorer.kind == "neural" and scorer.missing():
+            chosen = []
+        found = scorer([examples[i] for i in chosen], [answers[i] for i in chosen]) if chosen else []
         for i, one in zip(chosen, found, strict=True):
             mine[i] = one
         scores[metric.name] = mine
