@@ -69,7 +69,7 @@ def main() -> None:
         if options.chunk < len(texts):
             print(f"package: {len(kept['graphs'])} of {len(texts)} reports, {kept['seconds']:.0f} s")
             return
-    theirs, kind = kept["graphs"], kept["type"]
+    theirs, kind = kept["graphs"][: len(texts)], kept["type"]
     real = [graph["entities"].values() for graph in theirs[len(ODD) :]]
     entities, relations = [len(e) for e in real], [sum(len(x["relations"]) for x in e) for e in real]
     many = sum(e >= 30 and r >= 30 for e, r in zip(entities, relations, strict=True))

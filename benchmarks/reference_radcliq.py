@@ -15,6 +15,7 @@ import runpy
 import sys
 import tempfile
 import time
+import types
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -33,8 +34,8 @@ def load(root, into):
     local = str(root / "chexbert" / "encoder")
     tokenizer = transformers.BertTokenizer.from_pretrained(local)
     config = transformers.AutoConfig.from_pretrained(local)
-    chexbert.AutoConfig.from_pretrained = lambda _: config
-    chexbert.BertTokenizer.from_pretrained = lambda _: tokenizer
+    chexbert.AutoConfig = types.SimpleNamespace(from_pretrained=lambda _: config)  # it asks the hub
+    chexbert.BertTokenizer = types.SimpleNamespace(from_pretrained=lambda _: tokenizer)
     chexbert.CACHE_DIR = str(root / "chexbert")
     labeler = chexbert.F1CheXbert(device="cpu")
     lines = pathlib.Path(bert_score.__file__).parent / "rescale_baseline" / "en" / "distilroberta-base.tsv"

@@ -68,7 +68,7 @@ def run(folder: Path, texts: Sequence[str], python: str, device: str = "auto") -
         UserError: the archive cannot be read, or the package does not run.
     """
     on = runtime.torch_device(device)
-    model = runtime.shared("radgraph", folder, on, RadGraph)
+    model = RadGraph(folder, on)
     theirs = reference_graphs(folder, texts, python)
     found = compare(*our_graphs(model, texts, 64), theirs["graphs"])
     about = f"{theirs['type']} on {on}, package radgraph {theirs['version']}"

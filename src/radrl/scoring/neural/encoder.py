@@ -192,9 +192,12 @@ def read_weights(*paths: Path) -> dict[str, Tensor]:
 
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        said = str(error).split("\n")[0][:160]
-        raise UserError(f"{path}: not a file of tensors, or damaged ({type(error).__name__}: {said})") from None
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path}: not a file of tensors alone; objects in it are not loaded, since they may run code"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a file of tensors, or damaged ({type(error).__name__})") from None
 
 
 def without_prefix(weights: Weights, *prefixes: str) -> dict[str, Tensor]:
