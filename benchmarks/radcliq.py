@@ -2,7 +2,7 @@
 
     python benchmarks/radcliq.py time WEIGHTS --python PYTHON [--groups 3] [--rate 0.7]
     python benchmarks/radcliq.py rate RUN [--prompts 32]
-    python benchmarks/radcliq.py strange [--texts 10000]
+    python benchmarks/radcliq.py strange [--texts 10000] [--seed 0] [--names radcliq ...]
 
 ``time``: groups of 8 different Open-i reports with one reference (and again with the share ``--rate`` of different
 texts that ``rate`` found), on random weights of the real shapes (``make_weights.py``); seconds on the clock and of the
@@ -164,19 +164,19 @@ def rate(run: Path, prompts: int) -> None:
               f"{overall:.0%} in the batch")  # fmt: skip
 
 
-def strange(count: int) -> None:
+def strange(count: int, seed: int, names: Sequence[str]) -> None:
     """Scores strange texts by every variant; raises where a value is not finite or out of its range."""
     from fuzz_scorers import text
     from neural_archives import write_tiny
 
     logging.disable(logging.WARNING)
-    rng = random.Random(0)
+    rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         root = write_tiny(Path(folder))
         texts = [text(rng) for _ in range(count)]
         references = [text(rng).encode(errors="replace").decode() for _ in range(40)] + ["Small left effusion."] * 10
         pairs = [(one, rng.choice(references)) for one in texts]
-        for name in ("radgraph", "chexbert_f1", "bertscore", "radcliq", "radcliq_radvlm", "radcliq_radeval"):
+        for name in names:
             begin, none, failed = time.perf_counter(), 0, 0
             scorer = ready(name, root).fitted(batch(pairs)[0])
             for k in range(0, count, 64):
@@ -199,14 +199,17 @@ def main() -> None:
     two = kinds.add_parser("rate")
     two.add_argument("run", type=Path)
     two.add_argument("--prompts", type=int, default=32)
-    kinds.add_parser("strange").add_argument("--texts", type=int, default=10_000)
+    three = kinds.add_parser("strange")
+    three.add_argument("--texts", type=int, default=10_000)
+    three.add_argument("--seed", type=int, default=0)
+    three.add_argument("--names", nargs="+", default=["radcliq", "radcliq_radvlm", "radcliq_radeval", "chexbert_f1"])
     options = parser.parse_args()
     if options.kind == "time":
         timed(options.weights, options.python, options.groups, options.rate)
     elif options.kind == "rate":
         rate(options.run, options.prompts)
     else:
-        strange(options.texts)
+        strange(options.texts, options.seed, options.names)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ PAIRS = [
     ["no acute disease /. x-ray of 2 views", "No acute cardiopulmonary abnormality!"],
     ["\u200b", "Right lower-lobe opacity, \u200b likely pneumonia."],
     ["None", "ZZZ QQQ pneumoconiosis-like é ß"],
-    ["a", "the left lung is clear. " * 60],
+    ["a", "-" * 600 + " The left lung is clear."],  # above 512 pieces
 ]
 
 

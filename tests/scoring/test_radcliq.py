@@ -68,8 +68,8 @@ def test_graphs_are_the_packages_byte_for_byte(root, kind, size):
     found = make_graphs(RadGraph(root / kind, "cpu"), BOTH, size)
     for text, mine, theirs in zip(BOTH, found, wanted, strict=True):
         assert json.dumps(mine) == json.dumps(theirs), text
-    assert sum(len(one["entities"]) for one in found) > 60
-    assert sum(len(e["relations"]) for one in found for e in one["entities"].values()) > 60
+    assert sum(len(one["entities"]) for one in found) > 40
+    assert sum(len(e["relations"]) for one in found for e in one["entities"].values()) > 15
 
 
 def test_no_text_and_no_word(root):

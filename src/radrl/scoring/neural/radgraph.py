@@ -25,7 +25,7 @@ from radrl.scoring.neural.graphs import SPLITTERS, Spans
 from radrl.scoring.neural.radgraph_archive import FEEDFORWARD, PIECES, WIDTH, Weights
 
 MARGIN = 1e-4
-MOST_WORDS = 2000  # read of a report: the relations of a longer one take minutes
+MOST_WORDS = 1000  # read of a report: the pairs of spans grow with the square
 PAIRS = 8192  # scored at a time
 
 
