@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Published data sets to manifests.")
 app.add_typer(data_app, name="data")
+doctor_app = typer.Typer(no_args_is_help=True, help="Checks of what is installed here.")
+app.add_typer(doctor_app, name="doctor")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="the recipe, a YAML file")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="change a key of the recipe")]
@@ -357,6 +359,22 @@ def score(
     for name, value in found.items():
         if name != "cases":
             print(f"{name:<24}{'n/a' if value is None else f'{value:.6f}'}")
+
+
+@doctor_app.command("radgraph")
+def doctor_radgraph(
+    weights: Annotated[Path, typer.Option(help="the unpacked archive")],
+    reports: Annotated[Path | None, typer.Option(help='JSONL of {"id", "text"}; without it, 200 of our own')] = None,
+    python: Annotated[str, typer.Option(help="an interpreter with radgraph and transformers<5")] = sys.executable,
+    device: Annotated[str, typer.Option(help="where ours runs: auto, cpu, cuda:1")] = "auto",
+) -> None:
+    """Compare our RadGraph with the package radgraph on your weights: identical, or where not."""
+    from radrl.scoring.files import read_texts
+    from radrl.scoring.gallery import cases
+    from radrl.scoring.neural.doctor import run
+
+    own = [text for case in cases().values() for text in case.values()][:200]
+    print(run(weights, list(read_texts(reports).values()) if reports else own, python, device))
 
 
 def _recipe(file: Path, overrides: list[str], start: str | None = None):

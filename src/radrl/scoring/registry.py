@@ -40,7 +40,8 @@ class Scorer:
     ``corpus`` gives the value of a whole set where that is not the mean of its cases (BLEU); ``pooled`` gives the same
     as a function of sums over cases, so that an evaluation can resample it. ``fit`` returns options
     that come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line
-    that says which package or weights the scorer lacks and how to get them.
+    that says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
+    Answers without text, which else get the worst value.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Scorer:
     fit: Callable[[Sequence[Example]], Mapping[str, Any]] | None = None
     missing: Callable[..., str | None] = lambda **options: None
     kind: Literal["cpu", "neural", "judge"] = "cpu"
+    reads_blank: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
@@ -73,6 +75,9 @@ class Scorer:
         tasks, low, high = self.tasks, self.low, self.high
         first, by_task = _first_like(examples, answers)
         rows = sorted(chain.from_iterable([by_task.get(task, ()) for task in tasks]))
+        blanks = self.reads_blank
+        if blanks:
+            rows = sorted(rows + [i for i, same in enumerate(first) if same == BLANK and examples[i].task in tasks])
         if rows:
             found = self.function([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
             for i, score in zip(rows, found, strict=True):
@@ -82,7 +87,7 @@ class Scorer:
                 scores[i] = score
         if len(rows) < len(first):
             for i, same in enumerate(first):
-                if same != i and examples[i].task in tasks:
+                if same != i and examples[i].task in tasks and not (blanks and same == BLANK):
                     scores[i] = blank if same == BLANK else scores[same]
         return scores
 

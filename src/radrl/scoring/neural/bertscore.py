@@ -1,0 +1,108 @@
+"""BERTScore (Zhang et al., ICLR 2020) as RadCliQ uses it: distilroberta-base, layer 5, rescaled with its baseline."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from radrl.errors import UserError
+from radrl.scoring.neural import encoder
+
+BASE = "distilroberta-base"
+LAYERS, ALL_LAYERS = 5, 6
+PIECES = 510
+BASELINE = 0.8473319  # F of unrelated English sentences, published with the package bert-score 0.3.13
+LOW = -BASELINE / (1 - BASELINE)  # -5.55: what nothing in common is rescaled to, as the package does for an empty text
+
+
+class Tokens(NamedTuple):
+    """A text's token ids with the special ones, and their vectors of length 1, (tokens, hidden)."""
+
+    ids: tuple[int, ...]
+    vectors: Tensor
+
+
+class Idf(NamedTuple):
+    """In how many of ``texts`` texts a token stands."""
+
+    texts: int
+    counts: Counter[int]
+
+    def weights(self, ids: Sequence[int]) -> list[float]:
+        """Returns log((texts + 1) / (texts with the token + 1)) for each token."""
+        return [math.log((self.texts + 1) / (self.counts[i] + 1)) for i in ids]
+
+
+class BertScore:
+    """The first five layers of a distilroberta folder as on the hub.
+
+    Raises:
+        UserError: it is another model, for which the baseline does not hold, or a file is missing.
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
+        config = encoder.read_json(folder / "config.json")
+        if config.get("model_type") != "roberta" or config.get("num_hidden_layers") != ALL_LAYERS:
+            raise UserError(f"{folder}/config.json: not {BASE}; the baseline of BERTScore here is for that model alone")
+        weights = encoder.read_weights(folder / "model.safetensors", folder / "pytorch_model.bin")
+        weights = encoder.without_prefix(weights, "roberta.")
+        self.encoder = encoder.Encoder(config, weights, device, layers=LAYERS, at=f"{folder}/config.json")
+        self.tokenizer = encoder.read_tokenizer(folder, BASE)
+        self.device = device
+        self.special = {self.tokenizer.cls_token_id, self.tokenizer.sep_token_id}
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the token ids of each text; 510 are read. The package puts a space before the first word."""
+        begin, end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        said = [f" {text.strip()}" if text.strip() else "" for text in texts]
+        return [[begin, *one[:PIECES], end] for one in self.tokenizer(said, add_special_tokens=False)["input_ids"]]
+
+    def __call__(self, texts: Sequence[str]) -> list[Tokens]:
+        """Returns the tokens of each text."""
+        ids = self.ids(texts)
+        with encoder.exact(self.device):
+            found = self.encoder(ids)
+            return [Tokens(tuple(i), v / v.norm(dim=1, keepdim=True)) for i, v in zip(ids, found, strict=True)]
+
+    def idf(self, texts: Iterable[str]) -> Idf:
+        """Returns the document frequencies of a corpus, each of its texts counted as often as it stands there."""
+        each = [set(one) for one in self.ids(list(texts))]
+        return Idf(len(each), Counter(i for one in each for i in one))
+
+    def f(self, pairs: Sequence[tuple[Tokens, Tokens]], idf: Idf | None = None) -> list[float | None]:
+        """Returns the rescaled F of each (answer, reference), -5.55 to 1; None where ``idf`` leaves a side no weight.
+
+        Each token is matched with the most similar one of the other text. Without ``idf`` every token but the two
+        special ones has weight 1. Below no similarity at all (F < 0, which the published weights do not reach) is cut.
+        """
+        best = []
+        with encoder.exact(self.device):
+            for answer, reference in pairs:
+                like = answer.vectors @ reference.vectors.T  # (tokens of the answer, of the reference)
+                best.append(torch.cat([like.amax(1), like.amax(0)]))
+            flat = torch.cat(best).double().cpu() if best else torch.zeros(0)
+        found: list[float | None] = []
+        for (answer, reference), part in zip(pairs, flat.split([len(one) for one in best]), strict=True):
+            sides = part.split([len(answer.ids), len(reference.ids)])
+            mean = [self._mean(side, text.ids, idf) for side, text in zip(sides, (answer, reference), strict=True)]
+            if None in mean:
+                found.append(None)
+                continue
+            precision, recall = (max(one, 0.0) for one in mean)
+            f = 2 * precision * recall / (precision + recall) if precision and recall else 0.0
+            found.append(min((f - BASELINE) / (1 - BASELINE), 1.0))
+        return found
+
+    def _mean(self, values: Tensor, ids: Sequence[int], idf: Idf | None) -> float | None:
+        plain = [float(i not in self.special) for i in ids]
+        if not any(plain):
+            return 0.0  # as the package has it for an empty text
+        weights = idf.weights(ids) if idf else plain
+        total = sum(weights)
+        return float(values @ torch.tensor(weights, dtype=torch.float64)) / total if total > 0 else None

@@ -1,0 +1,460 @@
+"""RadGraph, CheXbert, BERTScore and RadCliQ on tiny random archives, against what the authors' packages said of them
+(golden_radcliq.json, made by make_golden_radcliq.py)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from neural_archives import TEXTS, TINY, bert_config, encoder, roberta_config, write_tiny
+
+from radrl.example import Answer, Example
+from radrl.scoring import registry
+from radrl.scoring.neural import doctor, graphs, models, runtime
+from radrl.scoring.neural import radgraph as radgraph_module
+from radrl.scoring.neural.bertscore import BASELINE, BertScore, Idf
+from radrl.scoring.neural.encoder import Encoder
+from radrl.scoring.neural.radcliq import radcliq
+from radrl.scoring.neural.radgraph import RadGraph
+
+GOLDEN = json.loads((Path(__file__).parent / "golden_radcliq.json").read_text())
+PAIRS = GOLDEN["pairs"]
+BOTH = [text for pair in PAIRS for text in pair]
+VARIANTS = ("radcliq", "radcliq_radvlm", "radcliq_radeval")
+SCORERS = (*VARIANTS, "radgraph", "chexbert_f1", "chexbert_macro_f1", "chexbert_cosine", "bertscore")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def ready(root):
+    """``ready(name)`` is that scorer on the tiny weights, fitted where it needs a corpus."""
+
+    def make(name: str, corpus=(BOTH[0], BOTH[1], BOTH[3]), **options):
+        weights = {folder.name: str(folder) for folder in root.iterdir()}
+        scorer = registry.get(name).with_options({"weights": weights, "device": "cpu", **options})
+        return scorer.fitted([example(text) for text in corpus])
+
+    return make
+
+
+def example(reference: str) -> Example:
+    return Example(id="a", task="report", question="?", reference=reference)
+
+
+def scored(scorer, pairs):
+    return scorer([example(b) for _, b in pairs], [Answer(a) for a, _ in pairs])
+
+
+def make_graphs(model: RadGraph, texts, size: int):
+    return doctor.our_graphs(model, texts, size)[0]
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+@pytest.mark.parametrize("kind", ["radgraph", "radgraph-xl"])
+def test_graphs_are_the_packages_byte_for_byte(root, kind, size):
+    wanted = GOLDEN["graphs-xl"] if kind == "radgraph-xl" else [one for pair in GOLDEN["graphs"] for one in pair]
+    found = make_graphs(RadGraph(root / kind, "cpu"), BOTH, size)
+    for text, mine, theirs in zip(BOTH, found, wanted, strict=True):
+        assert json.dumps(mine) == json.dumps(theirs), text
+    assert sum(len(one["entities"]) for one in found) > 40
+    assert sum(len(e["relations"]) for one in found for e in one["entities"].values()) > 15
+
+
+def test_no_text_and_no_word(root):
+    model = RadGraph(root / "radgraph", "cpu")
+    empty, blank = make_graphs(model, ["", " \n"], 2)
+    assert empty == GOLDEN["empty"]
+    assert empty["text"] == "None"
+    assert (blank["text"], blank["entities"]) == ("", {})  # the package fails
+
+
+def test_a_close_decision_is_made_in_float64(root, monkeypatch):
+    model = RadGraph(root / "radgraph", "cpu")
+    first, ties = doctor.our_graphs(model, BOTH, 64)
+    monkeypatch.setattr(radgraph_module, "MARGIN", math.inf)
+    again, all_ties = doctor.our_graphs(model, BOTH, 64)
+    assert first == again
+    assert (any(ties), all(all_ties)) == (False, True)
+    assert model._exact is not None
+    assert model._exact[0].words.dtype == torch.float64
+
+
+@given(st.text(alphabet=" /,:.!?()-;%'\n\t\u00a0\u200bab\\\"nf"))
+def test_splitter_of_radgraph_1(text):
+    published = re.sub("(?<! )(?=[/,-,:,.,!?()])|(?<=[/,-,:,.,!?()])(?! )", r" ", text).split()
+    assert graphs.split_v1(text) == published
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x-ray (1.5%).", ["x", "-", "ray", "(", "1", ".", "5", "%", ")", "."]),
+        ("20%, it's.", ["20", "%", ",", "it", "'", "s", "."]),
+        ("a\\nb c\nd", ["a", "b", "c", "d"]),
+    ],
+)
+def test_splitter_of_radgraph_xl(text, words):
+    assert graphs.split_xl(text) == words
+
+
+def test_forms_of_f1():
+    def side(*entities):
+        return {"entities": {str(k): dict(zip(("tokens", "label", "relations"), e, strict=True)) for k, e in
+                             enumerate(entities, 1)}}  # fmt: skip
+
+    given_graph = side(("Effusion", "OBS", [["located_at", "2"]]), ("left", "ANAT", []), ("mass", "OBS", []))
+    wanted = side(("Effusion", "OBS", []), ("left", "ANAT", []))
+    found = graphs.scores(given_graph, wanted)
+    assert found["simple"] == found["entity"] == pytest.approx(0.8)
+    assert found["partial"] == pytest.approx(0.4)  # only "left": one has a relation, the other none
+    assert found["complete"] == pytest.approx(0.4)
+    assert found["relation"] == 0
+    assert found["radcliq"] == pytest.approx(0.4)
+    assert set(graphs.scores(given_graph, side()).values()) == {0.0}
+    assert set(graphs.scores(given_graph, given_graph).values()) == {1.0}
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_the_packed_encoder_is_transformers(kind):
+    import numpy as np
+    from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+
+    config = (bert_config if kind == "bert" else roberta_config)(TINY, 50)
+    weights = encoder(np.random.RandomState(0), config, 0.2)
+    theirs = (BertModel if kind == "bert" else RobertaModel)(
+        (BertConfig if kind == "bert" else RobertaConfig)(**config)
+    ).eval()
+    theirs.load_state_dict(weights)
+    texts = [[5, 6, 7], [8], [9, 1, 10, 1, 11], [5, 12, 7], list(range(2, 50))]  # 1 is RoBERTa's "<pad>"
+    ours = Encoder(config, weights, "cpu")
+    with torch.inference_mode():
+        together, first, double = ours(texts), ours(texts, first_only=True), ours.double()(texts)
+        for ids, a, b, c in zip(texts, together, first, double, strict=True):
+            wanted = theirs(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)))[0][0]
+            torch.testing.assert_close(a, wanted, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(b, wanted[:1], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(c.float(), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_chexbert_is_the_packages(root):
+    _, compute = models.load("chexbert", {"chexbert": str(root / "chexbert")}, "cpu")
+    code = {0: "", 1: 1, 2: 0, 3: -1}
+    labels, embeddings = ([one for pair in GOLDEN[key] for one in pair] for key in ("labels", "embeddings"))
+    for found, label, embedding in zip(compute(BOTH), labels, embeddings, strict=True):
+        assert [code[one] for one in found.classes] == label
+        assert found.embedding == pytest.approx(embedding, abs=1e-5)
+
+
+def test_bertscore_and_radcliq_are_the_packages(ready):
+    found = scored(ready("radcliq"), PAIRS)
+    for one, bert, graph, two in zip(found, GOLDEN["bertscore"], GOLDEN["graphs"], GOLDEN["embeddings"], strict=True):
+        a, b = (torch.tensor(x, dtype=torch.float64) for x in two)
+        cosine = float(a @ b / (a.norm() * b.norm()))
+        assert one.parts["bertscore"] == pytest.approx(bert, abs=1e-5)
+        assert one.parts["chexbert"] == pytest.approx(cosine, abs=1e-5)
+        assert one.parts["radgraph"] == graphs.scores(*graph)["radcliq"]
+        assert one.value == pytest.approx(radcliq(graphs.scores(*graph)["radcliq"], bert, cosine), abs=1e-5)
+
+
+def test_the_formula():
+    assert radcliq(1, 1, 1) == pytest.approx(-1.44, abs=0.005)
+    assert radcliq(0, 0, 0) == pytest.approx(2.45, abs=0.005)
+
+
+def test_idf_by_hand(root):
+    model = BertScore(root / "distilroberta", "cpu")
+    idf = model.idf(["left left", "left lung", "left lung"])
+    assert idf.texts == 3
+    one, two = model(["left lung", "left mass"])
+    like = (one.vectors @ two.vectors.T).double()
+    weights = [torch.tensor([math.log(4 / (idf.counts[i] + 1)) for i in side.ids]).double() for side in (one, two)]
+    precision = (like.amax(1) @ weights[0] / weights[0].sum()).item()
+    recall = (like.amax(0) @ weights[1] / weights[1].sum()).item()
+    raw = 2 * precision * recall / (precision + recall)
+    assert model.f([(one, two)], idf) == [pytest.approx((raw - BASELINE) / (1 - BASELINE), abs=1e-6)]
+    assert model.f([(one, two)], Idf(1, idf.counts)) != model.f([(one, two)], idf)
+    assert model.f([(one, one)], model.idf(["left lung"] * 2)) == [None]  # every word in every reference
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_a_score_does_not_depend_on_order_batch_or_duplicates(ready, rng):
+    """Within 1e-6: a matrix product may round a row differently in a batch of another size. Graphs are exact."""
+    texts = [*TEXTS, *(text for text in BOTH if text.strip()), "no effusion", "x " * 90]
+    pairs = [(rng.choice(texts), rng.choice(texts)) for _ in range(12)]
+    pairs += rng.choices(pairs, k=6)
+    alone = {pair: scored(ready("radcliq"), [pair])[0] for pair in dict.fromkeys(pairs)}
+    for _, compute in (models.load(name, ready("radcliq").options["weights"], "cpu") for name in models.NEEDS):
+        compute._kept.clear()
+    for pair, one in zip(pairs, scored(ready("radcliq"), pairs), strict=True):
+        assert one.parts["radgraph"] == alone[pair].parts["radgraph"]
+        assert one.value == pytest.approx(alone[pair].value, abs=1e-6)
+
+
+WORDS = [
+    "no",
+    "effusion",
+    "left",
+    "/.",
+    "nan",
+    "[CLS]",
+    "</s>",
+    "<pad>",
+    "\u200b",
+    "\ud800",
+    "\u0000",
+    "1.5%",
+    "ß",
+    "🫁",
+]
+strange = st.text(max_size=60) | st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(strange, strange), min_size=1, max_size=4))
+def test_strange_texts(ready, pairs):
+    pairs = [(a, b.encode(errors="replace").decode()) for a, b in pairs]
+    for name in SCORERS:
+        for one in scored(ready(name), pairs):  # raises outside the range
+            assert one is None or math.isfinite(one.value)
+
+
+@pytest.mark.parametrize("text", ["left lung " * 3000, "A" * 30_000, "." * 30_000, "\u200b" * 3000])
+def test_long_texts(ready, text):
+    for name in ("radgraph", "chexbert_cosine", "bertscore"):
+        (one,) = scored(ready(name), [(text, "left lung")])
+        assert math.isfinite(one.value)
+
+
+def test_radvlm_counts_what_it_cannot_score(ready, caplog):
+    pairs = [("Small left effusion.", "No effusion seen."), ("", "No effusion seen."), ("  no ", "No effusion seen."),
+             ("Small left effusion.", "ok"), ("        ", "No effusion seen.")]  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        first, *failed = scored(ready("radcliq_radvlm"), pairs)
+    assert [(one.value, one.parts) for one in failed] == [(3.0, {"failed": 1.0})] * 4
+    assert "4 of 5 answers cannot be scored" in caplog.text
+    assert first.value < 3
+    assert "failed" not in first.parts
+    upper, lower = (scored(ready("radcliq_radvlm"), [(text, TEXTS[0])])[0] for text in (TEXTS[1].upper(), TEXTS[1]))
+    assert upper == lower
+    long = TEXTS[1].ljust(2048)
+    assert scored(ready("radcliq_radvlm"), [(long + "cut off", TEXTS[0])]) == scored(
+        ready("radcliq_radvlm"), [(long, TEXTS[0])]
+    )
+
+
+def test_only_radvlm_turns_no_answer_into_a_number_of_its_own(ready):
+    scorer = ready("radcliq")
+    assert [one.value for one in scored(scorer, [("", TEXTS[0])])] == [scorer.high]
+    assert scored(scorer, [("a", ""), ("a", " \n")]) == [None, None]
+
+
+def test_radeval_refuses_a_single_reference_and_says_why(ready, refusal):
+    assert "every answer would have the same score" in refusal(ready, "radcliq_radeval", [TEXTS[0]] * 8)
+    few = scored(ready("radcliq_radeval", TEXTS[:2]), PAIRS[:2])
+    more = scored(ready("radcliq_radeval", TEXTS), PAIRS[:2])
+    assert [one.value for one in few] != [one.value for one in more]  # its batch dependence
+
+
+def test_idf_of_a_fixed_corpus(ready, root, tmp_path, refusal):
+    assert "scoring.weights.idf" in refusal(scored, ready("bertscore", idf=True), PAIRS[:1])
+    corpus = tmp_path / "references.jsonl"
+    corpus.write_text("".join(json.dumps({"id": str(k), "text": text}) + "\n" for k, text in enumerate(TEXTS)))
+    scorer = ready("radcliq", idf=True)
+    scorer = scorer.with_options({"weights": {**scorer.options["weights"], "idf": str(corpus)}})
+    wanted = scored(ready("radcliq_radeval", TEXTS), PAIRS[:2])
+    assert [one.value for one in scored(scorer, PAIRS[:2])] == pytest.approx([one.value for one in wanted], abs=1e-9)
+
+
+def test_chexbert_f1_of_a_set(ready):
+    scorer, macro = ready("chexbert_f1"), ready("chexbert_macro_f1")
+    pairs = [*PAIRS[:3], ("", TEXTS[0])]
+    examples, answers = [example(b) for _, b in pairs], [Answer(a) for a, _ in pairs]
+    _, compute = models.load("chexbert", scorer.options["weights"], "cpu")
+    given_labels = [*(one.positive for one in compute([a for a, _ in pairs[:3]])), frozenset()]
+    wanted = [one.positive for one in compute([b for _, b in pairs])]
+    right = sum(len(a & b) for a, b in zip(given_labels, wanted, strict=True))
+    total = sum(map(len, given_labels)) + sum(map(len, wanted))
+    assert scorer.corpus_value(examples, answers, scorer(examples, answers)) == pytest.approx(2 * right / total)
+    each = []
+    for k in range(14):
+        a, b = ([k in one for one in side] for side in (given_labels, wanted))
+        each.append(2 * sum(x and y for x, y in zip(a, b, strict=True)) / max(sum(a) + sum(b), 1))
+    assert macro.corpus_value(examples, answers, macro(examples, answers)) == pytest.approx(sum(each) / 14)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("model.loss_weights.coref", 0.2, "'model.loss_weights.coref' is 0.2; only 0 is served"),
+        ("model.loss_weights.events", 1.0, "'model.loss_weights.events' is 1.0"),
+        ("model.modules.coref.coref_prop", 2, "coreference is not served"),
+        ("model.max_span_width", 10, "'model.max_span_width' is 10; only 8 is served"),
+        ("model.feedforward_params.hidden_dims", [150, 100], "hidden_dims"),
+        ("model.modules.relation.spans_per_word", None, "'model.modules.relation.spans_per_word' is missing"),
+        ("model.loss_weights.ner", 0.0, "the archive has no ner"),
+    ],
+)
+def test_what_an_archive_asks_for_and_is_not_served_is_refused(root, tmp_path, refusal, key, value, said):
+    folder = shutil.copytree(root / "radgraph", tmp_path / "archive")
+    config = json.loads((folder / "config.json").read_text())
+    *path, last = key.split(".")
+    inner = config
+    for part in path:
+        inner = inner[part]
+    inner[last] = value
+    if value is None:
+        del inner[last]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert said in refusal(RadGraph, folder, "cpu")
+
+
+def _modern(folder: Path) -> None:
+    for file in (folder / "vocabulary").glob("radgraph*"):
+        file.rename(file.with_name("modern-" + file.name.replace("radgraph__", "radgraph-xl__")))
+
+
+def _modern_encoder(folder: Path) -> None:
+    (folder / "encoder" / "config.json").write_text('{"model_type": "modernbert"}')
+
+
+def _code(folder: Path) -> None:
+    class Code:
+        def __reduce__(self):
+            return print, ("run",)
+
+    torch.save({"a": Code()}, folder / "weights.th")
+
+
+def _half(folder: Path) -> None:
+    (folder / "weights.th").write_bytes((folder / "weights.th").read_bytes()[:5000])
+
+
+def _lacking(folder: Path) -> None:
+    weights = torch.load(folder / "weights.th", weights_only=True)
+    torch.save({k: v for k, v in weights.items() if "relation_scorers" not in k}, folder / "weights.th")
+
+
+def _no_encoder(folder: Path) -> None:
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(re.sub(r'"model_name": "[^"]*"', '"model_name": "nobody/no-bert"', config))
+    shutil.rmtree(folder / "encoder")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_modern, "modern-radgraph-xl.*; served: radgraph, radgraph-xl"),
+        (_modern_encoder, "'modernbert' is not served"),
+        (_code, "weights.th: not a file of tensors"),
+        (_half, "weights.th: not a file of tensors"),
+        (_lacking, "_relation_scorers.*is missing"),
+        (_no_encoder, "hf download nobody/no-bert .* --local-dir"),
+    ],
+)
+def test_a_wrong_archive_is_one_line(root, tmp_path, refusal, damage, said):
+    folder = shutil.copytree(root / "radgraph", tmp_path / "archive")
+    damage(folder)
+    assert re.search(said, refusal(RadGraph, folder, "cpu"))
+
+
+def test_a_folder_under_the_wrong_name(root, refusal):
+    folders = {"radgraph-xl": str(root / "radgraph")}
+    assert "holds radgraph, but is named" in refusal(models.load, "radgraph-xl", folders, "cpu")
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_missing_weights_are_one_line(name, monkeypatch, refusal):
+    monkeypatch.delenv("RADRL_WEIGHTS", raising=False)
+    said = refusal(registry.get(name)._check_ready)
+    assert re.search(f"scorer '{name}': needs the weights of .*; hf download .*scoring.weights", said)
+
+
+def spied(compute, made: list[str]):
+    return lambda texts: made.extend(texts) or compute(texts)
+
+
+def test_references_are_kept_on_disk_without_their_text(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("RADRL_CACHE", str(tmp_path / "cache"))
+    for name in ("radgraph", "chexbert"):
+        made: list[str] = []
+        said = []
+        for _ in range(2):
+            monkeypatch.setattr(runtime, "_loaded", {})
+            loaded, model = models.load(name, {name: str(root / name)}, "cpu")
+            model.compute = spied(model.compute, made)
+            found = model(TEXTS, keep=True)
+            model(["an answer"])
+            if name == "radgraph":
+                said.append([graphs.graph(loaded.words(t), one) for t, one in zip(TEXTS, found, strict=True)])
+            else:
+                said.append([(one.classes, one.embedding.tolist()) for one in found])
+        assert sorted(made) == sorted([*TEXTS, "an answer", "an answer"]), name
+        assert said[0] == said[1]
+    assert b"effusion" not in (tmp_path / "cache" / "features.sqlite").read_bytes()
+    other = shutil.copytree(root / "radgraph", tmp_path / "other")
+    weights = torch.load(other / "weights.th", weights_only=True)
+    torch.save({**weights, "new": torch.zeros(1)}, other / "weights.th")
+    monkeypatch.setattr(runtime, "_loaded", {})
+    _, model = models.load("radgraph", {"radgraph": str(other)}, "cpu")
+    assert model.disk.get(TEXTS) == {}  # other weights
+
+
+def test_a_broken_cache_is_one_line(root, tmp_path, monkeypatch, refusal):
+    monkeypatch.setenv("RADRL_CACHE", str(tmp_path))
+    (tmp_path / "features.sqlite").write_text("not a database, " * 100)
+    monkeypatch.setattr(runtime, "_loaded", {})
+    said = refusal(models.load, "radgraph", {"radgraph": str(root / "radgraph")}, "cpu")
+    assert "features.sqlite: cannot use this cache" in said
+
+
+def test_batches_by_length():
+    batches = []
+    model = runtime.TextModel(lambda texts: batches.append(texts) or texts, budget=6)
+    model(["aaa", "b", "cc", "ddddddddd", "ee"])
+    assert batches == [["b", "cc", "ee"], ["aaa"], ["ddddddddd"]]
+
+
+def test_doctor(root, monkeypatch, refusal):
+    texts = [text for text in BOTH if text.strip()]
+    right = make_graphs(RadGraph(root / "radgraph", "cpu"), texts, 64)
+    answer = {"version": "0.1.18", "type": "radgraph", "graphs": [*right[:-1], None], "seconds": 1.0}
+    monkeypatch.setattr(doctor, "reference_graphs", lambda *_: answer)
+    n = len(texts)
+    said = doctor.run(root / "radgraph", texts, "python", "cpu")
+    assert said == f"identical: {n} of {n} reports (radgraph on cpu, package radgraph 0.1.18); the package fails on 1"
+    answer["graphs"] = [*right[:1], {**right[1], "text": "x"}, *right[2:]]
+    assert doctor.run(root / "radgraph", texts, "python", "cpu").startswith(f"different: 1 of {n} reports")
+    monkeypatch.undo()
+    assert "name its python with --python" in refusal(doctor.run, root / "radgraph", ["a"], "/bin/false", "cpu")
+    assert "cannot run" in refusal(doctor.run, root / "radgraph", ["a"], "/nowhere/python", "cpu")
+
+
+def test_as_a_reward(root, make_recipe):
+    from radrl.scoring import load_rewards
+
+    folders = ", ".join(f"{one.name}: {one}" for one in root.iterdir())
+    recipe = make_recipe(
+        f"scoring.weights={{{folders}}}",
+        "scoring.device=cpu",
+        "rewards={report: [{scorer: radcliq, clip: [-3, 1.5]}, {scorer: radgraph, options: {form: complete}}]}",
+    )
+    first, second = load_rewards(recipe)
+    texts = [TEXTS[0], TEXTS[1], ""]
+    column = [example(TEXTS[0])] * 3
+    rewards = first(texts, example=column)
+    assert rewards[0] == pytest.approx(1.4407, abs=1e-3)  # the sign is turned: higher is better
+    assert rewards[0] > rewards[1] > rewards[2] == -3
+    assert second(texts, example=column)[::2] == [1.0, 0.0]
