@@ -19,7 +19,8 @@ from radrl.errors import UserError, nearest
 from radrl.example import TASKS, Box, Example, open_manifest, parse_line
 from radrl.files import write_bytes
 from radrl.images import fit, read_image
-from radrl.page import _TASKS, _environment
+from radrl.page import _environment
+from radrl.page.cases import TASK_NAMES
 
 SIDE = 420  # pixels of the longer side of a thumbnail
 FILTERS = ("task", "source", "split")
@@ -80,7 +81,7 @@ def write(
         seed=seed,
         facets=facets,
         numbers=numbers,
-        task_names=_TASKS,
+        task_names=TASK_NAMES,
     )
     write_bytes(path, html.encode(errors="replace"))
     return len(cards), of
