@@ -134,7 +134,13 @@ def profiled(root: Path, pairs: Sequence[Sequence[str]]) -> None:
         begin = time.process_time()
         scorer(*batch(pairs))
         used = time.process_time() - begin
-    products = ("aten::addmm", "aten::mm", "aten::bmm", "aten::_scaled_dot_product_flash_attention_for_cpu")
+    products = (
+        "aten::addmm",
+        "aten::addmm_",
+        "aten::mm",
+        "aten::bmm",
+        "aten::_scaled_dot_product_flash_attention_for_cpu",
+    )
     times = {one.key: one.self_cpu_time_total / 1e6 for one in seen.key_averages()}
     share = sum(times.get(name, 0.0) for name in products)
     others = sorted(((t, n) for n, t in times.items() if n not in products), reverse=True)[:5]

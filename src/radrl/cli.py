@@ -373,7 +373,8 @@ def doctor_radgraph(
     from radrl.scoring.gallery import cases
     from radrl.scoring.neural.doctor import run
 
-    own = [text for case in cases().values() for text in case.values()][:200]
+    texts = [text for case in cases().values() for text in case.values()]
+    own = [*texts, *(" ".join(texts[k : k + 5]) for k in range(len(texts)))][:200]  # longer ones too
     print(run(weights, list(read_texts(reports).values()) if reports else own, python, device))
 
 

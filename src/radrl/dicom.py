@@ -107,7 +107,7 @@ def _decode(file: Path, data: Any) -> np.ndarray:
         syntax = "1.2.840.10008.1.2" if data.original_encoding[0] else "1.2.840.10008.1.2.1"
         data.file_meta.TransferSyntaxUID = syntax
     if syntax not in DECODERS:
-        raise UserError(f"{file}: transfer syntax {syntax} is not read; unpack it with gdcmconv --raw")
+        raise UserError(f"{file}: transfer syntax {syntax!r} is not read; unpack it with gdcmconv --raw")
     decoder = DECODERS[syntax]
     if decoder is None:
         return _without_unused_bits(data)
