@@ -37,7 +37,7 @@ def serve(answer):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             text = body["messages"][0]["content"][-1]["text"]
             asked = "Question: " in text  # else the last paragraph is what the request is about
-            question = text.split("Question: ")[1].split("\n")[0] if asked else text.rsplit("\n\n", 1)[1]
+            question = text.split("Question: ")[1].split("\n")[0] if asked else text.rsplit("\n\n", 1)[-1]
             with state.lock:
                 state.asked.append(question)
                 state.bodies.append(body)

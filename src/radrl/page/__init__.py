@@ -118,6 +118,7 @@ def _environment() -> Environment:
     )
     environment.filters["digits"] = lambda value, metric: f"{value:.{digits(metric)}f}"
     environment.filters["signed"] = lambda value, metric: signed(value, metric).replace("-", "\u2212")
+    environment.filters["short"] = lambda value: f"{value:.3f}".rstrip("0").rstrip(".")
     environment.filters["p"] = charts.p_words
     environment.globals.update(chart=charts)
     return environment
