@@ -193,8 +193,9 @@ def test_worker_processes_give_the_same_rewards(functions):
     pool = spread[0].rewards._pool.executor
     (worker, *_) = pool._processes.values()
     worker.kill()
-    with pytest.raises(UserError, match="a reward worker ended"):
-        values(spread, texts[::-1], examples)
+    for again in (texts[::-1], texts[1:] + texts[:1]):  # while it dies, and when that is known
+        with pytest.raises(UserError, match="a reward worker ended"):
+            values(spread, again, examples)
     pool.shutdown()
 
 

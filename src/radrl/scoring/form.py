@@ -103,7 +103,7 @@ def _words(answer: Answer) -> int:
 
 
 def _said(answer: Answer) -> bytes:
-    """Returns the codes of the words of thinking and answer."""
+    """Returns the hashes of the words of thinking and answer."""
     said = read(answer.text).plain
     return read(answer.thinking).plain + said if answer.thinking else said
 

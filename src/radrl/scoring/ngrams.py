@@ -78,7 +78,7 @@ def _changes(values: NDArray) -> NDArray[np.bool_]:
 
 
 def different(texts: Sequence[bytes], n: int) -> Integers:
-    """Returns how many different n-grams each text has, (texts,); the texts are given as the codes of their words.
+    """Returns how many different n-grams each text has, (texts,); the texts are given as their words' codes or hashes.
 
     In texts of 100 words two n-grams of one text pass for the same with probability below 1e-9 a batch of 1,000.
     """

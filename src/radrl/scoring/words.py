@@ -6,6 +6,7 @@ Sentences are remembered: reports, and a group's completions above all, say the 
 from __future__ import annotations
 
 import re
+from array import array
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -27,8 +28,8 @@ class Words(NamedTuple):
     """The words of a text; kept for the next who asks, so not to be changed.
 
     ``words`` are those of the captioning metrics (see `words`), ``codes`` their codes without empty words, ``plain``
-    the codes of what stands between white space, case-folded. A code is a word's digest, 8 bytes; they stand one after
-    another, to be read by numpy as uint64.
+    the hashes of what stands between white space, case-folded. A code is a word's digest, the same in every process; a
+    hash is Python's, the same in this one only. Both have 8 bytes and stand one after another, for numpy to read.
     """
 
     words: list[str]
@@ -80,8 +81,8 @@ _sentences = _Sentences()
 def _cut(text: str) -> Words:
     """Reads a text whose white space is spaces only."""
     said = _cut_words(text.lower())
-    codes, plain = (b"".join(map(_code.__getitem__, some)) for some in (filter(None, said), text.casefold().split()))
-    return Words(said, codes, plain)
+    codes = b"".join(map(_code.__getitem__, filter(None, said)))
+    return Words(said, codes, array("q", map(hash, text.casefold().split())).tobytes())
 
 
 def _cut_words(text: str) -> list[str]:

@@ -8,9 +8,10 @@ completions to one question still meet.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, Protocol
 
@@ -60,18 +61,25 @@ class Processes:
         self.executor = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(scoring,))
 
     def submit(self, wanted: Sequence[int], *batch: Sequence[Any]) -> Callable[[], Values]:
-        futures = [self.executor.submit(_work, wanted, *part) for part in _parts(self.count, *batch)]
+        with _told():  # a worker that ended while none was asked is seen here
+            futures = [self.executor.submit(_work, wanted, *part) for part in _parts(self.count, *batch)]
 
         def wait() -> Values:
-            try:
+            with _told():
                 return _joined([future.result() for future in futures])
-            except BrokenProcessPool:
-                raise UserError(
-                    "a reward worker ended: out of memory, or the script that trains has no "
-                    "'if __name__ == \"__main__\":'; 'scoring.workers: 0' scores without workers"
-                ) from None
 
         return wait
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise UserError(
+            "a reward worker ended: out of memory, or the script that trains has no "
+            "'if __name__ == \"__main__\":'; 'scoring.workers: 0' scores without workers"
+        ) from None
 
 
 _here: Scoring | None = None
