@@ -3,9 +3,9 @@
 Images of ieee8023/covid-chestxray-dataset with the left and right lung boxed by radiologists (COCO file of
 GeneralBlockchain/covid-19-chest-xray-lung-bounding-boxes-dataset).
 
-Split, fixed by file name: of the films sorted by path the last 40 are held out, the others train. Four of the others are
-held-out pictures under another name (found by ``radrl data check``) and are left out. Patients are not published, so films
-of one patient may be on both sides. The right lung of the patient is on the left of the picture.
+Split, fixed by file name: of the films sorted by path the last 40 are held out, the others train. Four of the others
+are held-out pictures under another name (found by ``radrl data check``) and are left out. Patients are not published,
+so films of one patient may be on both sides. The right lung of the patient is on the left of the picture.
 """
 
 from __future__ import annotations
