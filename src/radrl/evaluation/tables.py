@@ -76,7 +76,7 @@ def latex(comparison: Comparison) -> str:
         lines.append(" & ".join([_tex(metric.title), *row]) + " \\\\")
     notes = (
         f"{CONFIDENCE:.0%} intervals over {comparison.patients} patients; * differs from {comparison.base} "
-        "(Holm-corrected p below 0.05); dagger: does not reach a baseline that never sees the image."
+        "(Holm-corrected p below 0.05); dagger: does not reach a trivial baseline."
     )
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"% {' '.join(notes.split())}"]) + "\n"
 
