@@ -150,10 +150,11 @@ def profiled(root: Path, pairs: Sequence[Sequence[str]]) -> None:
 
 def rate(run: Path, prompts: int) -> None:
     """Prints the share of different texts among a GRPO batch's report completions."""
-    from radrl.evaluation.generate import generate
+    from sampled_reward import sampled
+
+    from radrl.evaluation.decoding import Decoding
     from radrl.prompt import PromptStyle
     from radrl.recipe import load
-    from radrl.training import models
     from radrl.training.stages import load_examples
 
     recipe = load(run / "grpo" / "recipe.yaml")
@@ -161,9 +162,8 @@ def rate(run: Path, prompts: int) -> None:
     order = np.random.default_rng(0).permutation(len(examples)).tolist()
     chosen = examples.take([i for i in order if examples[i].task == "report"][:prompts])
     for stage in ("sft", "grpo"):
-        model, processor = models.load(str(run / stage / "model"))
-        said = generate(model, processor, chosen, PromptStyle("unit", False), max_new_tokens=64, temperature=1.0,
-                        samples=GROUP, batch_size=32, seed=0)  # fmt: skip
+        decoding = Decoding(temperature=1.0, max_new_tokens=64, samples=GROUP)
+        said = sampled(str(run / stage / "model"), chosen, PromptStyle("unit", False), decoding)
         in_group = sum(len(set(texts)) for texts in said) / (GROUP * len(chosen))
         overall = len({text for texts in said for text in texts}) / (GROUP * len(chosen))
         print(f"{stage}: {len(chosen)} prompts x {GROUP}: {in_group:.0%} of the texts different in their group, "

@@ -10,12 +10,14 @@ before, the mean after and the paired difference with its 95% bootstrap interval
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import transformers
 
 from radrl.data.examples import ExampleSet
+from radrl.evaluation.decoding import Decoding, Said
 from radrl.evaluation.generate import generate
 from radrl.evaluation.statistics import paired_difference
 from radrl.example import patients
@@ -26,25 +28,27 @@ from radrl.training import models
 from radrl.training.stages import load_examples
 
 
-def rewards(recipe: Recipe, start: str, prompts: ExampleSet, samples: int, max_new_tokens: int) -> np.ndarray:
-    """Returns the weighted reward of each prompt, mean over its samples, (n,)."""
+def sampled(start: str, prompts: ExampleSet, style: PromptStyle, decoding: Decoding) -> list[list[str]]:
+    """Returns what the model in folder ``start`` says to each prompt, ``decoding.samples`` texts each."""
     model, processor = models.load(start)
-    style = PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking)
-    completions = generate(
-        model,
-        processor,
-        prompts,
-        style,
-        max_new_tokens=max_new_tokens,
-        temperature=1.0,
-        samples=samples,
-        batch_size=32,
-        seed=recipe.seed,
-    )
+    texts = [[""] * decoding.samples for _ in prompts]
+
+    def done(some: Sequence[Said]) -> None:
+        for one in some:
+            texts[one.index][one.sample] = one.text
+
+    todo = [(i, k) for i in range(len(prompts)) for k in range(decoding.samples)]
+    generate(model, processor, prompts, style, decoding, todo, done)
+    return texts
+
+
+def rewards(recipe: Recipe, start: str, prompts: ExampleSet, decoding: Decoding) -> np.ndarray:
+    """Returns the weighted reward of each prompt, mean over its samples, (n,)."""
+    completions = sampled(start, prompts, PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking), decoding)
     values = np.zeros(len(prompts))
     for reward in load_rewards(recipe, {example.task for example in prompts}):
         for i, (example, texts) in enumerate(zip(prompts, completions, strict=True)):
-            given = [value for value in reward(texts, example=[example] * samples) if value is not None]
+            given = [value for value in reward(texts, example=[example] * len(texts)) if value is not None]
             values[i] += reward.weight * np.mean(given) if given else 0.0
     return values
 
@@ -61,15 +65,13 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     recipe = load(options.recipe)
+    decoding = Decoding(1.0, options.max_new_tokens, options.samples, recipe.seed)
     everything = load_examples(recipe)
     order = np.random.default_rng(recipe.seed).permutation(len(everything)).tolist()
     print(f"{options.samples} samples at T = 1; {options.prompts} prompts a task")
     for task in sorted({example.task for example in everything}):
         prompts = everything.take([i for i in order if everything[i].task == task][: options.prompts])
-        before, after = (
-            rewards(recipe, start, prompts, options.samples, options.max_new_tokens)
-            for start in (options.before, options.after)
-        )
+        before, after = (rewards(recipe, start, prompts, decoding) for start in (options.before, options.after))
         found = paired_difference(after[:, None], before[:, None], patients(prompts), seed=recipe.seed)
         print(
             f"{task:<11} n {len(prompts):>4}  before {before.mean():.4f}  after {after.mean():.4f}  "

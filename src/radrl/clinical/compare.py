@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
 from itertools import chain
-from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
 import yaml
@@ -106,8 +105,8 @@ class Report(NamedTuple):
     def read(cls, text: str) -> Report:
         """Returns what a report's text says: the same as ``of(extract.findings(text, spans=False))``, but faster."""
         said = extract.stretches(text)
-        report = cls._of(chain.from_iterable(map(attrgetter("firm"), said)))
-        weak = frozenset().union(*map(attrgetter("weak"), said))
+        report = cls._of(chain.from_iterable([one.firm for one in said]))
+        weak = frozenset().union(*[one.weak for one in said if one.weak])
         return cls(report.there, report.absent.union(weak.difference(report.there)))
 
     @classmethod

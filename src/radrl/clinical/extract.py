@@ -95,17 +95,17 @@ def stretches(text: str, starts: list[int] | None = None) -> list[Stretch]:
         if "\n" in lowered:
             found = list(sentences(lowered, start, end, vocabulary))
             said += [_known[lowered[a:b]] for a, b in found]
-            begins = [a for a, _ in found]
+            if starts is not None:
+                starts += [a for a, _ in found]
         else:  # cutting at ". " is several times as fast, and mostly gives one sentence each
             parts = lowered[start:end].split(". ")
             of_parts = [_known[part] for part in parts]
-            if any(is_open := [one.open for one in of_parts]):
+            if True in (is_open := [one.open for one in of_parts]):
                 parts = _joined(parts, is_open)
                 of_parts = [_known[part] for part in parts]
             said += of_parts
-            begins = accumulate((len(part) + 2 for part in parts[:-1]), initial=start)
-        if starts is not None:
-            starts += begins
+            if starts is not None:
+                starts += accumulate((len(part) + 2 for part in parts[:-1]), initial=start)
     return said
 
 

@@ -56,7 +56,7 @@ def _read(text: str) -> Words:
     if not text.isprintable():  # it may have other white space than spaces
         text = _SPACES.sub(" ", text)
     *first, last = text.split(". ")
-    said, codes, plain = zip(*[_sentences[part + "."] for part in first], _sentences[last], strict=True)
+    said, codes, plain = zip(*[_inner[part] for part in first], _sentences[last], strict=True)
     return Words(list(chain.from_iterable(said)), b"".join(codes), b"".join(plain))
 
 
@@ -64,10 +64,14 @@ _kept = lru_cache(maxsize=4096)(_read)
 
 
 class _Sentences(dict[str, Words]):
-    """The words of the sentences seen."""
+    """The words of the sentences seen, which ``end`` with a full stop that is not in the text."""
+
+    def __init__(self, end: str = "") -> None:
+        super().__init__()
+        self.end = end
 
     def __missing__(self, text: str) -> Words:
-        found = _cut(text)
+        found = _cut(text + self.end)
         if len(text) <= LONGEST_SENTENCE:
             if len(self) >= MOST_SENTENCES:
                 self.clear()
@@ -75,7 +79,7 @@ class _Sentences(dict[str, Words]):
         return found
 
 
-_sentences = _Sentences()
+_sentences, _inner = _Sentences(), _Sentences(end=".")
 
 
 def _cut(text: str) -> Words:
