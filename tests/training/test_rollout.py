@@ -7,9 +7,11 @@ import copy
 import pytest
 import torch
 from prefix_models import make_model, make_rows
+from scipy.stats import chisquare
 from transformers import GenerationConfig
 from trl.data_utils import prepare_multimodal_messages
 
+from radrl.errors import UserError
 from radrl.training import logprobs, rollout
 from radrl.training.packing import Picture, Prompt
 
@@ -64,15 +66,28 @@ def config(model, **settings):
 
 
 @pytest.mark.parametrize("how", SETTINGS)
-def test_completions_are_generates(asked, how):
+def test_completions_are_generates(asked, how, monkeypatch):
     plain, prepared, prompts, index, inputs = asked
-    # no row ends, so both draw alike
+    # given our way to draw, generate draws the same numbers as long as no row ends
+    monkeypatch.setattr(torch, "multinomial", lambda probabilities, num_samples: rollout.draw(probabilities)[:, None])
     settings = config(plain, min_new_tokens=NEW, **SETTINGS[how])
     torch.manual_seed(0)
     wanted = plain.generate(**inputs, generation_config=settings)[:, inputs["input_ids"].shape[1] :].tolist()
     torch.manual_seed(0)
     assert rollout.rollout(prepared, prepared, prompts, index, settings) == wanted
     assert len({tuple(row) for row in wanted}) >= 3
+
+
+def test_draws_have_the_given_probabilities():
+    wanted = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.15, 0.05, 0.0])
+    torch.manual_seed(0)
+    drawn = torch.bincount(rollout.draw(wanted.repeat(20_000, 1)), minlength=7)
+    assert (drawn[wanted == 0] == 0).all()
+    assert chisquare(drawn[wanted > 0], wanted[wanted > 0] * 20_000).pvalue > 0.01
+    edges = torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.double)
+    assert rollout.draw(wanted.repeat(3, 1), edges).tolist() == [1, 3, 5]
+    with pytest.raises(UserError, match="not numbers"):
+        rollout.draw(torch.full((1, 3), torch.nan))
 
 
 def test_rows_that_end_are_dropped_and_the_others_go_on_as_before(asked):

@@ -12,6 +12,7 @@ from radrl.data.examples import ExampleSet
 from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed
 from radrl.prompt import PromptStyle
 from radrl.training.batch import prompt_inputs, prompt_text
+from radrl.training.rollout import draw
 
 
 @torch.inference_mode()
@@ -76,8 +77,6 @@ class Draws(LogitsProcessor):
         self.uniform = torch.from_numpy(np.stack([np.random.default_rng(seed).random(steps) for seed in seeds]))
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:  # (B, V)
-        below = torch.softmax(scores.double() / self.temperature, -1).cumsum(-1)
-        u = self.uniform[:, input_ids.shape[1] - self.prompt].to(scores.device)
-        # the first token whose sum is above u; the sum of all may end a rounding below 1
-        token = torch.searchsorted(below, u[:, None] * below[:, -1:], right=True).clamp_(max=scores.shape[1] - 1)
-        return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
+        uniform = self.uniform[:, input_ids.shape[1] - self.prompt].to(scores.device)
+        token = draw(torch.softmax(scores.double() / self.temperature, -1), uniform)
+        return torch.full_like(scores, -torch.inf).scatter_(1, token[:, None], 0.0)
