@@ -144,7 +144,7 @@ def profiled(root: Path, pairs: Sequence[Sequence[str]]) -> None:
     times = {one.key: one.self_cpu_time_total / 1e6 for one in seen.key_averages()}
     share = sum(times.get(name, 0.0) for name in products)
     others = sorted(((t, n) for n, t in times.items() if n not in products), reverse=True)[:5]
-    print(f"matrix products: {share / sum(times.values()):.0%} of the operators' time, {share / used:.0%} by the clock; "
+    print(f"matrix products: {share / sum(times.values()):.0%} of the operators' time, {share / used:.0%} by clock; "
           f"then {', '.join(f'{n} {t / used:.1%}' for t, n in others)}")  # fmt: skip
 
 
