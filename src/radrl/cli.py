@@ -89,9 +89,10 @@ def sft(
     resume: Resume = False,
 ) -> None:
     """Supervised fine-tuning on the reference answers."""
+    loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_sft
 
-    print(f"Model: {run_sft(_recipe(recipe, overrides, start), name, resume=resume, as_long_as=as_long_as).model}")
+    print(f"Model: {run_sft(loaded, name, resume=resume, as_long_as=as_long_as).model}")
 
 
 @app.command()
@@ -103,9 +104,10 @@ def coldstart(
     resume: Resume = False,
 ) -> None:
     """SFT on thinking traces, mixed with direct answers."""
+    loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_coldstart
 
-    print(f"Model: {run_coldstart(_recipe(recipe, overrides, start), name, resume=resume).model}")
+    print(f"Model: {run_coldstart(loaded, name, resume=resume).model}")
 
 
 @app.command()
@@ -120,11 +122,12 @@ def grpo(
     resume: Resume = False,
 ) -> None:
     """GRPO with the recipe's rewards."""
-    from radrl.training.stages import run_grpo
-
     if reward_workers is not None:
         overrides = [*overrides, f"scoring.workers={reward_workers}"]
-    print(f"Model: {run_grpo(_recipe(recipe, overrides, start), name, resume=resume).model}")
+    loaded = _recipe(recipe, overrides, start, training=True)
+    from radrl.training.stages import run_grpo
+
+    print(f"Model: {run_grpo(loaded, name, resume=resume).model}")
 
 
 @app.command()
@@ -253,16 +256,21 @@ def doctor_radgraph(
     print(run(weights, list(read_texts(reports).values()) if reports else own, python, device))
 
 
-def _recipe(file: Path, overrides: list[str], start: str | None = None):
-    from radrl.recipe import load
+def _recipe(file: Path, overrides: list[str], start: str | None = None, *, training: bool = False):
+    from radrl.recipe import check, read
+    from radrl.recipe_data import begin_reading
 
-    _no_foreign_bars()
     if start is not None:
         folder = Path(start).expanduser()
         overrides = [*overrides, f"model.start={_quoted(str(folder.resolve()) if folder.is_dir() else start)}"]
-        if (folder.is_dir() or start != "tiny") and load(file, overrides[:-1]).model.image_size is not None:
+        if (folder.is_dir() or start != "tiny") and read(file, overrides[:-1]).model.image_size is not None:
             overrides.append("model.image_size=null")
-    return load(file, overrides)
+    recipe = read(file, overrides)
+    if training:
+        begin_reading(recipe)  # a large manifest is read while the libraries are imported
+    _no_foreign_bars()
+    check(recipe)
+    return recipe
 
 
 def _no_foreign_bars() -> None:
@@ -296,3 +304,6 @@ def main() -> None:
         how = "" if "evaluate" in sys.argv[1:2] else " with --resume"  # an evaluation always goes on where it was
         print(f"radrl: stopped; run the same command{how} to go on", file=sys.stderr)
         sys.exit(130)
+    finally:
+        if index := sys.modules.get("radrl.data.index"):
+            index.abandon()  # the run ended before it asked for its data

@@ -323,6 +323,13 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: anything wrong, in one line with file, line or dotted key, and the mend.
     """
+    recipe = read(path, overrides)
+    check(recipe)
+    return recipe
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe, with all that can be checked without the libraries whose settings it holds; `load` does both."""
     file = Path(os.path.abspath(Path(path)))
     values = read_mapping(file)
     apply_overrides(values, overrides)
@@ -331,15 +338,23 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         raise UserError(one_line(f"{file}: {_explain(error)}")) from None
     recipe._file = file
+    return recipe
+
+
+def check(recipe: Recipe) -> None:
+    """Checks the settings that TRL, PEFT and the scorers read. Imports them, which takes seconds.
+
+    Raises:
+        UserError: a setting is unknown or wrong.
+    """
     for kind, section, name in (
         ("peft.LoraConfig", recipe.model.lora or {}, "model.lora"),
         ("trl.SFTConfig", recipe.sft, "sft"),
         ("trl.SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
         ("trl.GRPOConfig", recipe.grpo, "grpo"),
     ):
-        recipe_trl.fitted(kind, section, name, file)
+        recipe_trl.fitted(kind, section, name, recipe.file)
     _check_scorers(recipe)
-    return recipe
 
 
 def _check_scorers(recipe: Recipe) -> None:

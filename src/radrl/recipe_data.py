@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from radrl.data import index
 from radrl.data.examples import ExampleSet, read_manifests
 from radrl.errors import UserError
 from radrl.recipe import Recipe
+
+
+def begin_reading(recipe: Recipe) -> None:
+    """Starts reading the training manifests, if they are large, in other processes; `load_examples` waits for them.
+
+    Raises:
+        UserError: a manifest is missing.
+    """
+    index.begin(*_manifests(recipe, "train"))
 
 
 def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
@@ -17,8 +27,7 @@ def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
     """
     data = recipe.data
     sources = recipe.sources(split)
-    roots = {Path(source.manifest): Path(source.images) for source in sources if source.images}
-    examples = read_manifests([Path(source.manifest) for source in sources], roots)
+    examples = read_manifests(*_manifests(recipe, split))
     examples = examples.select(data.tasks, gold=data.quality == "gold")
     examples = examples.mixed([(source.weight, source.count) for source in sources], recipe.seed)
     if data.limit is not None:
@@ -26,3 +35,10 @@ def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
     if not len(examples):
         raise UserError(f"{recipe.file}: section 'data' keeps no Example of 'data.{split}'; loosen its filters")
     return examples
+
+
+def _manifests(recipe: Recipe, split: str) -> tuple[list[Path], dict[Path, Path]]:
+    sources = recipe.sources(split)
+    return [Path(one.manifest) for one in sources], {
+        Path(one.manifest): Path(one.images) for one in sources if one.images
+    }

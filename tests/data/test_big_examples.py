@@ -126,6 +126,15 @@ def test_a_manifest_read_in_parts_is_the_same(manifest, monkeypatch, refusal):
     parts = read_manifests([path]).index
     for name in ("manifest", "start", "length", "task", "images", "patients", "ids"):
         assert (getattr(whole, name) == getattr(parts, name)).all(), name
+    index.begin([path], {})
+    begun = index._begun[(path,), ()]
+    assert (read_manifests([path]).index.start == whole.start).all()
+    assert not index._begun
+    assert all(part.done() for part in begun.found[0])
     lines = path.read_text().splitlines()
     lines[170] = "{"
-    assert refusal(read_manifests, [manifest(*lines)]).startswith(f"{path}:171:")
+    index.begin([manifest(*lines)], {})
+    assert refusal(read_manifests, [path]).startswith(f"{path}:171:")
+    index.begin([path], {})
+    index.abandon()
+    assert not index._begun

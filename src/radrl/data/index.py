@@ -90,27 +90,75 @@ def read_index(paths: Sequence[Path], roots: Mapping[Path, Path] | None = None) 
         UserError: a manifest is missing, empty or wrong, an id stands twice, or an image is missing.
     """
     roots = roots or {}
-    columns = _Columns()
-    sizes = []
-    for number, path in enumerate(paths):
-        before = len(columns.ids)
-        with open_manifest(path) as lines:
-            state = os.fstat(lines.fileno())
-            sizes.append((state.st_size, state.st_mtime_ns))
-            root = str(roots.get(path, path.parent))
-            parts = _parts(lines, state.st_size)
-            if len(parts) == 1:
-                columns.read(number, path, root, lines)
-            else:
-                # forked only: hashes of other processes would not compare
-                with ProcessPoolExecutor(cores(), mp_context=get_context("fork")) as pool:
-                    for part in pool.map(_read_part, [(number, path, root, start, end) for start, end in parts]):
-                        columns.extend(part)
-        if len(columns.ids) == before:
-            raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
-    index = Index(list(paths), [roots.get(path, path.parent) for path in paths], sizes, **columns.arrays())
+    reading = _begun.pop(_key(paths, roots), None) or _Reading(paths, roots)
+    index = Index(list(paths), [roots.get(path, path.parent) for path in paths], reading.sizes, **reading.columns())
     _ids_differ(index)
     return index
+
+
+def begin(paths: Sequence[Path], roots: Mapping[Path, Path]) -> None:
+    """Starts reading large manifests in other processes, for the time in which torch is imported; `read_index` waits
+    for them. Raises UserError where one is missing."""
+    _begun[_key(paths, roots)] = _Reading(paths, roots)
+
+
+def _key(paths: Sequence[Path], roots: Mapping[Path, Path]) -> tuple[Any, ...]:
+    return tuple(paths), tuple(sorted(roots.items()))
+
+
+class _Reading:
+    """Manifests that are being read: the parts of large ones in processes of their own."""
+
+    def __init__(self, paths: Sequence[Path], roots: Mapping[Path, Path]) -> None:
+        self.paths, self.sizes = paths, []
+        self.jobs: list[list[tuple[int, Path, str, int, int]]] = []
+        for number, path in enumerate(paths):
+            with open_manifest(path) as lines:
+                state = os.fstat(lines.fileno())
+                self.sizes.append((state.st_size, state.st_mtime_ns))
+                parts = _parts(lines, state.st_size)
+            self.jobs.append([(number, path, str(roots.get(path, path.parent)), *part) for part in parts])
+        self.pool = None
+        if any(len(jobs) > 1 for jobs in self.jobs):
+            # forked only: hashes of other processes would not compare
+            self.pool = ProcessPoolExecutor(cores(), mp_context=get_context("fork"))
+        self.found = [
+            [self.pool.submit(_read_part, job) for job in jobs] if self.pool and len(jobs) > 1 else []
+            for jobs in self.jobs
+        ]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Returns the columns of all, when all is read. Raises UserError as read_index."""
+        columns = _Columns()
+        try:
+            for path, jobs, found in zip(self.paths, self.jobs, self.found, strict=True):
+                before = len(columns.ids)
+                if found:
+                    for part in found:
+                        columns.extend(part.result())
+                else:
+                    (number, _, root, *_) = jobs[0]
+                    with open_manifest(path) as lines:
+                        columns.read(number, path, root, lines)
+                if len(columns.ids) == before:
+                    raise UserError(f"{path}: the data set is empty; a manifest holds one Example in JSON a line")
+        finally:
+            self.stop()
+        return columns.arrays()
+
+    def stop(self) -> None:
+        """Ends the processes, those that are at work when they have read their part."""
+        if self.pool:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+_begun: dict[tuple[Any, ...], _Reading] = {}
+
+
+def abandon() -> None:
+    """Stops what was begun and not asked for."""
+    while _begun:
+        _begun.popitem()[1].stop()
 
 
 class _Columns:
