@@ -18,7 +18,6 @@ from radrl.prompt import PromptStyle, answer_text, earlier, question
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import models, teacher
-from radrl.training.grpo import train_grpo
 from radrl.training.run import Stage
 from radrl.training.sft import tokenizer_texts, train_sft
 from radrl.training.tiny import make_tiny
@@ -81,6 +80,8 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
 
 def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Stage:
     """GRPO with the recipe's rewards, with thinking when the recipe's ``prompt.thinking`` is on."""
+    from radrl.training.grpo import train_grpo  # late: it takes a second, and SFT needs none of it
+
     stage, checkpoint = _begin(recipe, name, "GRPO thinking" if recipe.prompt.thinking else "GRPO", resume)
     if stage.done():
         return stage
