@@ -67,7 +67,8 @@ def answer(rng: random.Random, said: str, one: Example) -> Answer:
 
 
 def run(seed: int, count: int) -> tuple[int, dict[str, tuple[float, int]]]:
-    """Returns how many scores were made, and each scorer's slowest call on one text with its length."""
+    """Returns how many scores were made, and each scorer's slowest call on one text, in seconds of
+    the CPU, with its length."""
     rng = random.Random(seed)
     scorers = [s for s in map(registry.get, registry.names()) if s.kind == "cpu" and s.name != "meteor"]
     slowest: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
@@ -85,10 +86,10 @@ def run(seed: int, count: int) -> tuple[int, dict[str, tuple[float, int]]]:
         for scorer in scorers:
             examples = [asked[rng.choice(scorer.tasks)][rng.randrange(len(references))] for _ in batch]
             answers = [answer(rng, said, one) for said, one in zip(batch, examples, strict=True)]
-            begin = time.perf_counter()
+            begin = time.process_time()
             scores = scorer(examples, answers)  # raises outside the range
             if len(batch) == 1:
-                slowest[scorer.name] = max(slowest[scorer.name], (time.perf_counter() - begin, len(batch[0])))
+                slowest[scorer.name] = max(slowest[scorer.name], (time.process_time() - begin, len(batch[0])))
             for score in scores:
                 assert score is None or all(map(math.isfinite, (score.value, *score.parts.values()))), scorer.name
             made += len(scores)
