@@ -32,7 +32,7 @@ lungs: .venv
 	$(BIN)/radrl sft recipes/lungs.yaml --start runs/lungs/sft/model --name sft-continued --as-long-as runs/lungs/grpo \
 		--set sft.learning_rate=3e-4 --resume
 	$(BIN)/radrl evaluate recipes/lungs.yaml --out runs/lungs --model SFT=runs/lungs/sft/model \
-		--model 'SFT continued=runs/lungs/sft-continued/model' --model GRPO=runs/lungs/grpo/model
+		--model 'SFT continued=runs/lungs/sft-continued/model' --model GRPO=runs/lungs/grpo/model --against 'SFT continued'
 
 # The slow proofs of docs/bars.md, after 'make demo' and 'make lungs'.
 bars: .venv

@@ -132,11 +132,14 @@ def test_train_resume_and_evaluate(folder, radrl, complaint):
     assert out.splitlines()[-1] == f"Model: {folder / 'run/sft/model'}"
     assert "add --resume" in complaint("sft", "r.yaml")
     assert radrl("sft", "r.yaml", "--resume")[0] == 0
-    code, out, err = radrl(
+    judge = (
         "evaluate", "r.yaml", "--model", "SFT=run/sft/model", "--model", "SFT, thinking=run/sft/model/think",
-        "--out", "judged",
+        "--out", "judged", "--against",
     )  # fmt: skip
+    assert "no such model (did you mean 'SFT, thinking'?)" in complaint(*judge, "SFT, thinkin")
+    code, out, err = radrl(*judge, "SFT, thinking")
     assert code == 0, err
+    assert "Difference to SFT, thinking:" in (folder / "judged/table.md").read_text()
     assert out.splitlines()[-1] == "Page: judged/page.html"
     assert {file.name for file in (folder / "judged").iterdir()} == {
         "cases.parquet", "comparison.json", "page.html", "predictions", "table.csv", "table.md", "table.tex",
@@ -149,7 +152,7 @@ def test_train_resume_and_evaluate(folder, radrl, complaint):
     assert [header["prompt"]["thinking"] for header in headers.values()] == [False, True]
     assert {row["settings"] for row in predictions} == {headers["SFT"]["hashes"]["settings"]}
     # finished evaluations compared: once more the same figures, and two files as seeds of one model
-    code, out, err = radrl("compare", "judged", "--out", "compared")
+    code, out, err = radrl("compare", "judged", "--out", "compared", "--against", "SFT, thinking")
     assert code == 0, err
     cells = [json.loads((folder / name / "comparison.json").read_text())["cells"] for name in ("judged", "compared")]
     assert cells[0] == cells[1]

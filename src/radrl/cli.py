@@ -24,6 +24,7 @@ RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="the recipe, 
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="change a key of the recipe")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of this run")]
 Start = Annotated[str | None, typer.Option(help="the model to start from, instead of the recipe's model.start")]
+Against = Annotated[str | None, typer.Option(metavar="NAME", help="a second model that all are compared with")]
 
 
 def _print_version(asked: bool) -> None:
@@ -145,10 +146,11 @@ def evaluate(
     overrides: Overrides = [],  # noqa: B006
     samples: Annotated[int | None, typer.Option(help="completions of each Example (evaluation.samples)")] = None,
     temperature: Annotated[float | None, typer.Option(help="0 is greedy (evaluation.temperature)")] = None,
+    against: Against = None,
     shard: Annotated[str | None, typer.Option(metavar="K/N", help="only collect this part of the predictions")] = None,
     bias: Annotated[bool, typer.Option("--bias", help="look for shortcuts too: bias.md")] = False,
 ) -> None:
-    """Judge models on the recipe's test data; differences are to the first one."""
+    """Judge models on the recipe's test data; differences are to the first one, and to --against."""
     from radrl.evaluation.collect import Shard
     from radrl.evaluation.run import run_evaluation
 
@@ -163,7 +165,8 @@ def evaluate(
     given = {"samples": samples, "temperature": temperature}
     overrides = [*overrides, *(f"evaluation.{key}={value}" for key, value in given.items() if value is not None)]
     part = Shard.read(shard) if shard is not None else None
-    page = run_evaluation(_recipe(recipe, overrides), models, out, shard=part, look_for_bias=bias)
+    loaded = _recipe(recipe, overrides)
+    page = run_evaluation(loaded, models, out, second_base=against, shard=part, look_for_bias=bias)
     print(f"Predictions: {page}" if part else f"Page: {page}")
 
 
@@ -181,14 +184,15 @@ def compare(
         Path | None, typer.Option(help="names the data; without it the recipe of the first evaluation")
     ] = None,
     overrides: Overrides = [],  # noqa: B006
+    against: Against = None,
 ) -> None:
-    """Compare finished evaluations over the same test data; differences are to the first model."""
+    """Compare finished evaluations over the same test data; differences are to the first model, and to --against."""
     from radrl.evaluation.finished import find, recipe_of
     from radrl.evaluation.run import run_comparison
 
     files = find(folders or [], model)
     known = recipe_of(folders or [], files) if recipe is None else recipe
-    print(f"Page: {run_comparison(files, out, _recipe(known, overrides))}")
+    print(f"Page: {run_comparison(files, out, _recipe(known, overrides), second_base=against)}")
 
 
 @app.command()

@@ -18,7 +18,7 @@ import numpy as np
 
 from radrl import page
 from radrl.data.examples import ExampleSet
-from radrl.errors import UserError
+from radrl.errors import UserError, nearest
 from radrl.evaluation import baselines, bias_run
 from radrl.evaluation import predictions as store
 from radrl.evaluation.collect import Collected, Shard, Source, collect, is_file
@@ -77,7 +77,7 @@ def run_evaluation(
     """
     test, folder = load_examples(recipe, "test"), out / "predictions"
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
-    _check_names([source.name for source in sources])
+    _check_names(list(models), second_base)
     if shard is not None and any(is_file(source.start) for source in sources):
         raise UserError("--shard is for models that are asked; leave files of predictions to the last call")
     _keep_recipe(recipe, folder)
@@ -125,7 +125,7 @@ def run_comparison(
         UserError: as in `run_evaluation`, or the seeds of a model were decoded differently.
     """
     test = load_examples(recipe, "test")
-    _check_names(list(models))
+    _check_names(list(models), second_base)
     found = {}
     for name, files in models.items():
         folder = out / "predictions"
@@ -226,7 +226,10 @@ def _trivial(recipe: Recipe, test: ExampleSet) -> dict[str, list[Answer]]:
         )
 
 
-def _check_names(names: Sequence[str]) -> None:
+def _check_names(names: Sequence[str], second_base: str | None) -> None:
+    if second_base is not None and second_base not in names:
+        near = nearest(second_base, names)
+        raise UserError(f"--against {second_base}: no such model{near}; there are: {', '.join(names)}")
     files: dict[str, str] = {}
     for name in names:
         if name in baselines.NAMES:
