@@ -54,7 +54,7 @@ SIZES = {
     # SFT to where more of it on the same labels no longer teaches the tiny model to see, so that GRPO and its control
     # begin from what the labels can give; more films to judge on, which the short demo has not seen
     "long": Size(
-        {"silver": 2000, "gold": 600, "fresh": 1200},
+        {"silver": 2000, "gold": 600, "unseen": 1200},
         [
             "sft.max_steps=2600",
             "coldstart.sft.max_steps=300",
@@ -63,6 +63,7 @@ SIZES = {
             "grpo.beta=0.02",
             "data.mix={report: 4, grounding: 3, vqa_open: 4}",
             "rewards.grounding=[{scorer: soft_f1, weight: 2.0}, {scorer: format, weight: 0.1}]",
+            "rewards.vqa_open=[{scorer: vqa_accuracy, weight: 1.5}, {scorer: format, weight: 0.1}]",
         ],
         ["sft.max_steps=400"],
         ["grpo.max_steps=64"],
