@@ -20,6 +20,7 @@ from radrl.training.packing import Packed, Prompt, pack_prompts
 from radrl.training.prefix_kernels import join_
 
 DROP = 0.8  # finished rows are dropped once the others are fewer than this share
+AT_ONCE = 2**24  # probabilities summed up in float64 at a time
 # what the loop below understands; any other setting that is not at its default is left to generate()
 UNDERSTOOD = {
     "max_new_tokens", "min_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p",
@@ -143,15 +144,20 @@ def draw(probabilities: torch.Tensor, uniform: torch.Tensor | None = None) -> to
     Raises:
         UserError: a probability is not a number.
     """
+    if uniform is None:
+        uniform = torch.rand(len(probabilities), dtype=torch.double, device=probabilities.device)
+    size = max(1, AT_ONCE // probabilities.shape[1])
+    return torch.cat([_passed(*part) for part in zip(probabilities.split(size), uniform.split(size), strict=True)])
+
+
+def _passed(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     below = probabilities.double().cumsum(-1)
     total = below[:, -1]
     if not bool(total.isfinite().all()):
         raise UserError("the model's probabilities are not numbers: training has diverged, or the weights are damaged")
-    if uniform is None:
-        uniform = torch.rand_like(total)
     # rounding must not carry it up to the sum of all, past the last token that can be drawn
-    passed = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(below, passed[:, None], right=True)[:, 0]
+    mark = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(below, mark[:, None], right=True)[:, 0]
 
 
 @torch.no_grad()
