@@ -106,8 +106,11 @@ def unscored(ious: Sequence[Array | None], thresholds: Sequence[float] = THRESHO
     boxes and reference boxes."""
     table = np.zeros((len(ious), len(thresholds) + 2))
     for i, iou in enumerate(ious):
-        if iou is not None:
-            table[i] = (*match(iou[:MOST], thresholds).sum(axis=0), min(len(iou), MOST), iou.shape[1])
+        if iou is None:
+            continue
+        if iou.size:
+            table[i, : len(thresholds)] = match(iou[:MOST], thresholds).sum(axis=0)
+        table[i, len(thresholds) :] = min(len(iou), MOST), iou.shape[1]
     return Pooled(table, _one_point)
 
 

@@ -87,23 +87,25 @@ def _average(
     ):
         if name and len(labels) < 2:
             continue
+        sets = []  # of each sample and label: the IoU of the boxes of each case, and how sure they are
+        for given in answers:
+            for part in parts:
+                ious: list[Array | None] = [None] * cases
+                scores: list[Sequence[float]] = [()] * cases
+                for k, (i, example, answer) in enumerate(zip(rows, asked, given, strict=True)):
+                    ious[i], kept = _part(example, answer, part, labels)
+                    scores[i] = [sure[k][j] for j in kept] if sure else ()
+                sets.append((ious, scores))
         for level, said, thresholds in (
             ("", "IoU 0.5 to 0.95", average_precision.THRESHOLDS),
             ("50", "IoU 0.5", (0.5,)),
         ):
-            own = []
-            for given in answers:
-                for part in parts:
-                    ious: list[Array | None] = [None] * cases
-                    scores: list[Sequence[float]] = [()] * cases
-                    for k, (i, example, answer) in enumerate(zip(rows, asked, given, strict=True)):
-                        ious[i], kept = _part(example, answer, part, labels)
-                        scores[i] = [sure[k][j] for j in kept] if sure else ()
-                    own.append(
-                        average_precision.scored(ious, scores, thresholds)
-                        if sure
-                        else average_precision.unscored(ious, thresholds)
-                    )
+            own = [
+                average_precision.scored(ious, scores, thresholds)
+                if sure
+                else average_precision.unscored(ious, thresholds)
+                for ious, scores in sets
+            ]
             metric = Metric(
                 f"map{level}_coco{name}", f"Grounding: mAP{level} (COCO){title}", TASKS,
                 headline=not name and not level, about=f"{said}, {about}{how}",
@@ -126,6 +128,8 @@ def _part(example: Example, answer: Answer, label: str | None, labels: Sequence[
         kept = list(range(len(answer.boxes))) if label in here else []
     else:
         kept = [j for j, box in enumerate(answer.boxes) if meant(plain(box.label), here or set(labels)) == label]
+    if not kept or not wanted:  # most labels in most cases
+        return np.zeros((len(kept), len(wanted))), kept
     return boxes.iou(boxes.array(answer.boxes[j] for j in kept), boxes.array(wanted)), kept
 
 
