@@ -33,10 +33,10 @@ class Size(NamedTuple):
 # A thinking completion is longer, so that its runs are shorter.
 SIZES = {
     "demo": Size(
-        {"silver": 2000, "gold": 600, "held-out": 320},
+        {"silver": 2000, "gold": 600, "held-out": 300},
         [],
         [],
-        ["grpo.max_steps=32"],
+        ["grpo.max_steps=20"],
     ),
     "quick": Size(
         {"silver": 160, "gold": 64, "held-out": 24},
