@@ -191,8 +191,7 @@ class Work:
         lengths = [max(1, round(options.completion * s * len(share) / sum(share))) for s in share]
         self.uneven = make_batch(self.trainer, self.rows, lengths)
         self.lengths, self.prompt = lengths, self.even[0]["prompt_ids"].shape[1]
-        trained = [p for p in self.trainer.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-6, fused=True)  # the trainers' default
+        self.optimizer = torch.optim.AdamW(self.trainer.model.parameters(), lr=1e-6, fused=True)  # the default
 
     def update(self, ours: bool, batch: tuple[dict, dict] | None = None) -> None:
         self.trainer.sharing = ours

@@ -261,7 +261,8 @@ def doctor_radgraph(
 
 
 def _recipe(file: Path, overrides: list[str], start: str | None = None, *, training: bool = False):
-    from radrl.recipe import check, read
+    from radrl.recipe import read
+    from radrl.recipe_check import check
     from radrl.recipe_data import begin_reading
 
     if start is not None:

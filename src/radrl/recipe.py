@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from radrl import recipe_trl
+from radrl import recipe_check, recipe_trl
 from radrl.data.augment import Augment
 from radrl.endpoint import Endpoint, Judge
 from radrl.errors import UserError, nearest
@@ -25,7 +25,6 @@ from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig
 
-AGGREGATIONS = ("sum_then_normalize", "normalize_then_sum")  # TRL looks at it only in the first step
 Share = Annotated[Number, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -324,7 +323,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: anything wrong, in one line with file, line or dotted key, and the mend.
     """
     recipe = read(path, overrides)
-    check(recipe)
+    recipe_check.check(recipe)
     return recipe
 
 
@@ -339,34 +338,6 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(one_line(f"{file}: {_explain(error)}")) from None
     recipe._file = file
     return recipe
-
-
-def check(recipe: Recipe) -> None:
-    """Checks the settings that TRL, PEFT and the scorers read. Imports them, which takes seconds.
-
-    Raises:
-        UserError: a setting is unknown or wrong.
-    """
-    for kind, section, name in (
-        ("peft.LoraConfig", recipe.model.lora or {}, "model.lora"),
-        ("trl.SFTConfig", recipe.sft, "sft"),
-        ("trl.SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
-        ("trl.GRPOConfig", recipe.grpo, "grpo"),
-    ):
-        recipe_trl.fitted(kind, section, name, recipe.file)
-    _check_scorers(recipe)
-
-
-def _check_scorers(recipe: Recipe) -> None:
-    if not recipe.rewards:
-        return
-    from radrl.scoring.items import read_items  # late: it imports every scorer, and most commands need none
-
-    read_items(recipe)
-    summing = recipe.grpo.get("multi_objective_aggregation", AGGREGATIONS[0])
-    if summing not in AGGREGATIONS:
-        at = f"{recipe.file}: key 'grpo.multi_objective_aggregation'"
-        raise UserError(one_line(f"{at} should be {' or '.join(AGGREGATIONS)}, not {summing!r}"))
 
 
 def _explain(error: ValidationError) -> str:
