@@ -115,7 +115,7 @@ def run_demo(out: Path, size: str = "demo", *, resume: bool = False) -> Path:
     timed = stages if sft is first else {"SFT, all labels": first, **stages}
     seconds = {name: (stage.done() or {})["seconds"] for name, stage in timed.items()}
     return run_evaluation(
-        recipe(all_labels, sft.model, "evaluation.max_new_tokens=128"),
+        recipe(all_labels, sft.model, "evaluation.max_new_tokens=128", "evaluation.batch_size=150"),
         models,
         out,
         second_base="SFT continued",

@@ -18,6 +18,7 @@ from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
 from radrl.training.allocator import keep_freed_memory
 from radrl.training.processor import Qwen3VLProcessor
+from radrl.vector_math import choose_kernels
 
 HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
 
@@ -38,6 +39,7 @@ def load(
     Raises:
         UserError: no such folder, no processor in it, the files cannot be read, or weights are missing in them.
     """
+    choose_kernels()
     processor = load_processor(start, min_pixels=min_pixels, max_pixels=max_pixels, revision=revision)
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(

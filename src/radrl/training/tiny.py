@@ -16,6 +16,7 @@ from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from radrl.training.processor import Qwen3VLProcessor
+from radrl.vector_math import choose_kernels
 
 # Qwen merges 2 x 2 patches. 4 x 4 makes four times fewer visual tokens, and the merger, which tells the patches of a
 # token apart, learns to see within minutes where attention alone would take far longer.
@@ -108,6 +109,7 @@ def make_tiny(
     ``image_size`` (a multiple of 64) is the side of the square whose area every image is resized to, at its own
     aspect ratio; at 192 an X-ray becomes 144 patches and 9 visual tokens.
     """
+    choose_kernels()
     tokenizer = train_tokenizer(texts)
     processor = Qwen3VLProcessor(
         image_processor=image_processor(image_size),

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from radrl.errors import UserError
 from radrl.scoring.neural.disk import Disk
+from radrl.vector_math import choose_kernels
 
 Features = TypeVar("Features")
 REFERENCES = 20_000  # features kept; the least recently used go first
@@ -88,6 +89,7 @@ def shared(name: str, folder: Path, device: str, load: Callable[[Path, str], Any
     """
     key = (name, str(folder), device)
     if key not in _loaded:
+        choose_kernels()
         try:
             _loaded[key] = load(folder, device)
         except (ImportError, OSError, LookupError, ValueError, RuntimeError) as error:
