@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +13,9 @@ from safetensors.torch import load_file
 
 from radrl.data.augment import Augment
 from radrl.errors import UserError
+from radrl.files import write_json
 from radrl.prompt import PromptStyle
-from radrl.training import stages
+from radrl.training import run, stages
 from radrl.training.batch import Row, sft_inputs
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.sft import SFTRows, SoftCoordinates, finish
@@ -69,6 +71,22 @@ def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, m
     modified = (resumed.model / "model.safetensors").stat().st_mtime_ns
     stages.run_coldstart(broken, resume=True)  # a stage that has ended is not done again
     assert (resumed.model / "model.safetensors").stat().st_mtime_ns == modified
+
+
+def test_a_control_ends_by_the_clock_and_its_learning_rate_goes_with_it(make_recipe, tmp_path, monkeypatch):
+    write_json(tmp_path / "grpo" / "done.json", {"seconds": 8})
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=itertools.count().__next__))  # a second a step
+    recipe = make_recipe("sft={max_steps: 3, per_device_train_batch_size: 3, learning_rate: 1e-3, save_strategy: 'no'}")
+    stage = stages.run_sft(recipe, "control", as_long_as=tmp_path / "grpo")
+    rates = [row["learning_rate"] for row in stage.log() if "loss" in row]
+    # a step's rate is set before the clock is read at the end of the step before
+    assert rates == pytest.approx([1e-3 * (1 - max(k - 1, 0) / 8) for k in range(8)])
+
+
+def test_a_control_needs_a_stage_that_has_ended(make_recipe, tmp_path, refusal):
+    recipe = make_recipe("sft={max_steps: 3}")
+    assert "needs the folder of a stage that has ended" in refusal(stages.run_sft, recipe, "c", as_long_as=tmp_path)
+    assert not (recipe.path(recipe.out) / "c").exists()
 
 
 def _safetensors_error(folder):

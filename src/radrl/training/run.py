@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class Clock(TrainerCallback):
 
     @property
     def seconds(self) -> float:
-        return self.before + (time.monotonic() - self.start if self.start else 0.0)
+        return self.before + (0.0 if self.start is None else time.monotonic() - self.start)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.start = time.monotonic()
@@ -105,20 +106,25 @@ class Clock(TrainerCallback):
 
 
 class Progress(TrainerCallback):
-    """Shows one stage as a rich progress bar: step, remaining time, and the numbers of the last step."""
+    """Shows one stage as a rich progress bar: step, remaining time, and the numbers of the last step. ``place`` tells
+    how much is done and how much there is to do; without it these are steps."""
 
-    def __init__(self, title: str, shown: tuple[str, ...]) -> None:
+    def __init__(
+        self, title: str, shown: tuple[str, ...], place: Callable[[TrainerState], tuple[int, int]] | None = None
+    ) -> None:
         self.title, self.shown = title, shown
+        self.place = place or (lambda state: (state.global_step, state.max_steps))
         self.bar = progress_bar()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
             self.bar.start()
-            self.task = self.bar.add_task(self.title, total=state.max_steps, completed=state.global_step, note="")
+            done, total = self.place(state)
+            self.task = self.bar.add_task(self.title, total=total, completed=done, note="")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
-            self.bar.update(self.task, completed=state.global_step)
+            self.bar.update(self.task, completed=self.place(state)[0])
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any

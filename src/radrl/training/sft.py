@@ -29,6 +29,7 @@ from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
 from radrl.training import models
 from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
+from radrl.training.deadline import ENDLESS, STEPS, Deadline
 from radrl.training.run import Clock, Progress, Stage
 
 MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
@@ -104,14 +105,27 @@ class RadrlSFTTrainer(SFTTrainer):
 
     A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
     With ``coordinate_sigma`` above 0 the soft label of a coordinate c is proportional to exp(-(v - c)^2 / (2 sigma^2))
-    over the coordinate tokens v.
+    over the coordinate tokens v. With a ``deadline`` training ends by the clock, and the learning rate follows it.
     """
 
-    def __init__(self, *args: Any, coordinate_sigma: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, coordinate_sigma: float = 0.0, deadline: Deadline | None = None, **kwargs: Any
+    ) -> None:
+        self.deadline, self.planned = deadline, kwargs["args"].max_steps
+        if deadline is not None:
+            kwargs["args"].max_steps = ENDLESS
         super().__init__(*args, **kwargs)
         self.soft_labels = (
             SoftCoordinates(self.processing_class.tokenizer, coordinate_sigma) if coordinate_sigma > 0 else None
         )
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        if self.deadline is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        steps = self.planned if self.planned > 0 else STEPS
+        scheduler = super().create_scheduler(steps, optimizer)
+        self.deadline.rule(scheduler, steps)
+        return scheduler
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -171,12 +185,13 @@ def train_sft(
     *,
     thinking_share: float = 0.0,
     config: Any = None,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """Trains on the Examples' reference answers, from ``checkpoint`` on where one is given, and saves ``stage.model``;
     returns notes (steps, seconds).
 
     ``thinking_share`` is the share of Examples with a trace that are asked to think. ``config`` is the recipe's
-    ``sft`` section unless another is given.
+    ``sft`` section unless another is given. With ``seconds`` training takes that time instead of a number of steps.
     """
     config = config or recipe.sft_config(stage.folder)
     config.disable_tqdm, config.max_length = True, None
@@ -189,14 +204,21 @@ def train_sft(
         seed=recipe.seed,
     )
     clock = Clock(checkpoint)
+    deadline = None if seconds is None else Deadline(clock, seconds)
+    by_time = (lambda _: (round(deadline.share * seconds), round(seconds))) if deadline else None
     trainer = RadrlSFTTrainer(
         model=model,
         args=config,
         train_dataset=Dataset.from_dict({"index": range(len(rows))}).with_transform(rows),
         processing_class=processor,
         data_collator=Collator(processor),
-        callbacks=[_Epoch(rows), clock, Progress(stage.name, ("loss", "mean_token_accuracy"))],
+        callbacks=[
+            *(_Epoch(rows), clock),
+            *([deadline] if deadline else []),
+            Progress(stage.name, ("loss", "mean_token_accuracy"), by_time),
+        ],
         coordinate_sigma=recipe.losses.coordinate_sigma,
+        deadline=deadline,
         peft_config=lora_config(recipe),
     )
     return finish(trainer, processor, stage, clock, checkpoint)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel, ProcessorMixin
@@ -22,8 +20,6 @@ from radrl.training.run import Stage
 from radrl.training.sft import tokenizer_texts, train_sft
 from radrl.training.tiny import make_tiny
 
-MARGIN = 1.25  # of a control's steps: the stage before it may have run slower than it will
-
 
 def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts."""
@@ -37,17 +33,14 @@ def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, 
 
 
 def run_sft(recipe: Recipe, name: str = "sft", *, resume: bool = False, as_long_as: Path | None = None) -> Stage:
-    """Supervised fine-tuning. With ``as_long_as`` (another stage's folder) the number of steps is set so that training
-    takes as long as that stage did, at the speed of the stage the model came from, and 25% more: a control should
-    rather have too much time than too little. The seconds it took are in done.json."""
+    """Supervised fine-tuning. With ``as_long_as`` (another stage's folder) training takes the seconds that stage took,
+    and not a number of steps; the learning rate goes its way in that time. The seconds it took are in done.json."""
+    seconds = None if as_long_as is None else _seconds_of(as_long_as)
     stage, checkpoint = _begin(recipe, name, "SFT" if as_long_as is None else "SFT continued", resume)
     if stage.done():
         return stage
     examples = load_examples(recipe)
-    config = recipe.sft_config(stage.folder)
-    if as_long_as is not None:
-        config.max_steps = _steps_for(recipe, as_long_as)
-    train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, config=config)
+    train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
     return stage
 
 
@@ -99,15 +92,11 @@ def _begin(recipe: Recipe, name: str, title: str, resume: bool) -> tuple[Stage, 
     return stage, stage.begin(recipe, resume=resume)
 
 
-def _steps_for(recipe: Recipe, other: Path) -> int:
-    def notes(folder: Path) -> dict[str, Any]:
-        file = folder / "done.json"
-        if not file.is_file():
-            raise UserError(f"{file}: missing; --as-long-as needs a finished stage, and a start that is one's model")
-        return json.loads(file.read_text())
-
-    before, target = notes(Path(recipe.model_start()).parent), notes(other)
-    return math.ceil(MARGIN * target["seconds"] * before["steps"] / before["seconds"])
+def _seconds_of(stage: Path) -> float:
+    file = stage / "done.json"
+    if not file.is_file():
+        raise UserError(f"{file}: missing; --as-long-as needs the folder of a stage that has ended")
+    return json.loads(file.read_text())["seconds"]
 
 
 def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleSet:
