@@ -17,6 +17,7 @@ from radrl.files import write_json
 from radrl.prompt import PromptStyle
 from radrl.training import run, stages
 from radrl.training.batch import Row, sft_inputs
+from radrl.training.deadline import Deadline
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.sft import SFTRows, SoftCoordinates, finish
 
@@ -87,6 +88,11 @@ def test_a_control_needs_a_stage_that_has_ended(make_recipe, tmp_path, refusal):
     recipe = make_recipe("sft={max_steps: 3}")
     assert "needs the folder of a stage that has ended" in refusal(stages.run_sft, recipe, "c", as_long_as=tmp_path)
     assert not (recipe.path(recipe.out) / "c").exists()
+
+
+def test_a_schedule_that_cannot_go_by_time_is_refused(refusal):
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(torch.optim.SGD([torch.zeros(1)], lr=1.0))
+    assert "ReduceLROnPlateau cannot go by time" in refusal(Deadline(Clock(None), 1.0).rule, schedule, 3)
 
 
 def _safetensors_error(folder):
