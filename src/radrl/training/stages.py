@@ -96,7 +96,7 @@ def _seconds_of(stage: Path) -> float:
     file = stage / "done.json"
     if not file.is_file():
         raise UserError(f"{file}: missing; --as-long-as needs the folder of a stage that has ended")
-    return json.loads(file.read_text())["seconds"]
+    return max(0.1, json.loads(file.read_text())["seconds"])  # written to a tenth
 
 
 def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleSet:
