@@ -213,7 +213,8 @@ def train_sft(
         processing_class=processor,
         data_collator=Collator(processor),
         callbacks=[
-            *(_Epoch(rows), clock),
+            _Epoch(rows),
+            clock,
             *([deadline] if deadline else []),
             Progress(stage.name, ("loss", "mean_token_accuracy"), by_time),
         ],
