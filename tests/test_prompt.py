@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import radrl.scoring  # noqa: F401  registers the scorers
+from radrl.answers import parse
 from radrl.choices import read_choice
 from radrl.data import phantom
 from radrl.example import Answer, Box, Example
-from radrl.prompt import PromptStyle, boxes_text, messages, parse, question, target
+from radrl.prompt import PromptStyle, boxes_text, messages, question, target
 from radrl.scoring import registry
 
 DIRECT, THINKING, THOUSAND = PromptStyle(), PromptStyle(thinking=True), PromptStyle("thousand")

@@ -1,4 +1,4 @@
-"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.prompt.parse` calls it.
+"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parse` calls it.
 
 A text picks an option by being it, by saying what the answer is ("the answer is B because ...", "Answer: right"), by
 beginning with its letter ("B) effusion", "(b)"), or else by naming it and no other that it does not deny ("there is an

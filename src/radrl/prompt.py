@@ -1,36 +1,42 @@
-"""Example to chat messages, and a completion back to an Answer. Training and evaluation both go through here.
+"""Example to chat messages and to the completion that is taught. Training and evaluation both ask through here;
+what comes back is read by `radrl.answers`.
 
-Thinking is asked for with the suffix `` /think``; a thinking completion is ``<think>...</think>`` and then the answer,
-and only what follows the last ``</think>`` is ever scored (RadVLM-GRPO, arXiv 2512.10691). Boxes are written either as
-RadVLM does (0-1, two decimals, after their label) or as Qwen3-VL does (JSON, 0-1000).
+Thinking is asked for with the suffix `` /think``; a thinking completion is ``<think>...</think>`` and then the answer
+(RadVLM-GRPO, arXiv 2512.10691). Boxes are written either as RadVLM does (0-1, two decimals, after their label) or as
+Qwen3-VL does (JSON, 0-1000).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from radrl.choices import LETTERS, is_yes_no, read_choice
-from radrl.example import Answer, Box, Example, Turn
+from radrl.choices import LETTERS, is_yes_no
+from radrl.example import Box, Example, Turn
 
-BoxFormat = Literal["unit", "thousand"]
-THINK_SUFFIX = " /think"
-
-_NUMBER = r"-?\d{1,6}(?:\.\d{1,6})?"
-_BOX = re.compile(rf"\[\s{{0,3}}({_NUMBER})" + rf"\s{{0,3}},\s{{0,3}}({_NUMBER})" * 3 + r"\s{0,3}\]")
-_LABEL_AFTER = re.compile(r'\s{0,9},\s{0,9}"label"\s{0,3}:\s{0,3}"([^"\n]{0,200})"')
-_MAX_ANSWER = 20_000  # characters that are parsed; no radiology answer is longer
+BoxFormat = Literal["unit", "thousand", "pixel", "qwen2"]
+"""``unit``: 0-1 with two decimals after their label, as RadVLM. ``thousand``: JSON in 0-1000, as Qwen3-VL. ``pixel``:
+JSON in pixels of the resized image, as Qwen2.5-VL. ``qwen2``: 0-1000 as Qwen2-VL's ``(x,y),(x,y)`` and its tokens."""
+Options = Literal["inline", "lines", "none"]
+AnswerFormat = Literal["plain", "tags", "boxed"]
 
 
 @dataclass(frozen=True)
 class PromptStyle:
-    """How questions are asked: the notation of boxes, and whether thinking is asked for."""
+    """How questions are asked and answers are written: the recipe's ``prompt`` section, which says what each field is
+    (`radrl.recipe.Prompt`). Whatever is set here stands in the header of the predictions."""
 
     box_format: BoxFormat = "unit"
     thinking: bool = False
+    system: str = ""
+    template: str = "{question}{options}"
+    think_suffix: str = " /think"
+    think_in_template: bool = False
+    options: Options = "inline"
+    answer_format: AnswerFormat = "plain"
+    image_separator: str = ""
 
 
 def messages(example: Example, style: PromptStyle) -> list[dict[str, Any]]:
@@ -64,7 +70,7 @@ def question(example: Example, style: PromptStyle) -> str:
         text = f"{text} {options}"
     if example.task == "grounding" and style.box_format == "thousand":
         text += " Report the box coordinates in JSON format."
-    return text + (THINK_SUFFIX if style.thinking else "")
+    return text + (style.think_suffix if style.thinking else "")
 
 
 def target(example: Example, style: PromptStyle) -> str:
@@ -115,55 +121,3 @@ def _rounded(box: Box, digits: int) -> list[float]:
             first = min(math.floor(box.xyxy[axis] * steps), steps - 1)
             ends[axis], ends[axis + 2] = first / steps, (first + 1) / steps
     return ends
-
-
-def parse(completion: str, example: Example, style: PromptStyle, tokens: int | None = None) -> Answer:
-    """Reads a completion: strips thinking, then reads boxes or the chosen option. It has ``tokens`` tokens, if known.
-
-    Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
-    text is empty. Boxes that are not boxes (outside the image, x1 >= x2, not four numbers) are left out and make the
-    Answer not well formed; no other box notation is guessed.
-    """
-    thinking, text, well_formed = _split_thinking(completion, style.thinking)
-    text = text[:_MAX_ANSWER]
-    boxes: tuple[Box, ...] = ()
-    choice = None
-    if example.task == "grounding":
-        boxes, readable = _read_boxes(text, style.box_format)
-        well_formed = well_formed and readable
-    elif example.choices:
-        choice = read_choice(text, example.choices)
-        well_formed = well_formed and choice is not None
-    return Answer(text, thinking, boxes, choice, well_formed and bool(text), tokens)
-
-
-def _split_thinking(completion: str, asked: bool) -> tuple[str | None, str, bool]:
-    before, closed, after = completion.rpartition("</think>")
-    if closed:
-        opened = before.lstrip().startswith("<think>")
-        once = before.count("<think>") == 1 and "</think>" not in before
-        return before.replace("<think>", "", 1).strip(), after.strip(), asked and opened and once
-    if asked or "<think>" in completion:
-        return completion.replace("<think>", "", 1).strip(), "", False
-    return None, completion.strip(), True
-
-
-def _read_boxes(text: str, box_format: BoxFormat) -> tuple[tuple[Box, ...], bool]:
-    scale = 1.0 if box_format == "unit" else 1000.0
-    boxes, readable, end = [], True, 0
-    for match in _BOX.finditer(text):
-        x1, y1, x2, y2 = (float(v) / scale for v in match.groups())
-        if box_format == "unit":
-            label = text[end : match.start()].rsplit("\n", 1)[-1][-200:].strip(" ,.;:()[]")
-        else:
-            after = _LABEL_AFTER.match(text, match.end())
-            label = after.group(1) if after else ""
-        if 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1:
-            # half a surrogate pair cannot be written as UTF-8
-            boxes.append(Box(xyxy=(x1, y1, x2, y2), label=label.encode(errors="replace").decode()))
-        else:
-            readable = False
-        end = match.end()
-    # every opening bracket before digits should have become a box
-    started = len(re.findall(r"\[\s{0,3}-?[\d.]", text))
-    return tuple(boxes), readable and started <= len(boxes)

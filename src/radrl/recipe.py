@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
@@ -20,6 +21,7 @@ from radrl.data.augment import Augment
 from radrl.endpoint import Endpoint, Judge
 from radrl.errors import UserError, nearest
 from radrl.example import Task
+from radrl.prompt import AnswerFormat, BoxFormat, Options, PromptStyle
 from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
 
 if TYPE_CHECKING:
@@ -110,12 +112,28 @@ class Data(_Section):
 
 
 class Prompt(_Section):
-    """How a question is put."""
+    """How a question is put, and how the answer to it is written."""
 
-    box_format: Literal["unit", "thousand"] = "unit"
-    """Boxes in text as 0-1 with two decimals (RadVLM) or as 0-1000 (Qwen-VL)."""
+    preset: Name | None = None
+    """Name of a published model's prompt (`radrl.presets`); keys given here win over it."""
+    box_format: BoxFormat = "unit"
+    """Notation of boxes in text."""
     thinking: bool = False
-    """Ask for thinking with the suffix `` /think``."""
+    """Ask for thinking."""
+    system: str = ""
+    """Text of the system message; empty: none."""
+    template: str = "{question}{options}"
+    """The user's text; ``{question}`` and ``{options}`` stand for those of the Example."""
+    think_suffix: str = " /think"
+    """What stands after the user's text where thinking is asked for."""
+    think_in_template: bool = False
+    """The chat template itself opens or closes thinking (its ``enable_thinking``): no suffix is written."""
+    options: Options = "inline"
+    """How options are written: after the question in its line, a line each, or not at all."""
+    answer_format: AnswerFormat = "plain"
+    """How the answer is written: as it is, in ``<answer>`` tags, or in ``\\boxed{}``. Reading knows all of them."""
+    image_separator: str = ""
+    """What stands between the images and the text."""
 
 
 class Reward(_Section):
@@ -172,8 +190,42 @@ class ColdStart(_Section):
     """Fields of ``trl.SFTConfig``."""
 
 
+class JudgedModel(_Section):
+    """What is particular to one model of an evaluation; what is not given is the recipe's."""
+
+    box_format: BoxFormat | None = None
+    """Notation in which this model writes boxes."""
+    answer: AnswerFormat | None = None
+    """How this model is asked to write its answer."""
+    prompt: Name | dict[str, Any] | None = None
+    """A preset's name, or keys of the ``prompt`` section that replace the recipe's."""
+    min_pixels: int | None = Field(default=None, ge=1)
+    """Files of predictions with boxes in pixels: smallest area the model's images were resized to."""
+    max_pixels: int | None = Field(default=None, ge=1)
+    """The same, largest area."""
+
+
 class Evaluation(_Section):
     """How completions are made for an evaluation: the same for every model."""
+
+    protocol: Name | None = None
+    """A publication whose prompts, decoding, text preparation and columns are taken (`radrl.protocols`)."""
+    metrics: list[Name | dict[str, Any]] = []
+    """Scorers that are reported beside the usual ones and are no rewards: names, or ``{scorer, options}``."""
+    models: dict[Name, JudgedModel] = {}
+    """What is particular to a model, by the name that ``--model NAME=…`` gives it."""
+    top_p: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    """Share of the probability that is sampled from."""
+    top_k: int = Field(default=0, ge=0)
+    """How many of the most likely tokens are sampled from; 0: all."""
+    repetition_penalty: Annotated[Number, Field(gt=0)] = 1.0
+    """Above 1 makes tokens that were there before less likely."""
+    min_new_tokens: int = Field(default=0, ge=0)
+    """Shortest completion, in tokens."""
+    stop: list[Name] = []
+    """Texts at which a completion ends; they are cut off."""
+    generation_config: Literal["recipe", "model"] = "recipe"
+    """``model`` takes what this section does not set from the model folder's own ``generation_config.json``."""
 
     backend: Literal["transformers", "vllm"] = "transformers"
     """What runs the models that are folders or hub ids."""
@@ -264,6 +316,11 @@ class Recipe(_Section):
             )
             for source in sources
         ]
+
+    def style(self, thinking: bool | None = None) -> PromptStyle:
+        """Returns how questions are put: the ``prompt`` section, with or without thinking where that is given."""
+        values = {field.name: getattr(self.prompt, field.name) for field in fields(PromptStyle)}
+        return PromptStyle(**{**values, **({} if thinking is None else {"thinking": thinking})})
 
     def model_start(self) -> str:
         """Returns ``tiny``, the absolute path of a model folder, or a hub id.

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from radrl.answers import parse
 from radrl.clinical import extract
 from radrl.errors import UserError
 from radrl.example import Box, Example, Score, write_manifest
-from radrl.prompt import parse
 from radrl.scoring import registry, reward
 from radrl.scoring.reward import completion_text, load_rewards
 

@@ -17,11 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from radrl.answers import parse
 from radrl.choices import LETTERS, is_yes_no
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding, Task, Turn, stream_manifest
 from radrl.files import replacing
-from radrl.prompt import PromptStyle, answer_text, as_turn, boxes_text, parse, question
+from radrl.prompt import PromptStyle, answer_text, as_turn, boxes_text, question
 
 UNIT = PromptStyle()
 TAG = "<image>"

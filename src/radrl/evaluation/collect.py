@@ -84,7 +84,7 @@ def collect(
     """
     path = folder / f"{store.file_name(source.name + (f' ~ {control}' if control else ''))}.jsonl"
     if is_file(source.start):
-        return _from_file(source, PromptStyle(recipe.prompt.box_format, source.thinking), examples, path)
+        return _from_file(source, recipe.style(source.thinking), examples, path)
     header, answer = _backend(recipe, source, examples, control)
     name = f"{source.name} ({control})" if control else source.name
     mine = path if shard is None else path.with_name(f"{path.stem}.shard-{shard.k}-of-{shard.n}.jsonl")
@@ -161,7 +161,7 @@ def _backend(
     decoding = Decoding(
         wanted.temperature, longest or wanted.max_new_tokens, wanted.samples, recipe.seed, wanted.batch_size
     )
-    style = PromptStyle(recipe.prompt.box_format, source.thinking)
+    style = recipe.style(source.thinking)
     bounds = {"min_pixels": settings.min_pixels, "max_pixels": settings.max_pixels}
     hashes = {"manifest": manifest_hash(examples)}
     if source.start.startswith(ENDPOINT):

@@ -49,7 +49,7 @@ class Header:
     @property
     def style(self) -> PromptStyle:
         """Returns how the questions were put."""
-        return PromptStyle(self.prompt.get("box_format", "unit"), bool(self.prompt.get("thinking", False)))
+        return PromptStyle(**{f.name: self.prompt[f.name] for f in fields(PromptStyle) if f.name in self.prompt})
 
     def save(self, path: Path) -> None:
         """Writes the Header as JSON, with the digest of the settings among its hashes."""

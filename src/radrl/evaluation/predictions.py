@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from radrl.answers import parse
 from radrl.errors import UserError
 from radrl.example import Answer, Example
 from radrl.files import no_space
-from radrl.prompt import PromptStyle, parse
+from radrl.prompt import PromptStyle
 from radrl.recipe_yaml import one_line
 
 NAMED = 3  # so many ids are named in an error

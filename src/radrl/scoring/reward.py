@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radrl.answers import parse
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Task, read_manifest
-from radrl.prompt import PromptStyle, parse
+from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe, load
 from radrl.scoring.items import Item, read_items
 from radrl.scoring.registry import Scorer
@@ -146,7 +147,7 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
         corpus = [example for path in recipe.manifests("train") for example in read_manifest(path)]
         fits = {item.scorer.name: item.scorer.fit(corpus) for item in items if item.scorer.fit}
         items = [item._replace(scorer=item.scorer.with_options(fits.get(item.scorer.name, {}))) for item in items]
-    style = PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking)
+    style = recipe.style()
     rewards = Rewards(items, style, recipe.scoring.workers)
     return [
         RewardFunction(rewards, k, name)

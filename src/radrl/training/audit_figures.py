@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from radrl.answers import parse
 from radrl.clinical.compare import KINDS, compare, weighted_error
 from radrl.example import TASKS, Answer, Example, Task
-from radrl.prompt import PromptStyle, answer_text, parse
+from radrl.prompt import PromptStyle, answer_text
 from radrl.scoring import registry
 
 SCORERS: dict[Task, str] = {"grounding": "soft_f1", "vqa_closed": "vqa_accuracy", "vqa_open": "vqa_accuracy"}

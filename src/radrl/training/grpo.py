@@ -106,7 +106,7 @@ def train_grpo(
             f"{recipe.file}: no rewards for task '{missing[0]}' of the training data; "
             f"add 'rewards.{missing[0]}' or leave the task out with 'data.tasks'"
         )
-    style = PromptStyle(recipe.prompt.box_format, recipe.prompt.thinking)
+    style = recipe.style()
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
     config.disable_tqdm = True

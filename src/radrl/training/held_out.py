@@ -12,10 +12,11 @@ import torch
 from accelerate.utils import gather_object
 from trl.data_utils import prepare_multimodal_messages
 
+from radrl.answers import parse
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.example import TASKS, Task, patients
-from radrl.prompt import PromptStyle, messages, parse
+from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import completion_text
 from radrl.training.audit_figures import clinical_metric

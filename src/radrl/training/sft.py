@@ -7,7 +7,7 @@ pictures read late, and optional Gaussian soft labels on coordinate tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class SFTRows:
             example, changed = augment(self.examples[k], pictures, self.augmentation, rng)
             draw = np.random.default_rng([self.seed, self.epoch, k, 1])
             thinking = bool(example.thinking) and draw.random() < self.thinking_share
-            questions.append((example, PromptStyle(self.style.box_format, thinking)))
+            questions.append((example, replace(self.style, thinking=thinking)))
         return Row(changed, questions)
 
 
@@ -197,7 +197,7 @@ def train_sft(
     config.disable_tqdm, config.max_length = True, None
     rows = SFTRows(
         examples,
-        PromptStyle(recipe.prompt.box_format),
+        recipe.style(thinking=False),
         questions=recipe.data.questions_per_row,
         augmentation=recipe.augment,
         thinking_share=thinking_share,

@@ -12,7 +12,7 @@ from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.images import read_image
-from radrl.prompt import PromptStyle, answer_text, earlier, question
+from radrl.prompt import answer_text, earlier, question
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import models, teacher
@@ -114,7 +114,7 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
             recipe.coldstart.teacher,
             reference=lambda example: answer_text(example, recipe.prompt.box_format),
             question=lambda example: (
-                earlier(example, recipe.prompt.box_format) + question(example, PromptStyle(recipe.prompt.box_format))
+                earlier(example, recipe.prompt.box_format) + question(example, recipe.style(thinking=False))
             ),
             open_image=lambda path: read_image(path.parent, path.name),
         )
