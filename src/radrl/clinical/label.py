@@ -39,14 +39,15 @@ def labels(text: str, schema: str) -> dict[str, int | None]:
     if schema not in schemas():
         raise UserError(f"unknown label schema '{schema}'{nearest(schema, schemas())}; known: {', '.join(schemas())}")
     rules = schemas()[schema]
-    said = _concepts(statements(text), set(rules["implied"]), rules["probable"])
+    everything = statements(text)
+    said = _concepts(everything, set(rules["implied"]), rules["probable"])
     row: dict[str, int | None] = {}
     for column, concepts in rules["labels"].items():
         values = {said[concept] for concept in concepts if concept in said}
         row[column] = next((value for value in (PRESENT, UNCERTAIN, ABSENT) if value in values), None)
     if "normal" in rules:
         found = any(value != ABSENT and concept not in rules["beside"] for concept, value in said.items())
-        row[rules["normal"]] = PRESENT if said and not found else None
+        row[rules["normal"]] = PRESENT if everything and not found else None
     return row
 
 

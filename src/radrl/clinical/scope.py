@@ -14,9 +14,11 @@ from radrl.clinical.vocabulary import END, Meaning, Tree
 
 UNKNOWN = Meaning()
 COMMA = Meaning(cue="comma")
+MARKS = {",": COMMA, ":": COMMA, "?": Meaning(cue="question")}
 DOUBT = {"present": 0, "probable": 1, "uncertain": 2}  # "atelectasis versus scarring" is probable, "may be" uncertain
 JOINED = frozenset({"and", "or", "comma"})
 NEAR = 3  # units between two states of one structure
+LISTS = frozenset({"differential", "considerations", "consideration", "possibilities"})
 LONGEST_LIST = 12  # findings that one "are not seen" may speak of
 LOOK_AHEAD = 4  # units between a state and the structure it is said of: "enlargement of the cardiac silhouette"
 
@@ -61,8 +63,7 @@ def units(tokens: Sequence[Token], tree: Tree) -> list[Unit]:
                 break
             node = node.get(tokens[j][0])
             j += 1
-        if word == ",":
-            meaning = COMMA
+        meaning = MARKS.get(word, meaning)
         found.append(Unit(meaning, start, stop if end == i + 1 else tokens[end - 1][2], word))
         i = end
     return found
@@ -77,6 +78,7 @@ class Reader:
         self.denied = self.hypothetical = False
         self.doubted = ""  # or a key of DOUBT
         self.named = False  # a finding was named inside the open scope
+        self.listing = False  # "differential includes": the doubt runs to the end of the list
         self.closing = False  # "... is seen": the denial ends at the next comma or "and"
         self.gap: set[str] = set()
         self.pending: list[int] = []  # structures waiting for their state
@@ -118,7 +120,7 @@ class Reader:
         return later_or, predicate
 
     def _end_scope(self) -> None:
-        self.denied = self.named = self.closing = False
+        self.denied = self.named = self.closing = self.listing = False
         self.doubted = ""
 
     def _mention(self, concept: str, presence: str, k: int, start: int, end: int, implied: bool = False) -> None:
@@ -215,6 +217,10 @@ class Reader:
                 self.pending, self.stated, self.settled = [], False, -1
         elif cue == "negation" and unit.word in ("resolved", "removed", "absent") and self._last() is not None:
             self._after(k, unit, "absent")
+        elif (cue == "value" or (cue == "negation" and unit.word == "no" and self._is_value(k))) and self._last():
+            self._after(k, unit, "absent")  # "pneumothorax: none", "pneumothorax? No"
+        elif cue == "value":
+            pass
         elif cue == "negation":
             self._end_scope()
             self.denied = True
@@ -223,6 +229,7 @@ class Reader:
                 self._end_scope()
             if self.doubted != "uncertain":
                 self.doubted = "uncertain" if cue == "uncertainty" else "probable"
+            self.listing = unit.word in LISTS
         elif cue == "doubt":
             self.doubted = "uncertain"
         elif cue == "versus":
@@ -231,19 +238,42 @@ class Reader:
                 self._doubt(self.mentions[-1], "probable")
         elif cue == "hypothetical":
             self.hypothetical = True
-        elif cue == "negation_after" and unit.word in ("resolved", "cleared") and self._last() is None:
+        elif cue == "negation_after" and self._last() is None and (
+            unit.word in ("resolved", "cleared") or (k == 0 and unit.word == "not")
+        ):
             self._end_scope()  # "resolved edema"
             self.denied = True
         elif cue == "negation_after":
             self._after(k, unit, "absent")
-        elif cue == "uncertainty_after":
+        elif cue == "uncertainty_after" or (cue == "uncertainty_either" and not self._finding_ahead(k)):
+            self._after(k, unit, "uncertain")
+        elif cue == "uncertainty_either":
+            self._end_scope()
+            self.doubted = "uncertain"
+        elif cue == "question" and self._finding_ahead(k) and (k == 0 or self.units[k - 1].meaning.cue == "comma"):
+            self.doubted = "uncertain"  # "? small effusion"
+        elif cue == "question":
             self._after(k, unit, "uncertain")
         elif cue == "seen":
             self.closing = self.named
         self.gap.add(cue)
 
+    def _is_value(self, k: int) -> bool:
+        """Whether "no" is what is said of the finding before it, as in a list, and denies nothing that follows."""
+        end = k + 1 == len(self.units) or self.units[k + 1].meaning.cue in ("comma", "question")
+        return end and k > 0 and self.units[k - 1].word in (":", "?", ",")
+
+    def _finding_ahead(self, k: int) -> bool:
+        """Whether a finding is named after k and before the next comma or new statement."""
+        for unit in self.units[k + 1 : k + 1 + LONGEST_LIST]:
+            if unit.meaning.findings:
+                return True
+            if unit.meaning.cue in ("comma", "exception", "new", "question"):
+                return False
+        return False
+
     def _separator(self, k: int, cue: str) -> None:
-        if not self.named or not (self.denied or self.doubted):
+        if not self.named or self.listing or not (self.denied or self.doubted):
             return
         fresh = k + 1 < len(self.units) and self.units[k + 1].meaning.fresh
         ends = self.closing or (fresh and not self.later_or[k])

@@ -20,7 +20,9 @@ WORD = re.compile(r"[A-Za-z]+")
 PARAGRAPH_END = re.compile(r"\S[^\S\n]*(\n[^\S\n]{0,8}\n)")
 MARK = re.compile(r"[.;!?]")
 BOUNDARY = re.compile(MARK.pattern + r"|\n[ \t]*(?:\n|[-*•–]|\d{1,2}[.)])")
-TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:\d+)?|[:,()]")
+TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:\d+)?|\([-−–+]\)|[:,()?]")
+SIGNS = {"(+)": "positive", **dict.fromkeys(("(-)", "(−)", "(–)"), "neg")}
+ANSWERED = re.compile(r"\s{0,3}(?:[a-z]|(?:no|none|yes|negative|neg|not seen|absent)\b)")
 LAST_WORD = re.compile(r"(?<![a-z])[a-z]+\Z")
 LONGEST_ABBREVIATION = 8
 UNLABELLED = "findings"  # text without a heading is read as findings
@@ -117,14 +119,21 @@ def sentences(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> Ite
     boundary = BOUNDARY if "\n" in lowered else MARK
     for match in boundary.finditer(lowered, start, end):
         at = match.start()
+        if lowered[at] == "?" and not _ends_question(lowered, start, at, end):
+            continue
         if lowered[at] != "." or not (
             # asked first, since most full stops end a sentence
             (lowered.endswith(vocabulary.abbreviations, start, at) or lowered[at - 1 : at].isdecimal())
             and is_inside(lowered, start, at, vocabulary)
         ):
-            yield start, at
+            yield start, at + (lowered[at] == "?")  # the mark itself is read: it puts what it follows in doubt
             start = match.end()
     yield start, end
+
+
+def _ends_question(lowered: str, start: int, at: int, end: int) -> bool:
+    """Whether the question mark at ``at`` ends a sentence: not in "?pneumonia", and not before its own answer."""
+    return bool(lowered[start:at].strip(" ,(")) and not ANSWERED.match(lowered, at + 1, end)
 
 
 def is_inside(lowered: str, start: int, at: int, vocabulary: Vocabulary) -> bool:
@@ -142,6 +151,6 @@ def tokens(sentence: str, vocabulary: Vocabulary) -> list[Token]:
     for match in TOKEN.finditer(sentence):
         word = match[0]
         if word not in known:
-            word = "," if word in "():" else correct(word)
+            word = SIGNS.get(word) or (word if word in ":?" else "," if word in "()" else correct(word))
         found.append((word, match.start(), match.end()))
     return found
