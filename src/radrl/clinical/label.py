@@ -44,6 +44,10 @@ def labels(text: str, schema: str) -> dict[str, int | None]:
     row: dict[str, int | None] = {}
     for column, concepts in rules["labels"].items():
         values = {said[concept] for concept in concepts if concept in said}
+        doubtful = [said[concept] for concept in rules.get("doubtful", ()) if concept in concepts and concept in said]
+        if PRESENT in doubtful:
+            others = {said[c] for c in concepts if c in said and c not in rules["doubtful"]}
+            values = others | {UNCERTAIN}
         row[column] = next((value for value in (PRESENT, UNCERTAIN, ABSENT) if value in values), None)
     if "normal" in rules:
         found = any(value != ABSENT and concept not in rules["beside"] for concept, value in said.items())

@@ -43,7 +43,7 @@ def places(sentence: Sequence[Unit], mentions: Sequence[Mention], vocabulary: Vo
             if (
                 place.side is None
                 and place.region is None
-                and _shares_place(sentence, source, position, vocabulary)
+                and (_shares_place(sentence, source, position, vocabulary) or _explains(gap))
                 and _inherits(gap, shares[number - 1][1], presence[source] == presence[position])
             ):
                 place = place._replace(side=before.side, region=before.region)

@@ -78,6 +78,7 @@ class Reader:
         self.denied = self.hypothetical = False
         self.doubted = ""  # or a key of DOUBT
         self.named = False  # a finding was named inside the open scope
+        self._turned = False  # the last finding was denied by a cue after it
         self.listing = False  # "differential includes": the doubt runs to the end of the list
         self.closing = False  # "... is seen": the denial ends at the next comma or "and"
         self.gap: set[str] = set()
@@ -137,7 +138,7 @@ class Reader:
             self._doubt(self.mentions[-1], "probable")
         for concept in unit.meaning.findings:
             self._mention(concept, presence, k, unit.start, unit.end)
-        self.gap = set()
+        self.gap, self._turned = set(), False
 
     @staticmethod
     def _doubt(mention: Mention, presence: str) -> None:
@@ -253,7 +254,11 @@ class Reader:
         elif cue == "question" and self._finding_ahead(k) and (k == 0 or self.units[k - 1].meaning.cue == "comma"):
             self.doubted = "uncertain"  # "? small effusion"
         elif cue == "question":
-            self._after(k, unit, "uncertain")
+            if not any(u.meaning.cue == "answer" for u in self.units[k + 1 : k + 2]):
+                self._after(k, unit, "uncertain")
+        elif cue == "persist" and self.mentions and self.mentions[-1].presence == "absent" and self._turned:
+            # "resolved on the left but persist on the right": what was denied is there all the same
+            self._mention(self.mentions[-1].concept, "present", k, unit.start, unit.end)
         elif cue == "seen":
             self.closing = self.named
         self.gap.add(cue)
@@ -297,7 +302,7 @@ class Reader:
             if mention.implied:
                 return
             if presence == "absent":
-                mention.presence = presence
+                mention.presence, self._turned = presence, True
             else:
                 self._doubt(mention, presence)
             joined = joined or bool(mention.gap & {"or"}) or (plural and bool(mention.gap & {"and"}))

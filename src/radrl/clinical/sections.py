@@ -12,8 +12,9 @@ from radrl.clinical.vocabulary import Vocabulary, load
 # Bounded repeats only: each place in the text is tried a fixed number of times, whatever the text.
 # Searched in the text with a line break before it. It begins with one set of characters, so that a search is fast.
 HEADING = re.compile(
-    r"[\n.;](?:[ \t*#>-]{0,40}([A-Za-z][A-Za-z /,&()'-]{1,48})[*]{0,3}:"
-    r"|(?<=\n)[ \t]{0,40}([A-Z][A-Z /&]{5,40})[ \t]{0,8}$)",
+    r"[\n.;?!](?:[ \t*#>-]{0,40}([A-Za-z][A-Za-z /,&()'-]{1,48})[*]{0,3}:"
+    r"|(?<=\n)[ \t]{0,40}([A-Z][A-Z /&]{5,40})[ \t]{0,8}(?:$|[-–—][ \t]))"
+    r"| ([A-Z]{6,20}):",  # reports whose lines were joined: "INDICATION: cough FINDINGS: clear"
     re.MULTILINE,
 )
 WORD = re.compile(r"[A-Za-z]+")
@@ -73,7 +74,7 @@ def sections(text: str, vocabulary: Vocabulary) -> list[Section]:
     name, heading, start = UNLABELLED, 0, 0
     for match in HEADING.finditer("\n" + text):
         begin, end = match.start(), match.end() - 1  # in the text, without the character before
-        new = _name(match[1] or match[2], vocabulary)
+        new = _name(match[1] or match[2] or match[3], vocabulary)
         skipping = name not in vocabulary.read
         at_line_start = match[0][0] == "\n"
         if new is None:
