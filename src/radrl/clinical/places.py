@@ -11,6 +11,7 @@ from radrl.clinical.vocabulary import Vocabulary
 DOUBTS = frozenset({"uncertainty", "probable"})
 SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link"}) | DOUBTS
 INHERITED = frozenset({"link", "or", "versus", "doubt"}) | DOUBTS
+NOW, BEFORE = frozenset({"now", "currently", "today"}), frozenset({"previously", "formerly", "was", "were", "initially"})
 NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link"}) | DOUBTS
 ENDS = frozenset({"exception", "new", "with", "negation"})
 
@@ -144,8 +145,17 @@ def _region(own: Sequence[Unit]) -> str | None:
 
 def _place(own: Sequence[Unit], gap: Sequence[Unit], vocabulary: Vocabulary) -> Place:
     """Returns what the words of a finding say of it; ``gap`` is all up to the next one ("catheter with tip in ...")."""
-    severity = next((unit.meaning.severity for unit in own if unit.meaning.severity), None)
     changes = {unit.meaning.change for unit in own if unit.meaning.change}
     change = min(changes, key=vocabulary.changes.index) if changes else None
     position = next((unit.meaning.position for unit in (*own, *gap) if unit.meaning.position), None)
-    return Place(_side(own), _region(own), severity, change, position)
+    return Place(_side(own), _region(own), _severity(own), change, position)
+
+
+def _severity(own: Sequence[Unit]) -> str | None:
+    """Returns the severity on this film: of "previously large, now small" the second, else the first one said."""
+    time, said = "", {}
+    for unit in own:
+        time = "now" if unit.word in NOW else "before" if unit.word in BEFORE else time
+        if unit.meaning.severity:
+            said.setdefault(time, unit.meaning.severity)
+    return said.get("now") or said.get("") or said.get("before")
