@@ -1,6 +1,7 @@
 """The labels against people's labels of real reports (Open-i). Needs the shared data, which is not in the repo."""
 
 import csv
+import json
 import os
 import re
 import tarfile
@@ -8,6 +9,7 @@ from collections import Counter
 from html import unescape
 from pathlib import Path
 
+import make_golden_labels
 import pytest
 
 from radrl.clinical.label import labels
@@ -46,3 +48,12 @@ def test_labels_of_real_reports():
         right, wrong, missed = (both[label, *k] for k in ((True, True), (True, False), (False, True)))
         if right + missed >= 10:
             assert f1(right, wrong, missed) >= 0.75, label
+
+
+@pytest.mark.skipif(not REPORTS.is_file(), reason=f"no Open-i reports below {DATA}")
+def test_labels_of_500_reports_are_those_of_before():
+    """A change here is either a fault or to be looked at and written down: make_golden_labels.py."""
+    expected = json.loads(make_golden_labels.GOLDEN.read_text())
+    found = make_golden_labels.marks()
+    assert len(found) == 500
+    assert {k: (expected.get(k), row) for k, row in found.items() if expected.get(k) != row} == {}

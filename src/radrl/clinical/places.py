@@ -11,7 +11,10 @@ from radrl.clinical.vocabulary import Vocabulary
 DOUBTS = frozenset({"uncertainty", "probable"})
 SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link"}) | DOUBTS
 INHERITED = frozenset({"link", "or", "versus", "doubt"}) | DOUBTS
-NOW, BEFORE = frozenset({"now", "currently", "today"}), frozenset({"previously", "formerly", "was", "were", "initially"})
+NOW, BEFORE = (
+    frozenset({"now", "currently", "today"}),
+    frozenset({"previously", "formerly", "was", "were", "initially"}),
+)
 NEVER_TRAILING = frozenset({"with", "exception", "new", "shows", "link"}) | DOUBTS
 ENDS = frozenset({"exception", "new", "with", "negation"})
 

@@ -239,8 +239,10 @@ class Reader:
                 self._doubt(self.mentions[-1], "probable")
         elif cue == "hypothetical":
             self.hypothetical = True
-        elif cue == "negation_after" and self._last() is None and (
-            unit.word in ("resolved", "cleared") or (k == 0 and unit.word == "not")
+        elif (
+            cue == "negation_after"
+            and self._last() is None
+            and (unit.word in ("resolved", "cleared") or (k == 0 and unit.word == "not"))
         ):
             self._end_scope()  # "resolved edema"
             self.denied = True
