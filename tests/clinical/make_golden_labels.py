@@ -1,4 +1,4 @@
-"""Writes golden_labels.json: the CheXpert-14 labels of 500 reports of Open-i, so that no change of the reader is silent.
+"""Writes golden_labels.json: the CheXpert-14 labels of 500 Open-i reports, so that no change of the reader is silent.
 
     python tests/clinical/make_golden_labels.py
 

@@ -27,21 +27,27 @@ FINDINGS = {
     "PNA": "pneumonia",
     "cardiomegaly": "cardiomegaly",
 }
-DENYING = """No {}. | There is no {}. | No evidence of {}. | No evidence for {}. | Without {}. | Without evidence of {}. | W/o {}.
-Negative for {}. | The chest is negative for {}. | Free of {}. | The lungs are free of {}. | Absence of {}. | No sign of {}.
-No signs of {}. | No radiographic evidence of {}. | {}: none. | {}: No. | {}: negative. | {}: neg. | {}: none seen. | {}: absent.
-{} – none. | {} (-). | {}: not seen. | {}? No. | {} is not seen. | {} is absent. | {} is not identified. | {} cannot be seen.
-{} has resolved. | {} has completely resolved. | {} is gone. | {} is no longer seen. | There is no longer any {}.
-The lungs lack {}. | Interval resolution of {}. | {} with interval resolution. | No definite {}. | No visible {}. | No obvious {}.
-No longer any evidence of {}. | Neither {} nor scoliosis. | {} has been excluded. | {} is ruled out. | Skin fold mimicking {}.
-Doubt {}. | {} is not present. | No recurrence of {}. | Nothing to suggest {}. | Not seen on this exam is the earlier {}."""
-AFFIRMING = """{}. | There is {}. | There is evidence of {}. | Evidence of {}. | Evidence for {}. | Signs of {}. | Signs of {} are seen.
-{} is seen. | {} is present. | {} is noted. | {}: yes. | {}: present. | {} (+). | {}? Yes. | {} persists. | {} has not resolved.
-{} has not completely resolved. | {} has nearly resolved. | {} has largely cleared. | {} has not cleared. | Incompletely resolved {}.
-No interval resolution of {}. | No change in {}. | No significant change in {}. | {} is not significantly changed. | {} is unchanged.
-Without change in {}. | Unchanged {}. | Known {}. | Persistent {}. | Stable {}. | {} is again seen. | There is no doubt that {} is present.
-Partially resolved {}. | Resolving {}. | {} is slightly improved. | Compatible with {}. | Consistent with {}. | The film shows {}.
-No scoliosis but {}. | No scoliosis. {}. | {} without scoliosis. | {}, no scoliosis. | Not only {} but also scoliosis. | Redemonstrated {}."""
+DENYING = """No {}. | There is no {}. | No evidence of {}. | No evidence for {}. | Without {}.
+Without evidence of {}. | W/o {}. | Negative for {}. | The chest is negative for {}. | Free of {}.
+The lungs are free of {}. | Absence of {}. | No sign of {}. | No signs of {}.
+No radiographic evidence of {}. | {}: none. | {}: No. | {}: negative. | {}: neg. | {}: none seen.
+{}: absent. | {} – none. | {} (-). | {}: not seen. | {}? No. | {} is not seen. | {} is absent.
+{} is not identified. | {} cannot be seen. | {} has resolved. | {} has completely resolved.
+{} is gone. | {} is no longer seen. | There is no longer any {}. | The lungs lack {}.
+Interval resolution of {}. | {} with interval resolution. | No definite {}. | No visible {}.
+No obvious {}. | No longer any evidence of {}. | Neither {} nor scoliosis. | {} has been excluded.
+{} is ruled out. | Skin fold mimicking {}. | Doubt {}. | {} is not present. | No recurrence of {}.
+Nothing to suggest {}. | Not seen on this exam is the earlier {}."""
+AFFIRMING = """{}. | There is {}. | There is evidence of {}. | Evidence of {}. | Evidence for {}. | Signs of {}.
+Signs of {} are seen. | {} is seen. | {} is present. | {} is noted. | {}: yes. | {}: present.
+{} (+). | {}? Yes. | {} persists. | {} has not resolved. | {} has not completely resolved.
+{} has nearly resolved. | {} has largely cleared. | {} has not cleared. | Incompletely resolved {}.
+No interval resolution of {}. | No change in {}. | No significant change in {}.
+{} is not significantly changed. | {} is unchanged. | Without change in {}. | Unchanged {}.
+Known {}. | Persistent {}. | Stable {}. | {} is again seen. | There is no doubt that {} is present.
+Partially resolved {}. | Resolving {}. | {} is slightly improved. | Compatible with {}.
+Consistent with {}. | The film shows {}. | No scoliosis but {}. | No scoliosis. {}.
+{} without scoliosis. | {}, no scoliosis. | Not only {} but also scoliosis. | Redemonstrated {}."""
 
 
 def frames(text: str) -> list[str]:
@@ -70,9 +76,15 @@ def test_there_are_enough_frames():
 
 
 @pytest.mark.parametrize(
-    "sentence", ["There is {}a large left pleural effusion.", "Mild edema with {}consolidation.", "There is no {}pneumothorax.",
-                 "No pneumothorax, but {}small effusions.", "The film shows {}pneumonia in the left lower lobe."]
-)  # fmt: skip
+    "sentence",
+    [
+        "There is {}a large left pleural effusion.",
+        "Mild edema with {}consolidation.",
+        "There is no {}pneumothorax.",
+        "No pneumothorax, but {}small effusions.",
+        "The film shows {}pneumonia in the left lower lobe.",
+    ],
+)
 def test_evidence_of_changes_nothing(sentence):
     plain, with_evidence = (
         [f.model_copy(update={"span": None}) for f in findings(sentence.format(said))] for said in ("", "evidence of ")
