@@ -198,13 +198,36 @@ def compare(
 @app.command()
 def label(
     reports: Annotated[Path, typer.Argument(metavar="REPORTS.jsonl", help='one {"id": ..., "text": ...} a line')],
-    out: Annotated[Path, typer.Option(help="the CSV to write")],
+    out: Annotated[Path | None, typer.Option(help="the CSV to write")] = None,
     schema: Annotated[str, typer.Option(help="the columns: nih14, chexpert14, openi14 or all")] = "chexpert14",
+    compare: Annotated[
+        Path | None, typer.Option(help="another's labels (CheXpert's labeler, CheXbert, a person): print the agreement")
+    ] = None,
+    diff: Annotated[Path | None, typer.Option(help="our CSV of an earlier version: print what has changed")] = None,
+    page: Annotated[Path | None, typer.Option(help="with --compare or --diff: write the reports that differ")] = None,
 ) -> None:
     """Label reports by rules: 1 present, 0 absent, -1 uncertain, blank not mentioned."""
-    from radrl.clinical.label import write_labels
+    from radrl.clinical import agreement
+    from radrl.clinical.label import read_reports, write_labels
 
-    print(f"{out}: {write_labels(reports, schema, out)} reports")
+    if (other := compare or diff) is None and out is None:
+        raise UserError("name what to write or compare with: --out labels.csv, --compare OTHER.csv or --diff OLD.csv")
+    if compare and diff:
+        raise UserError("--compare and --diff: choose one")
+    if page and other is None:
+        raise UserError("--page needs --compare or --diff")
+    if out is not None:
+        print(f"{out}: {write_labels(reports, schema, out)} reports")
+    if other is not None:
+        found, differing = agreement.compare_labels(list(read_reports(reports)), schema, other)
+        print(agreement.changes_text(found) if diff else agreement.table_text(found))
+        print(f"{len(differing)} reports differ")
+        if page:
+            from radrl.page import agreement as agreement_page
+
+            title = "What has changed in the labels" if diff else "Agreement of two labelers"
+            agreement_page.write(page, title, other.name, schema, found, differing)
+            print(f"Page: {page}")
 
 
 @app.command()
