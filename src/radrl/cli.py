@@ -205,10 +205,13 @@ def label(
     ] = None,
     diff: Annotated[Path | None, typer.Option(help="our CSV of an earlier version: print what has changed")] = None,
     page: Annotated[Path | None, typer.Option(help="with --compare or --diff: write the reports that differ")] = None,
+    only_english: Annotated[
+        bool, typer.Option("--only-english", help="leave out reports in another language, which the rules cannot read")
+    ] = False,
 ) -> None:
     """Label reports by rules: 1 present, 0 absent, -1 uncertain, blank not mentioned."""
     from radrl.clinical import agreement
-    from radrl.clinical.label import read_reports, write_labels
+    from radrl.clinical.label import read_english, write_labels
 
     if (other := compare or diff) is None and out is None:
         raise UserError("name what to write or compare with: --out labels.csv, --compare OTHER.csv or --diff OLD.csv")
@@ -216,10 +219,13 @@ def label(
         raise UserError("--compare and --diff: choose one")
     if page and other is None:
         raise UserError("--page needs --compare or --diff")
+    english, foreign = read_english(reports, only_english=only_english)
+    if foreign:
+        print(f"left out: {len(foreign)} reports that are not in English, {foreign[0]!r} first")
     if out is not None:
-        print(f"{out}: {write_labels(reports, schema, out)} reports")
+        print(f"{out}: {write_labels(reports, schema, out, only_english=only_english)} reports")
     if other is not None:
-        found, differing = agreement.compare_labels(list(read_reports(reports)), schema, other)
+        found, differing = agreement.compare_labels(english, schema, other)
         print(agreement.changes_text(found) if diff else agreement.table_text(found))
         print(f"{len(differing)} reports differ")
         if page:

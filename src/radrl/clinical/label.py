@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from radrl.clinical.extract import Statement, statements
+from radrl.clinical.language import is_english
 from radrl.clinical.vocabulary import load
 from radrl.errors import UserError, nearest
 from radrl.files import write_text
@@ -128,20 +129,47 @@ def _line(where: str, raw: bytes, first: bool) -> tuple[str, str]:
     return identity, record["text"]
 
 
-def write_labels(reports: str | os.PathLike[str], schema: str, out: str | os.PathLike[str]) -> int:
-    """Labels a JSONL file of reports, writes a CSV (``id``, then the columns of the label set), returns how many.
-
-    Cells are 1 present, 0 absent, -1 uncertain, empty not mentioned. The file is whole or not there.
+def read_english(
+    path: str | os.PathLike[str], *, only_english: bool = False
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Returns (id, text) of the reports of a JSONL file that can be read, and the ids of those in another language.
 
     Raises:
-        UserError: the reports cannot be read, the label set is unknown, or the file cannot be written.
+        UserError: as `read_reports`; or a report is not English and ``only_english`` does not allow that.
+    """
+    english, foreign = [], []
+    for name, text in read_reports(path):
+        if is_english(text):
+            english.append((name, text))
+        else:
+            foreign.append(name)
+    if foreign and not only_english:
+        every = len(english) + len(foreign)
+        raise UserError(
+            f"{path}: {len(foreign)} of {every} reports are not in English, {foreign[0]!r} first, "
+            "and the rules read nothing else; translate them, or label the others with --only-english"
+        )
+    return english, foreign
+
+
+def write_labels(
+    reports: str | os.PathLike[str], schema: str, out: str | os.PathLike[str], *, only_english: bool = False
+) -> int:
+    """Labels a JSONL file of reports, writes a CSV (``id``, then the columns of the label set), returns how many.
+
+    Cells are 1 present, 0 absent, -1 uncertain, empty not mentioned. The file is whole or not there. Reports in another
+    language have no row with ``only_english``.
+
+    Raises:
+        UserError: the reports cannot be read, one is not English, the label set is unknown, or the file cannot be
+            written.
     """
     labels("", schema)  # an unknown name, before the reports are read
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["id", *schemas()[schema]["labels"]])
     count = 0
-    for identity, text in read_reports(reports):
+    for identity, text in read_english(reports, only_english=only_english)[0]:
         writer.writerow([identity, *("" if value is None else value for value in labels(text, schema).values())])
         count += 1
     write_text(out, table.getvalue())
