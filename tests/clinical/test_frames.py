@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from radrl.clinical.compare import merge
+from radrl.clinical.compare import compare, merge, weighted_error
 from radrl.clinical.extract import findings
 from radrl.clinical.label import labels
 
@@ -68,6 +68,17 @@ def test_a_frame_that_denies_flips_every_finding(frame):
 def test_a_frame_that_affirms_flips_none(frame):
     for phrase, name in FINDINGS.items():
         assert presence(frame.format(phrase), name) == ["present"], frame.format(phrase)
+
+
+@pytest.mark.parametrize("frame", frames(AFFIRMING))
+def test_no_reward_pays_a_claim_on_a_normal_film(frame):
+    normal = (
+        "No acute disease. No pneumothorax, effusion, consolidation, edema or fracture. The heart is normal in size."
+    )
+    for phrase in FINDINGS:
+        found = compare(normal, frame.format(phrase))
+        assert found.f1 == 0
+        assert weighted_error(found) > 0.3, frame.format(phrase)
 
 
 def test_there_are_enough_frames():
