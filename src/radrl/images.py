@@ -82,6 +82,23 @@ def image_size(root: str | Path, path: str) -> tuple[int, int]:
             return (image.height, image.width) if turned else image.size
 
 
+def turned(root: str | Path, path: str) -> bool:
+    """Returns whether the file says in EXIF that the picture is to be turned or mirrored. Raises UserError."""
+    file = _inside(root, path)
+    with _told(file):
+        if _is_dicom(file):
+            return False
+        with _opened(file) as image:
+            return image.getexif().get(_ORIENTATION, 1) in _TURNS
+
+
+def is_dicom(root: str | Path, path: str) -> bool:
+    """Returns whether ``root/path`` is a DICOM file. Raises UserError where it cannot be read."""
+    file = _inside(root, path)
+    with _told(file):
+        return _is_dicom(file)
+
+
 def fit(size: tuple[int, int], max_pixels: int | None, max_side: int | None = None) -> tuple[int, int]:
     """Returns the largest width and height of nearly the same shape within ``max_side`` a side, or else ``max_pixels``.
 

@@ -23,6 +23,10 @@ UNCERTAIN = ("mention", "present", "absent", "skip")
 LARGEST_OVERHANG = 0.02  # of the image's side; published boxes end a pixel or so beyond it, others are in another frame
 
 
+class OutsideFilm(ValueError):
+    """A box that lies outside its film."""
+
+
 @dataclass(frozen=True)
 class Asking:
     """What prepare is told to ask: the kinds of questions, and how reports and doubtful labels are put.
@@ -42,7 +46,8 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
     ``frame`` is the width and height that boxes are measured in, None for 0-1.
 
     Raises:
-        ValueError: a box is none, or lies outside the image.
+        OutsideFilm: a box lies outside the image.
+        ValueError: a box is none.
     """
     if record.examples is not None:
         return [example.model_copy(update={"images": record.images}) for example in record.examples()]
@@ -177,7 +182,7 @@ def _box(region: Region, frame: tuple[float, float] | None) -> Box:
     x1, y1, x2, y2 = region.xyxy
     ends = [x1 / width, y1 / height, x2 / width, y2 / height]
     if not all(-LARGEST_OVERHANG <= v <= 1 + LARGEST_OVERHANG for v in ends):
-        raise ValueError(f"box {[round(v, 2) for v in region.xyxy]} lies outside the image of {width:g} x {height:g}")
+        raise OutsideFilm(f"box {[round(v, 2) for v in region.xyxy]} lies outside the image of {width:g} x {height:g}")
     if not (ends[0] < ends[2] and ends[1] < ends[3]):
         raise ValueError(f"box {[round(v, 2) for v in region.xyxy]} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
     return Box(xyxy=tuple(min(max(v, 0.0), 1.0) for v in ends), label=region.label)
