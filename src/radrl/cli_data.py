@@ -26,7 +26,10 @@ def prepare(
     root: Annotated[Path, typer.Option(help="the published files")],
     out: Annotated[Path, typer.Option(help="the folder to write")],
     ask: Annotated[str, typer.Option(help="what to ask, with commas between: see 'radrl data list NAME'")] = "",
-    section: Annotated[str, typer.Option(help="of reports: findings, impression or both")] = "findings",
+    section: Annotated[
+        str,
+        typer.Option(help="of reports: findings, impression, both, or findings-then-impression-then-last-paragraph"),
+    ] = "findings",
     uncertain: Annotated[
         str, typer.Option(help="doubtful labels: mention, present, absent, or skip the image")
     ] = "mention",

@@ -18,7 +18,8 @@ import yaml
 from radrl.data.reading import Kind, Reader, Record, Region, Skipped
 from radrl.example import Box, Example, Finding
 
-SECTIONS = ("findings", "impression", "both")
+FIRST = "findings-then-impression-then-last-paragraph"  # the first that a report has, as RadVLM and MIMIC's script
+SECTIONS = ("findings", "impression", "both", FIRST)
 UNCERTAIN = ("mention", "present", "absent", "skip")
 LARGEST_OVERHANG = 0.02  # of the image's side; published boxes end a pixel or so beyond it, others are in another frame
 
@@ -31,7 +32,8 @@ class OutsideFilm(ValueError):
 class Asking:
     """What prepare is told to ask: the kinds of questions, and how reports and doubtful labels are put.
 
-    ``section`` is findings, impression or both. ``uncertain`` says what becomes of labels that are neither present nor
+    ``section`` is findings, impression, both, or the first there is of findings, impression and last
+    paragraph. ``uncertain`` says what becomes of labels that are neither present nor
     absent: ``mention`` ("possible edema"; no yes/no question), ``present``, ``absent``, or ``skip`` the record's list.
     """
 
@@ -76,16 +78,24 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
 
 def why_none(record: Record, kinds: Sequence[Kind]) -> Skipped:
     """Returns the Skipped of a Record that gave no Example."""
-    return Skipped(record.id, record.lacks or f"nothing to ask ({', '.join(kinds)})")
+    lacks = record.lacks
+    if not isinstance(lacks, str):
+        lacks = "; ".join(dict.fromkeys(lacks[kind] for kind in kinds if lacks.get(kind)))
+    return Skipped(record.id, lacks or f"nothing to ask ({', '.join(kinds)})")
 
 
 def _report(record: Record, asking: Asking, frame: Any, template: str) -> Iterator[tuple[str, dict[str, Any]]]:
     said = record.report or {}
     wanted = ("findings", "impression") if asking.section == "both" else (asking.section,)
+    named = asking.section
+    if asking.section == FIRST:
+        there = [name for name in ("findings", "impression", "last_paragraph") if said.get(name)]
+        wanted = (there[0],) if there else ("findings",)
+        named = "impression" if wanted == ("impression",) else "findings"
     if any(not said.get(name) for name in wanted):
         return
     parts = [f"{name.capitalize()}: {said[name]}" if len(wanted) > 1 else said[name] for name in wanted]
-    yield "", {"task": "report", "template": f"{template}-{asking.section}", "reference": "\n".join(parts)}
+    yield "", {"task": "report", "template": f"{template}-{named}", "reference": "\n".join(parts)}
 
 
 def _list(record: Record, asking: Asking, frame: Any, template: str) -> Iterator[tuple[str, dict[str, Any]]]:

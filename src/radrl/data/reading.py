@@ -78,8 +78,8 @@ class Record:
     Examples (LLaVA's), or raises ValueError: they are taken as they are, but for their images, and nothing else of the
     Record is asked. It is called in another process, so it must be picklable.
     ``cut`` is how many boxes the reader itself cut at the edge of the film.
-    ``lacks`` says why something that might be asked for is not there; it is the reason given where a Record yields no
-    Example.
+    ``lacks`` says why something that might be asked for is not there (by what is asked, where that differs); it is the
+    reason given where a Record yields no Example.
     """
 
     id: str
@@ -96,7 +96,7 @@ class Record:
     examples: Callable[[], Sequence[Example]] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     cut: int = 0
-    lacks: str = ""
+    lacks: str | Mapping[Kind, str] = ""
 
 
 class Skipped(NamedTuple):

@@ -154,6 +154,15 @@ def test_imagenome_boxes_are_those_of_the_film_not_of_the_224_frame(tmp_path):
     assert one.regions[0] in records[0].regions
 
 
+def test_an_image_of_nothing_but_crowds_is_not_one_with_nothing_to_find(tmp_path):
+    root = sets.write("coco", tmp_path)
+    file = root / "annotations/instances_train.json"
+    file.write_text(file.read_text().replace('"iscrowd": 0', '"iscrowd": 1'))
+    records, skipped = read("coco", root)
+    assert "a.png" not in {record.id for record in records}
+    assert [(s.id, s.why, s.bad) for s in skipped] == [("a.png", "only crowds are boxed", False)]
+
+
 @pytest.mark.parametrize(
     ("name", "file", "old", "new", "why"),
     [
