@@ -63,7 +63,8 @@ def test_mimic_by_study_and_the_first_section_there_is(tmp_path, prepared):
 def test_a_study_without_labels_says_so_when_labels_are_asked_for(tmp_path, prepared):
     root = sets.write("mimic_cxr", tmp_path / "in")
     table = next(root.glob("mimic-cxr-2.0.0-chexpert.csv*"))
-    rows = (gzip.open(table, "rt") if table.suffix == ".gz" else table.open()).read().splitlines()
+    raw = table.read_bytes()
+    rows = (gzip.decompress(raw) if table.suffix == ".gz" else raw).decode().splitlines()
     blank = [rows[0], *(",".join([*row.split(",")[:2], *[""] * 14]) for row in rows[1:])]
     table.unlink()
     sets.csv(root / "mimic-cxr-2.0.0-chexpert.csv", *blank)
