@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import sys
@@ -193,6 +194,51 @@ def test_lookup_tables(read):
     modality[0].ModalityLUTType = "US"
     tags = {"WindowCenter": "2048", "WindowWidth": "4096", "VOILUTFunction": "LINEAR_EXACT"}
     assert same(read(dicom(ModalityLUTSequence=modality, **tags)), scaled(4095.0 - FILM, 0, 4096))
+
+
+def test_a_table_of_12_bits_that_says_16_is_scaled_by_its_own_largest_value(read):
+    """As Agfa CR writes: the descriptor says 16 bits, the entries need 12; by 65,535 the film would be black."""
+    item = Dataset()
+    item.LUTDescriptor = [4096, 0, 16]
+    item.LUTData = [int(v) for v in np.arange(4096)]
+    item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
+    assert same(read(dicom(VOILUTSequence=Sequence([item]))), scaled(FILM.astype(float), 0, 4095))
+
+
+def test_presentation_lut_shape_inverse_is_turned_round_once(read):
+    plain = read(dicom())
+    assert np.array_equal(read(dicom(PresentationLUTShape="INVERSE")), 255 - plain)
+    both = dicom(PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="INVERSE")  # as the standard pairs them
+    assert np.array_equal(read(both), 255 - plain)
+    assert np.array_equal(read(dicom(PresentationLUTShape="IDENTITY")), plain)
+
+
+# 16 x 8 pixels of FILM, made with OpenJPH 0.26 (imagecodecs): nobody here packs High-Throughput JPEG 2000
+HTJ2K = base64.b64decode(
+    "/0//UQApQAAAAAAIAAAAEAAAAAAAAAAAAAAACAAAABAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQ"
+    "kJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAGkAAf+TwAAmgfwFB3QAAMAAEwCQ/gIHdADAABPAABKARo3+AYt0"
+    "AEYBj3QAwAAVMAAEwCAQCPQKcQJ1AKCggEC0AMAAK2AAFUCGYRiGYRi6enpwgncARsMw/vQQgey2AP/Z"
+)
+
+
+def test_high_throughput_jpeg_2000(read):
+    film = FILM[:16, :8].copy()
+    packed_film = dicom(film, syntax="1.2.840.10008.1.2.4.201", frame=HTJ2K, stored=16)
+    assert np.array_equal(read(packed_film), read(dicom(film, stored=16), "b.dcm"))
+
+
+def test_what_contradicts_itself_is_told(tmp_path):
+    unsigned = pydicom.dcmread(io.BytesIO(packed(J2K)))
+    unsigned.PixelRepresentation = 1
+    unsigned.save_as(tmp_path / "sign.dcm")
+    (tmp_path / "bits.dcm").write_bytes(dicom(FILM | 0x8000))
+    (tmp_path / "fine.dcm").write_bytes(packed(J2K))
+    said: dict[str, list[str]] = {"sign": [], "bits": [], "fine": []}
+    for name, notes in said.items():
+        read_image(tmp_path, f"{name}.dcm", notes)
+    assert said["fine"] == []
+    assert said["sign"] == ["its JPEG 2000 data are unsigned, its tag says signed; read as signed, look at it"]
+    assert said["bits"] == ["100% of its pixels have bits beyond BitsStored (12), which are left out"]
 
 
 def test_without_a_window_the_range_is_that_of_the_film_not_of_its_surround(read):

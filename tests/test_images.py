@@ -82,6 +82,9 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, refusal):
     (inside / "text.png").write_text("no image")
     (inside / "empty.png").touch()
     (inside / "image.gif").write_bytes(encoded(Image.fromarray(GREY), "GIF"))
+    (inside / "film.nii.gz").write_bytes(b"\x1f\x8b\x08" + bytes(40))
+    two = Image.fromarray(GREY)
+    (inside / "two.tif").write_bytes(encoded(two, "TIFF", save_all=True, append_images=[two]))
     (inside / "huge.png").write_bytes(_chunks(whole, lambda name, body: struct.pack(">II", 20_000, 20_000) + body[8:]))
     (inside / "out.png").symlink_to(tmp_path / "outside.png")
     os.symlink("within.png", inside / "link.png")
@@ -90,10 +93,12 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, refusal):
     assert read_image(inside, "link.png").size == (7, 9)  # a link that stays inside is no harm
     for name, wanted in {
         "none.png": "no such image",
-        "cut.png": "not a readable DICOM, PNG or JPEG",
-        "text.png": "not a readable DICOM, PNG or JPEG",
-        "empty.png": "not a readable DICOM, PNG or JPEG",
-        "image.gif": "not a readable DICOM, PNG or JPEG",
+        "cut.png": "not a readable DICOM, PNG, JPEG, WebP, TIFF or BMP",
+        "text.png": "not a readable DICOM",
+        "empty.png": "not a readable DICOM",
+        "image.gif": "GIF is not read (DICOM, PNG, JPEG, WebP, TIFF and BMP are)",
+        "film.nii.gz": "gzip (NIfTI?) is not read",
+        "two.tif": "2 pages or frames",
         "huge.png": "not a readable|is more than",
         ".": "not a readable",
         "out.png": "leads out",
@@ -102,6 +107,51 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, refusal):
         message = refusal(read_image, inside, name)
         assert name in message or name == "."
         assert any(part in message for part in wanted.split("|"))
+
+
+@pytest.mark.parametrize(("kind", "options"), [("WEBP", {"lossless": True}), ("TIFF", {}), ("BMP", {})])
+def test_other_formats_are_read_as_they_are(read, kind, options):
+    for mode in ("L", "RGB"):
+        picture = Image.fromarray(GREY).convert(mode)
+        assert np.array_equal(np.asarray(read(encoded(picture, kind, **options))), np.asarray(picture.convert("RGB")))
+
+
+def test_a_16_bit_tiff_whose_zero_is_white_is_turned_round(read):
+    pixels = np.array([[0, 4095], [1024, 2048]], dtype=np.uint16)
+    dark, white = (encoded(Image.fromarray(pixels), "TIFF", tiffinfo={262: kind}) for kind in (1, 0))
+    assert np.asarray(read(dark))[..., 0].tolist() == [[0, 255], [64, 128]]
+    assert np.asarray(read(white))[..., 0].tolist() == [[255, 0], [191, 127]]
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_a_16_bit_png_of_several_channels_is_scaled_from_its_range(read, colour, channels):
+    """Written here byte by byte: a film of 12 bits in 16, whose upper bytes alone would be all but black."""
+    values = np.random.default_rng(1).integers(100, 4096, (9, 7), dtype=np.uint16)
+    pixels = np.full((9, 7, channels), 65_535, dtype=np.uint16)  # alpha
+    pixels[..., : 1 if channels == 2 else 3] = values[..., None]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, body in (
+        (b"IHDR", struct.pack(">IIBBBBB", 7, 9, 16, colour, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""),
+    ):  # fmt: skip
+        made += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    wanted = (values - float(values.min())) * 255 / (float(values.max()) - values.min())
+    assert np.abs(np.asarray(read(made)).astype(float) - wanted[..., None]).max() <= 0.501
+
+
+def test_a_picture_that_shows_nothing_is_told_of(tmp_path, caplog):
+    black = np.zeros((40, 40), dtype=np.uint8)
+    black[0, :5] = 200
+    (tmp_path / "black.png").write_bytes(encoded(Image.fromarray(black), "PNG"))
+    (tmp_path / "film.png").write_bytes(encoded(Image.fromarray(GREY), "PNG"))
+    notes: list[str] = []
+    read_image(tmp_path, "film.png", notes)
+    assert notes == []
+    read_image(tmp_path, "black.png", notes)
+    assert notes == ["99.7% of its pixels are black; look at it"]
+    for _ in range(3):  # without a list it is logged, once a file
+        read_image(tmp_path, "black.png")
+    assert [record.message for record in caplog.records] == [f"{tmp_path}/black.png: {notes[0]}"]
 
 
 def test_a_large_picture_is_read_without_a_warning(read, monkeypatch):
@@ -128,6 +178,9 @@ WHOLE = [
     encoded(Image.fromarray(GREY).convert("P"), "PNG", transparency=3),
     encoded(Image.fromarray(GREY.astype(np.uint16) * 200), "PNG"),
     encoded(Image.fromarray(GREY), "JPEG", exif=EXIF),
+    encoded(Image.fromarray(GREY), "WEBP"),
+    encoded(Image.fromarray(GREY.astype(np.uint16) * 200), "TIFF"),
+    encoded(Image.fromarray(GREY), "BMP"),
 ]
 flips = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 7)), min_size=1, max_size=4)
 

@@ -26,7 +26,10 @@ def prepare(
     root: Annotated[Path, typer.Option(help="the published files")],
     out: Annotated[Path, typer.Option(help="the folder to write")],
     ask: Annotated[str, typer.Option(help="what to ask, with commas between: see 'radrl data list NAME'")] = "",
-    section: Annotated[str, typer.Option(help="of reports: findings, impression or both")] = "findings",
+    section: Annotated[
+        str,
+        typer.Option(help="of reports: findings, impression, both, or findings-then-impression-then-last-paragraph"),
+    ] = "findings",
     uncertain: Annotated[
         str, typer.Option(help="doubtful labels: mention, present, absent, or skip the image")
     ] = "mention",
@@ -38,6 +41,9 @@ def prepare(
     max_side: Annotated[int | None, typer.Option(help="longest side instead, in pixels", min=32)] = None,
     images: Annotated[bool, typer.Option(help="copy the images, or name the published ones")] = True,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="list broken records and go on")] = False,
+    annotated_size: Annotated[
+        str, typer.Option(help="what boxes are measured in where the data set does not say: a CSV, or 'film'")
+    ] = "",
     workers: Annotated[int | None, typer.Option(help="processes; by default one a core", min=1)] = None,
 ) -> None:
     """Turn a published data set into manifests; run again to go on after a stop."""
@@ -45,7 +51,7 @@ def prepare(
 
     asked = {"ask": ask, "section": section, "uncertain": uncertain, "option": option, "shares": shares}
     sizes = {"images": images, "max_pixels": max_pixels, "max_side": max_side}
-    print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, workers=workers))
+    print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, annotated_size=annotated_size, workers=workers))
 
 
 Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="JSONL; a file's name is its split")]

@@ -1,6 +1,7 @@
 """DICOM radiographs to 8-bit pixels as a viewer shows them (DICOM PS3.3 C.7.6.3, C.11.1, C.11.2; PS3.4 N.2).
 
-The order is the standard's: stored values, modality LUT or rescale, VOI LUT or window, and MONOCHROME1 turned round.
+The order is the standard's: stored values, modality LUT or rescale, VOI LUT or window, and MONOCHROME1 (or the
+presentation LUT shape INVERSE, which goes with it) turned round.
 Of several windows the first is taken; a VOI LUT goes before a window. pydicom parses the file; which decoder unpacks
 which transfer syntax is fixed in DECODERS, so that a picture does not depend on what else is installed.
 """
@@ -33,6 +34,9 @@ DECODERS: dict[str, tuple[str, str] | None] = {
     "1.2.840.10008.1.2.4.81": ("pyjpegls", "pyjpegls"),
     "1.2.840.10008.1.2.4.90": ("pylibjpeg", "pylibjpeg-openjpeg"),  # JPEG 2000 lossless
     "1.2.840.10008.1.2.4.91": ("pylibjpeg", "pylibjpeg-openjpeg"),
+    "1.2.840.10008.1.2.4.201": ("pylibjpeg", "pylibjpeg-openjpeg"),  # High-Throughput JPEG 2000 lossless
+    "1.2.840.10008.1.2.4.202": ("pylibjpeg", "pylibjpeg-openjpeg"),
+    "1.2.840.10008.1.2.4.203": ("pylibjpeg", "pylibjpeg-openjpeg"),
 }
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
@@ -47,8 +51,9 @@ def read_size(file: Path) -> tuple[int, int]:
     return _check(file, _parse(file, pixels=False))
 
 
-def read_pixels(file: Path) -> np.ndarray:
-    """Returns the pixels of a DICOM image, uint8 of shape (H, W), or (H, W, 3) in colour; air is dark.
+def read_pixels(file: Path, notes: list[str] | None = None) -> np.ndarray:
+    """Returns the pixels of a DICOM image, uint8 of shape (H, W), or (H, W, 3) in colour; air is dark. What contradicts
+    itself in the file and can be read all the same is added to ``notes``.
 
     Raises:
         UserError: a package is missing, several frames, too large, or a kind of pixels that no radiograph has.
@@ -56,12 +61,13 @@ def read_pixels(file: Path) -> np.ndarray:
     """
     data = _parse(file, pixels=True)
     _check(file, data)
-    pixels = _decode(file, data)
+    pixels = _decode(file, data, [] if notes is None else notes)
     kind = str(data.PhotometricInterpretation)
     if kind in _COLOURS:
         return _colour(file, data, pixels, kind)
     shown = _windowed(file, data, _rescaled(data, pixels), pixels)
-    return 255 - shown if kind == "MONOCHROME1" else shown
+    inverse = str(data.get("PresentationLUTShape") or "IDENTITY").upper() == "INVERSE"
+    return 255 - shown if kind == "MONOCHROME1" or inverse else shown
 
 
 def _parse(file: Path, pixels: bool) -> Any:
@@ -101,7 +107,7 @@ def _check(file: Path, data: Any) -> tuple[int, int]:
     return width, height
 
 
-def _decode(file: Path, data: Any) -> np.ndarray:
+def _decode(file: Path, data: Any, notes: list[str]) -> np.ndarray:
     syntax = str(data.file_meta.get("TransferSyntaxUID", "")) if hasattr(data, "file_meta") else ""
     if not syntax:  # no meta header: by the way it was parsed
         syntax = "1.2.840.10008.1.2" if data.original_encoding[0] else "1.2.840.10008.1.2.1"
@@ -110,7 +116,8 @@ def _decode(file: Path, data: Any) -> np.ndarray:
         raise UserError(f"{file}: transfer syntax {syntax!r} is not read; unpack it with gdcmconv --raw")
     decoder = DECODERS[syntax]
     if decoder is None:
-        return _without_unused_bits(data)
+        data.pixel_array_options(correct_unused_bits=False)  # done here, so that it can be told
+        return _without_unused_bits(data, notes)
     if syntax == _EXTENDED and int(data.BitsStored) > 8:
         raise UserError(f"{file}: JPEG of 12 bits is not read; unpack it with dcmdjpeg")
     from pydicom.pixels import get_decoder
@@ -118,20 +125,35 @@ def _decode(file: Path, data: Any) -> np.ndarray:
     name, package = decoder
     if name not in get_decoder(syntax).available_plugins:
         raise UserError(f"{file}: to unpack this DICOM file: pip install {package}  (or 'radrl[dicom]')")
-    claimed = _claimed_size(bytes(data.PixelData))
+    packed = bytes(data.PixelData)
+    claimed = _claimed_size(packed)
     wanted = (int(data.Columns), int(data.Rows))
     if claimed and claimed != wanted:  # a decoder believes the packed data, whatever size it says
         raise UserError(f"{file}: the packed image says {claimed}, the DICOM tags {wanted}; replace the file")
-    data.pixel_array_options(decoding_plugin=name)
-    return _without_unused_bits(data)
+    data.pixel_array_options(decoding_plugin=name, correct_unused_bits=False)
+    signed = _claimed_sign(packed)
+    if signed is not None and signed != bool(data.get("PixelRepresentation")):
+        said = [("unsigned", "signed")[k] for k in (signed, not signed)]
+        notes.append(f"its JPEG 2000 data are {said[0]}, its tag says {said[1]}; read as {said[1]}, look at it")
+    return _without_unused_bits(data, notes)
 
 
-def _without_unused_bits(data: Any) -> np.ndarray:
+def _without_unused_bits(data: Any, notes: list[str]) -> np.ndarray:
     """Returns the stored values; bits beyond BitsStored may hold an overlay."""
     pixels, unused = data.pixel_array, int(data.BitsAllocated) - int(data.BitsStored)
     if not unused or pixels.ndim != 2:
         return pixels
-    return (pixels << unused) >> unused  # of signed pixels this carries the sign
+    kept = (pixels << unused) >> unused  # of signed pixels this carries the sign
+    if beyond := int((kept != pixels).sum()):
+        share = 100 * beyond / pixels.size
+        notes.append(f"{share:.3g}% of its pixels have bits beyond BitsStored ({data.BitsStored}), which are left out")
+    return kept
+
+
+def _claimed_sign(packed: bytes) -> bool | None:
+    """Returns whether JPEG 2000 data say that their values are signed; None where the data are something else."""
+    start = packed.find(b"\xff\x4f\xff\x51")
+    return bool(packed[start + 42] & 0x80) if start >= 0 and len(packed) > start + 42 else None
 
 
 def _claimed_size(packed: bytes) -> tuple[int, int] | None:
@@ -183,7 +205,8 @@ def _windowed(file: Path, data: Any, values: np.ndarray, pixels: np.ndarray) -> 
 def _looked_up(values: np.ndarray, table: Any, data: Any) -> tuple[np.ndarray, float]:
     """Returns integers through a LUT (PS3.3 C.11.1.1), float32, and the largest value that its bits allow.
 
-    pydicom's own knows LUTs of 8 and 16 bits only.
+    Some devices (Agfa CR) write a LUT of 12 bits and say 16: where the entries need fewer bits than the descriptor has,
+    their own largest value is the top. pydicom's own knows LUTs of 8 and 16 bits only.
     """
     entries, first, bits = (int(v) for v in table.LUTDescriptor)
     entries = entries or 1 << 16
@@ -195,7 +218,9 @@ def _looked_up(values: np.ndarray, table: Any, data: Any) -> tuple[np.ndarray, f
     found = np.atleast_1d(np.asarray(found)).astype(np.float32)
     if len(found) != entries or not 8 <= bits <= 16:
         raise ValueError(f"a lookup table of {len(found)} entries of {bits} bits, not {entries} of 8 to 16")
-    return found[np.clip(values.astype(np.int32) - first, 0, entries - 1)], float((1 << bits) - 1)
+    needed, top = float(found.max()), float((1 << bits) - 1)
+    top = needed if 0 < needed < (top + 1) / 2 else top
+    return found[np.clip(values.astype(np.int32) - first, 0, entries - 1)], top
 
 
 def window(file: Path, values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray:

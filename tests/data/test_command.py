@@ -39,7 +39,7 @@ def test_counts_and_reasons_are_printed(told, tmp_path):
     ("changes", "wanted"),
     [
         ({"ask": "lists"}, "--ask lists: 'chexpert' can be asked list, yesno (did you mean 'list'?)"),
-        ({"section": "finding"}, "--section finding: give findings, impression, both (did you mean 'findings'?)"),
+        ({"section": "finding"}, "--section finding: give findings, impression, both, findings-then-"),
         ({"uncertain": "maybe"}, "--uncertain maybe: give mention"),
         ({"option": ["view"]}, "--option view: write NAME=VALUE"),
         ({"option": ["views=all"]}, "has no such option (did you mean 'view'?); it has: view"),

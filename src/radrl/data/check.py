@@ -33,6 +33,7 @@ SIDE = 16  # of the difference hash: 256 bits
 NEAR = 20  # of these bits, to be looked at closely: of 192,510 pairs of other NIH films the nearest differ in 22
 ALIKE = 0.9  # correlation of detail; of copies (half size, JPEG 50, brighter, gamma) 0.97 and up, of others to 0.82
 UNREADABLE = "image not readable"
+ODD = "image to look at"
 
 
 class Problem(NamedTuple):
@@ -178,11 +179,13 @@ def _across(keys: NDArray, split: NDArray) -> Iterator[tuple[int, int]]:
 
 
 class _Seen(NamedTuple):
-    """An image that was read: hash of its bytes, and of what it shows; or why it could not be read."""
+    """An image that was read: hash of its bytes, and of what it shows; or why it could not be read; and what looks
+    wrong with it all the same."""
 
     content: int
     shows: bytes
     why: str = ""
+    odd: str = ""
 
 
 def _images(
@@ -204,6 +207,8 @@ def _images(
         index = next(at)
         if seen.why:
             report.add(_where(paths, lines, int(lines.of_line[index])), UNREADABLE, seen.why)
+        if seen.odd:
+            report.add(_where(paths, lines, int(lines.of_line[index])), ODD, seen.odd)
         content[of_file[index]] = seen.content
         shows[of_file[index]] = np.frombuffer(seen.shows or bytes(SIDE * SIDE // 8), np.uint64)
     splits = split[lines.manifest[lines.of_line]]
@@ -265,13 +270,15 @@ def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], batch: NDArray[np
         if path is None:
             raise UserError(f"{paths[manifest]}: was changed while it was checked; check it again")
         try:
-            picture = read_image(roots[manifest], path)
+            notes: list[str] = []
+            picture = read_image(roots[manifest], path, notes)
             data = (Path(roots[manifest]) / path).read_bytes()
         except (UserError, OSError) as error:
             found.append(_Seen(0, b"", str(error)))
             continue
         content = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") or 1
-        found.append(_Seen(content, difference_hash(picture)))
+        odd = f"{path}: {'; '.join(notes)}" if notes else ""
+        found.append(_Seen(content, difference_hash(picture), odd=odd))
     return found
 
 
@@ -312,7 +319,7 @@ def _where(paths: Sequence[Path], lines: _Lines, row: int) -> str:
 
 
 KINDS = (
-    "not an Example", "id twice", "empty answer", "language", "too long", UNREADABLE, "patient in two splits",
+    "not an Example", "id twice", "empty answer", "language", "too long", UNREADABLE, ODD, "patient in two splits",
     "image in two splits", "image nearly in two splits",
 )  # fmt: skip
 

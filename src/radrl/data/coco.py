@@ -14,7 +14,8 @@ from radrl.errors import UserError
 def read_coco(
     root: Path, file: str, split: Split | None, locate: Callable[[str], str], say: Callable[[str], str]
 ) -> Iterator[Record | Skipped]:
-    """Yields a Record an image; an image without annotations has no boxes, crowds (``iscrowd``) are left out.
+    """Yields a Record an image; an image without annotations has no boxes. Crowds (``iscrowd``) are left out; an image
+    with nothing but crowds is skipped, for it is not an image with nothing to find.
 
     ``locate`` gives the path below the root of a ``file_name``, ``say`` the words of a category.
 
@@ -37,6 +38,7 @@ def read_coco(
         raise UserError(f"{root}/{file}: an image or category without id and name ({error}); mend it") from None
     if len(of) != len(images):
         raise UserError(f"{root}/{file}: two images have one id; mend it")
+    crowds: set[Any] = set()
     for number, annotation in enumerate(annotations):
         where = f"{file} annotations[{number}]"
         try:
@@ -45,6 +47,7 @@ def read_coco(
             yield Skipped(where, "a box of no image of the file", bad=True, where=where)
             continue
         if annotation.get("iscrowd"):
+            crowds.add(annotation["image_id"])
             continue
         try:
             x, y, w, h = (float(v) for v in annotation["bbox"])
@@ -59,6 +62,9 @@ def read_coco(
         if wrong or not isinstance(name, str) or not all(isinstance(v, int | float) and v > 0 for v in size):
             detail = wrong[0] if wrong else "file_name, width or height is wrong"
             yield Skipped(str(name), "not an image with boxes", bad=True, where=where, detail=detail)
+            continue
+        if not regions and image["id"] in crowds:
+            yield Skipped(name, "only crowds are boxed", where=where)
             continue
         frame = (float(size[0]), float(size[1]))
         yield Record(name, (locate(name),), split=split, frame=frame, regions=tuple(regions))

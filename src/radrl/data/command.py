@@ -36,6 +36,7 @@ def described(name: str | None = None) -> str:
 def run(
     name: str, root: Path, out: Path, *, ask: str, section: str, uncertain: str, option: list[str], shares: str,
     images: bool, max_pixels: int, max_side: int | None, skip_bad: bool, workers: int | None,
+    annotated_size: str = "",
 ) -> str:  # fmt: skip
     """Prepares a data set with the command line's words; returns what to print. Raises UserError."""
     reader = reader_of(name)
@@ -50,7 +51,7 @@ def run(
             raise UserError(f"--{flag} {value}: give {', '.join(known)}{nearest(value, known)}")
     settings = Settings(
         Asking(kinds, section, uncertain), _pairs("--option", option), images, max_pixels, max_side,
-        _shares(shares), skip_bad,
+        _shares(shares), skip_bad, annotated_size,
     )  # fmt: skip
     with _bar() as progress:
         summary = prepare(name, root, out, settings, workers=workers, progress=progress)
@@ -58,6 +59,8 @@ def run(
     lines.append(f"{summary.records} records read")
     for title, of in (("skipped", summary.skipped), ("broken, skipped", summary.bad)):
         lines += [f"{count:>9} {title}: {why}" for why, count in sorted(of.items(), key=lambda one: -one[1])]
+    if summary.cut:
+        lines.append(f"{summary.cut:>9} boxes reached beyond their film and were cut at its edge")
     if summary.skipped or summary.bad:
         lines.append(f"each is listed in {out / SKIPPED}")
     return "\n".join(lines)

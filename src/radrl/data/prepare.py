@@ -22,9 +22,10 @@ import numpy as np
 
 from radrl.data.copies import copy, copy_name
 from radrl.data.published import inside, is_plain
-from radrl.data.questions import Asking, examples, why_none
+from radrl.data.questions import Asking, OutsideFilm, examples, why_none
 from radrl.data.readers import reader as reader_of
 from radrl.data.reading import Reader, Record, Skipped, chosen
+from radrl.data.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_edge, frame_of, read_annotated
 from radrl.data.writing import Manifests, Summary, Text, id_hash, state_of
 from radrl.errors import UserError
 from radrl.files import no_space
@@ -34,7 +35,7 @@ from radrl.recipe_yaml import one_line
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 CHUNK = 256  # records
-VERSION = 1  # raise it when the same files give other manifests
+VERSION = 2  # raise it when the same files give other manifests
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Settings:
     ``images``: copy them (at most ``max_pixels``, or ``max_side`` a side), or leave them where they are: the manifests
     then name the published paths, and a recipe names the root as ``images``. ``shares`` are of the patients of records
     whose split is not published. ``skip_bad``: broken records are listed and left out instead of stopping.
+    ``annotated_size`` says what boxes are measured in where the data set does not: a CSV of sizes, or ``film``.
     """
 
     asking: Asking
@@ -53,6 +55,7 @@ class Settings:
     max_side: int | None = None
     shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
     skip_bad: bool = False
+    annotated_size: str = ""
 
 
 def prepare(
@@ -75,6 +78,9 @@ def prepare(
     """
     reader = reader_of(name)
     settings = replace(settings, options=chosen(reader, settings.options))
+    if settings.annotated_size not in ("", FILM):
+        settings = replace(settings, annotated_size=os.path.abspath(settings.annotated_size))
+        read_annotated(settings.annotated_size)  # what is wrong with it is said at once
     root, out = Path(os.path.abspath(root)), Path(os.path.abspath(out))
     if not root.is_dir():
         raise UserError(f"--root {root}: no such folder; it should hold the files of {reader.title}")
@@ -129,11 +135,14 @@ def _texts(chunks: Iterable[list[Record | Skipped]], work: tuple, workers: int) 
 
 
 _work: tuple[Reader, Path, Path, Settings]  # of this worker process
+_annotated: Mapping[str, Size] | str = ""
 
 
 def _begin(name: str, root: Path, out: Path, settings: Settings) -> None:
-    global _work
+    global _work, _annotated
     _work = (reader_of(name), root, out, settings)
+    given = settings.annotated_size
+    _annotated = given if given in ("", FILM) else read_annotated(given)
 
 
 def _text(chunk: list[Record | Skipped]) -> Text:
@@ -142,16 +151,23 @@ def _text(chunk: list[Record | Skipped]) -> Text:
     skipped: list[str] = []
     why: Counter[tuple[str, bool]] = Counter()
     ids: list[int] = []
+    cuts = 0
     for item in chunk:
-        made = item if isinstance(item, Skipped) else _made(item)
+        made, cut = (item, 0) if isinstance(item, Skipped) else _made(item)
         if isinstance(made, Skipped):
-            if made.bad and not settings.skip_bad:
+            # boxes outside the films that they are said to be of: leaving these out would keep the wrong ones
+            must_stop = made.why == OUTSIDE and settings.annotated_size == FILM
+            if made.bad and (must_stop or not settings.skip_bad):
                 said = ": ".join(filter(None, (made.where, made.id if made.id != made.where else "", made.why)))
                 detail = f" ({made.detail})" if made.detail else ""
-                raise UserError(one_line(f"{said}{detail}; mend it, or leave such records out with --skip-bad"))
+                mend = "mend it, or leave such records out with --skip-bad"
+                if must_stop:
+                    mend = "the films are not of the published size; give --annotated-size FILE.csv (id, width, height)"
+                raise UserError(one_line(f"{said}{detail}; {mend}"))
             skipped.append(json.dumps(made._asdict(), ensure_ascii=True) + "\n")
             why[made.why, made.bad] += 1
             continue
+        cuts += cut
         split = item.split or _drawn(reader.name, item, settings.shares)
         lines.setdefault(split, []).extend(example.model_dump_json(exclude_defaults=True) + "\n" for example in made)
         ids += [id_hash(example.id) for example in made]
@@ -162,33 +178,41 @@ def _text(chunk: list[Record | Skipped]) -> Text:
         dict(why),
         np.array(ids, np.uint64).tobytes(),
         len(chunk),
+        cuts,
     )
 
 
-def _made(record: Record) -> list | Skipped:
-    """Returns the Examples of a record, its images copied; or why there are none."""
+def _made(record: Record) -> tuple[list | Skipped, int]:
+    """Returns the Examples of a record, its images copied, or why there are none; and how many boxes were cut."""
     reader, root, out, settings = _work
+    kinds = settings.asking.kinds
     try:
         for path in record.images:
             if not is_plain(path):
                 raise ValueError(f"image path {path!r} should be relative and stay below the root")
-        frame = None if record.frame in ("unit", "image") else record.frame
-        if not settings.images and record.frame != "image":
-            found = examples(record, reader, settings.asking, frame)
-        else:
-            # asked for once without the images: no picture is copied of a record that gives nothing
-            if record.frame != "image" and not examples(record, reader, settings.asking, frame):
-                return why_none(record, settings.asking.kinds)
-            for path in record.images:
-                if not inside(root, path).is_file():
-                    return Skipped(record.id, "an image is missing", bad=True, detail=path)
-            size = _size(record, root, out, settings)
-            record = replace(record, images=tuple(map(copy_name, record.images))) if settings.images else record
-            found = examples(record, reader, settings.asking, size if record.frame == "image" else frame)
+        known = None if record.frame in ("unit", "image") else record.frame
+        # asked for once without the images: no picture is copied of a record that gives nothing
+        if settings.images and record.frame != "image" and not examples(record, reader, settings.asking, known):
+            return why_none(record, kinds), 0
+        there = [inside(root, path).is_file() for path in record.images]
+        if not all(there) and (settings.images or record.frame == "image"):
+            return Skipped(record.id, "an image is missing", bad=True, detail=record.images[there.index(False)]), 0
+        at_hand = settings.images or (bool(there) and there[0] and _boxed(record))
+        size = _size(record, root, out, settings) if at_hand else None
+        frame = frame_of(record, root, size, _annotated)
+        record = replace(record, images=tuple(map(copy_name, record.images))) if settings.images else record
+        return examples(record, reader, settings.asking, frame) or why_none(record, kinds), cut_at_edge(record, frame)
+    except WrongSize as error:
+        return Skipped(record.id, error.why, bad=True, detail=one_line(str(error))), 0
+    except OutsideFilm as error:
+        return Skipped(record.id, OUTSIDE, bad=True, detail=one_line(str(error))), 0
     except (ValueError, UserError) as error:  # of a box, of a text that is none, of an image
         kind = "an image cannot be read" if isinstance(error, UserError) else "not usable"
-        return Skipped(record.id, kind, bad=True, detail=one_line(_first(error)))
-    return found or why_none(record, settings.asking.kinds)
+        return Skipped(record.id, kind, bad=True, detail=one_line(_first(error))), 0
+
+
+def _boxed(record: Record) -> bool:
+    return bool(record.regions or record.phrases)
 
 
 def _size(record: Record, root: Path, out: Path, settings: Settings) -> tuple[int, int] | None:

@@ -18,16 +18,22 @@ import yaml
 from radrl.data.reading import Kind, Reader, Record, Region, Skipped
 from radrl.example import Box, Example, Finding
 
-SECTIONS = ("findings", "impression", "both")
+FIRST = "findings-then-impression-then-last-paragraph"  # the first that a report has, as RadVLM and MIMIC's script
+SECTIONS = ("findings", "impression", "both", FIRST)
 UNCERTAIN = ("mention", "present", "absent", "skip")
 LARGEST_OVERHANG = 0.02  # of the image's side; published boxes end a pixel or so beyond it, others are in another frame
+
+
+class OutsideFilm(ValueError):
+    """A box that lies outside its film."""
 
 
 @dataclass(frozen=True)
 class Asking:
     """What prepare is told to ask: the kinds of questions, and how reports and doubtful labels are put.
 
-    ``section`` is findings, impression or both. ``uncertain`` says what becomes of labels that are neither present nor
+    ``section`` is findings, impression, both, or the first there is of findings, impression and last
+    paragraph. ``uncertain`` says what becomes of labels that are neither present nor
     absent: ``mention`` ("possible edema"; no yes/no question), ``present``, ``absent``, or ``skip`` the record's list.
     """
 
@@ -42,7 +48,8 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
     ``frame`` is the width and height that boxes are measured in, None for 0-1.
 
     Raises:
-        ValueError: a box is none, or lies outside the image.
+        OutsideFilm: a box lies outside the image.
+        ValueError: a box is none.
     """
     if record.examples is not None:
         return [example.model_copy(update={"images": record.images}) for example in record.examples()]
@@ -71,16 +78,24 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
 
 def why_none(record: Record, kinds: Sequence[Kind]) -> Skipped:
     """Returns the Skipped of a Record that gave no Example."""
-    return Skipped(record.id, record.lacks or f"nothing to ask ({', '.join(kinds)})")
+    lacks = record.lacks
+    if not isinstance(lacks, str):
+        lacks = "; ".join(dict.fromkeys(lacks[kind] for kind in kinds if lacks.get(kind)))
+    return Skipped(record.id, lacks or f"nothing to ask ({', '.join(kinds)})")
 
 
 def _report(record: Record, asking: Asking, frame: Any, template: str) -> Iterator[tuple[str, dict[str, Any]]]:
     said = record.report or {}
     wanted = ("findings", "impression") if asking.section == "both" else (asking.section,)
+    named = asking.section
+    if asking.section == FIRST:
+        there = [name for name in ("findings", "impression", "last_paragraph") if said.get(name)]
+        wanted = (there[0],) if there else ("findings",)
+        named = "impression" if wanted == ("impression",) else "findings"
     if any(not said.get(name) for name in wanted):
         return
     parts = [f"{name.capitalize()}: {said[name]}" if len(wanted) > 1 else said[name] for name in wanted]
-    yield "", {"task": "report", "template": f"{template}-{asking.section}", "reference": "\n".join(parts)}
+    yield "", {"task": "report", "template": f"{template}-{named}", "reference": "\n".join(parts)}
 
 
 def _list(record: Record, asking: Asking, frame: Any, template: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -177,7 +192,7 @@ def _box(region: Region, frame: tuple[float, float] | None) -> Box:
     x1, y1, x2, y2 = region.xyxy
     ends = [x1 / width, y1 / height, x2 / width, y2 / height]
     if not all(-LARGEST_OVERHANG <= v <= 1 + LARGEST_OVERHANG for v in ends):
-        raise ValueError(f"box {[round(v, 2) for v in region.xyxy]} lies outside the image of {width:g} x {height:g}")
+        raise OutsideFilm(f"box {[round(v, 2) for v in region.xyxy]} lies outside the image of {width:g} x {height:g}")
     if not (ends[0] < ends[2] and ends[1] < ends[3]):
         raise ValueError(f"box {[round(v, 2) for v in region.xyxy]} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
     return Box(xyxy=tuple(min(max(v, 0.0), 1.0) for v in ends), label=region.label)

@@ -70,14 +70,16 @@ class Record:
     ``id`` is unique in the data set and is what a reader of the published files would look for (file name, study).
     ``images`` are paths below the root with ``/`` between. ``split`` is the published one; None leaves it to prepare,
     by patient. ``frame`` is what boxes are measured in: ``(width, height)`` in pixels, ``unit`` (0-1), or ``image``
-    (pixels of the first image as published, whose size is then read). None of ``regions`` means that nobody looked for
+    (pixels of the first image as published, whose size the data set does not state: see sizes.py).
+    None of ``regions`` means that nobody looked for
     boxes; an empty tuple, that somebody looked and found none. ``labels`` that are uncertain or absent are said so; a
     label the data set leaves blank is left out. ``report`` holds sections by name: findings, impression, indication.
     ``meta`` goes into every Example (view, sex, age). ``examples`` makes the Examples of a file in a format of
     Examples (LLaVA's), or raises ValueError: they are taken as they are, but for their images, and nothing else of the
     Record is asked. It is called in another process, so it must be picklable.
-    ``lacks`` says why something that might be asked for is not there; it is the reason given where a Record yields no
-    Example.
+    ``cut`` is how many boxes the reader itself cut at the edge of the film.
+    ``lacks`` says why something that might be asked for is not there (by what is asked, where that differs); it is the
+    reason given where a Record yields no Example.
     """
 
     id: str
@@ -93,7 +95,8 @@ class Record:
     questions: tuple[QA, ...] = ()
     examples: Callable[[], Sequence[Example]] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
-    lacks: str = ""
+    cut: int = 0
+    lacks: str | Mapping[Kind, str] = ""
 
 
 class Skipped(NamedTuple):

@@ -27,16 +27,19 @@ STATE, SKIPPED, PARTS = "prepare.json", "skipped.jsonl", ".parts"
 
 @dataclass
 class Summary:
-    """What a run gave: Examples by split, records read, records skipped by reason; ``bad`` are the broken ones."""
+    """What a run gave: Examples by split, records read, records skipped by reason (``bad`` are the broken ones), and
+    boxes that were cut at the edge of their film."""
 
     examples: dict[str, int] = field(default_factory=dict)
     records: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     bad: dict[str, int] = field(default_factory=dict)
+    cut: int = 0
 
 
 class Text(NamedTuple):
-    """What a chunk of records became: lines by split, lines of skipped records, and hashes of the Examples' ids."""
+    """What a chunk of records became: lines by split, lines of skipped records, hashes of the Examples' ids, and how
+    many boxes were cut at the edge of their film."""
 
     lines: dict[str, bytes]
     counts: dict[str, int]
@@ -44,6 +47,7 @@ class Text(NamedTuple):
     why: dict[tuple[str, bool], int]
     ids: bytes
     records: int
+    cut: int = 0
 
 
 def state_of(out: Path, made_of: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +116,7 @@ class Manifests:
         self._append(SKIPPED, text.skipped)
         summary = self.summary
         summary.records += text.records
+        summary.cut += text.cut
         for split, count in text.counts.items():
             summary.examples[split] = summary.examples.get(split, 0) + count
         for (why, bad), count in text.why.items():

@@ -28,6 +28,13 @@ def test_chexpert_cells(tmp_path):
     assert sum(hasattr(item, "labels") for item in read("chexpert", root, view="all")) == 5
 
 
+def test_chexpert_paths_of_the_released_test_table_begin_with_the_split(tmp_path):
+    root = sets.write("chexpert", tmp_path)
+    table = root / "valid.csv"
+    table.write_text(table.read_text().replace("CheXpert-v1.0/", "").replace("CheXpert-v1.0-small/", ""))
+    assert read("chexpert", root)[-1].images[0].startswith("valid/")
+
+
 @pytest.mark.parametrize(
     ("uncertain", "answer", "closed"),
     [

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 
+import pytest
 import sets
 
+from radrl.data.examples import read_manifests
 from radrl.data.prepare import prepare
 from radrl.data.readers import reader
 from radrl.data.readers._mimic_sections import sections
 from radrl.data.reading import Record, Skipped
+from radrl.errors import UserError
 
 
 def read(name, root, **options):
@@ -34,19 +38,41 @@ def test_mimic_takes_sections_as_the_official_script_does(tmp_path):
     assert "findings" not in second.report
     assert second.report["impression"] == "AP chest compared to ___: Mild pulmonary edema is new."
     assert records["s57375967/68b5c4b1-227d0485"].split == "dev"
-    assert records["s57375967/68b5c4b1-227d0485"].report.keys() == {"history"}
-    assert records["s50525523/096052b7-d256dc40"].lacks == "a report that the official script sets apart"
-    assert records["s55697293/4b4b4b4b-d256dc40"].lacks == "no report file"
+    assert records["s57375967/68b5c4b1-227d0485"].report.keys() == {"history", "last_paragraph"}
+    assert records["s50525523/096052b7-d256dc40"].lacks["report"] == "a report that the official script sets apart"
+    assert records["s55697293/4b4b4b4b-d256dc40"].lacks["report"] == "no report file"
     assert [r.id for r in items if isinstance(r, Skipped)] == [
         "s50414267/174413ec-4ec4c1f7", "s51178377/3a3a3a3a-d256dc40",
     ]  # fmt: skip
 
 
-def test_mimic_by_study_and_with_the_last_paragraph(tmp_path):
+def test_mimic_by_study_and_the_first_section_there_is(tmp_path, prepared):
     root = sets.write("mimic_cxr", tmp_path)
-    records = {r.id: r for r in read("mimic_cxr", root, unit="study", view="all", last_paragraph="as_findings")}
+    records = {r.id: r for r in read("mimic_cxr", root, unit="study", view="all")}
     assert [len(records[name].images) for name in ("s50414267", "s53189527")] == [2, 1]
-    assert records["s57375967"].report["findings"].startswith("Comparison is made")
+    assert records["s57375967"].report["last_paragraph"].startswith("Comparison is made")
+    first = "findings-then-impression-then-last-paragraph"  # as RadVLM and the official script have it
+    prepared("mimic_cxr", root, tmp_path / "out", ("report",), section=first)
+    said = {e.study: e.reference[:20] for e in read_manifests(sorted((tmp_path / "out").glob("t*.jsonl")))}
+    said |= {e.study: e.reference[:20] for e in read_manifests([tmp_path / "out/dev.jsonl"])}
+    assert said["50414267"] == "There is no focal co"  # findings
+    assert said["53189527"] == "AP chest compared to"  # impression
+    assert said["57375967"] == "Comparison is made w"  # neither: the last paragraph
+
+
+def test_a_study_without_labels_says_so_when_labels_are_asked_for(tmp_path, prepared):
+    root = sets.write("mimic_cxr", tmp_path / "in")
+    table = next(root.glob("mimic-cxr-2.0.0-chexpert.csv*"))
+    raw = table.read_bytes()
+    rows = (gzip.decompress(raw) if table.suffix == ".gz" else raw).decode().splitlines()
+    blank = [rows[0], *(",".join([*row.split(",")[:2], *[""] * 14]) for row in rows[1:])]
+    table.unlink()
+    sets.csv(root / "mimic-cxr-2.0.0-chexpert.csv", *blank)
+    with pytest.raises(UserError, match="no record gave an Example"):
+        prepared("mimic_cxr", root, tmp_path / "out", ("list",))
+    skipped = (tmp_path / "out/.parts/skipped.jsonl").read_text()
+    assert "no label is set, not even No Finding" in skipped
+    assert "the report lacks" not in skipped
 
 
 def test_the_last_section_of_a_name_counts_and_misspelt_headings_are_known():

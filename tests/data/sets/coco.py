@@ -1,4 +1,4 @@
-"""COCO's JSON: an image without boxes, a crowd, two splits."""
+"""COCO's JSON: an image without boxes, a crowd beside a box, two splits."""
 
 import json
 

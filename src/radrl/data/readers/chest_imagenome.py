@@ -2,7 +2,10 @@
 
 An object of a scene graph has two boxes: ``x1 ... y2`` in a frame of 224 x 224 into which the film was shrunk and
 padded, and ``original_x1 ... original_y2`` in the pixels of the film. Only the second is read. It may hang over the
-edge, where the box lay in the padding: it is cut there; what lies wholly outside is counted and left out.
+edge, where the box lay in the padding: it is cut there and counted; what lies wholly outside is counted and left out.
+
+How large the film was stands in MIMIC-CXR-JPG's ``mimic-cxr-2.0.0-metadata.csv``. Without that table it follows from
+the two boxes to a few percent: enough to see that a film was resized, not enough to scale its boxes.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from radrl.data.published import Row, Wrong, has, is_plain, read_bytes, table
+from radrl.data.published import Lookup, Row, Wrong, has, is_plain, read_bytes, table
 from radrl.data.readers._common import first_there
 from radrl.data.readers._files import SPLIT_OPTION, MimicSplit
 from radrl.data.reading import Option, Reader, Record, Region, Skipped, Split
+from radrl.data.sizes import Size
 from radrl.errors import UserError
 from radrl.images import image_size
 
@@ -24,6 +29,10 @@ BASE = "silver_dataset"
 SPLITS: tuple[tuple[str, Split], ...] = (("train", "train"), ("valid", "dev"), ("test", "test"))
 COLUMNS = ("subject_id", "study_id", "dicom_id", "path")
 LARGEST_GRAPH = 4 << 20
+METADATA = "mimic-cxr-2.0.0-metadata.csv"
+FRAME = 224  # side of the frame that films were shrunk into
+NEAR = 0.05  # the size that follows from boxes may be so far from the film's: they are whole pixels of the frame
+LONG = 20  # pixels; shorter sides of boxes tell the scale too roughly
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
@@ -32,7 +41,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         zipped = " (unzip scene_graph.zip there)" if has(root, [f"{BASE}/scene_graph"]) else ""
         raise UserError(f"{root}: holds no folder {BASE}/scene_graph{zipped}; 'radrl data list' shows the layout")
     splits = MimicSplit(root) if options["split"] == "mimic" else None
-    gold = _gold(root)
+    gold, sizes = _gold(root), _sizes(root)
     for name, own in SPLITS:
         if not has(root, [f"{BASE}/splits/{name}.csv"]):
             continue
@@ -45,7 +54,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
                 if split != "test" and row["dicom_id"] in gold:
                     yield Skipped(row["dicom_id"], "of a patient of the gold standard")
                     continue
-                yield from _film(root, row, split, options["regions"])
+                yield from _film(root, row, split, options["regions"], sizes)
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UserError) as error:
                 yield Skipped(row["dicom_id"], "not a scene graph", bad=True, where=row.where, detail=str(error))
 
@@ -61,7 +70,55 @@ def _gold(root: Path) -> frozenset[str]:
     return frozenset(row["dicom_id"] for row in table(root, [file], ["dicom_id"]) if isinstance(row, Row))
 
 
-def _film(root: Path, row: Row, split: Split, wanted: str) -> Iterator[Record | Skipped]:
+def _sizes(root: Path) -> Lookup | None:
+    if not has(root, [METADATA]):
+        return None
+    return Lookup(table(root, [METADATA], ["dicom_id", "Rows", "Columns"]), lambda row: row["dicom_id"])
+
+
+def _annotated(film: str, objects: list[dict[str, Any]], own: tuple[int, int], sizes: Lookup | None) -> Size:
+    """Returns width and height that the boxes of a film are measured in.
+
+    Raises:
+        ValueError: the table of sizes lacks the film, or it was resized and there is no table.
+    """
+    if sizes is not None:
+        row = sizes.get(film)
+        if row is None:
+            raise ValueError(f"{film} stands not in {METADATA}")
+        return float(row["Columns"]), float(row["Rows"])
+    said = _size_said(objects)
+    if said is None or any(abs(a - b) > NEAR * b for a, b in zip(own, said, strict=True)):
+        like = f"about {said[0]:.0f} x {said[1]:.0f}" if said else "a size that its boxes do not tell"
+        raise ValueError(f"the film is {own[0]} x {own[1]}, its boxes are of {like}; put {METADATA} below the root")
+    return float(own[0]), float(own[1])
+
+
+def _size_said(objects: list[dict[str, Any]]) -> Size | None:
+    """Returns the film's width and height as the boxes in both frames tell; None where none is long enough."""
+    ends = [
+        (float(o[a]), float(o[b]), float(o[f"original_{a}"]), float(o[f"original_{b}"]))
+        for o in objects
+        for a, b in (("x1", "x2"), ("y1", "y2"))
+        if a in o and b in o
+    ]
+    scales = [(d - c) / (b - a) for a, b, c, d in ends if b - a >= LONG and d > c]
+    if not scales:
+        return None
+    scale = median(scales)
+    sides = []
+    for axis in ("x", "y"):
+        pads = [
+            float(o[f"{axis}{k}"]) - float(o[f"original_{axis}{k}"]) / scale
+            for o in objects
+            for k in (1, 2)
+            if f"{axis}{k}" in o
+        ]
+        sides.append((FRAME - 2 * max(median(pads), 0.0)) * scale)
+    return sides[0], sides[1]
+
+
+def _film(root: Path, row: Row, split: Split, wanted: str, sizes: Lookup | None) -> Iterator[Record | Skipped]:
     film, base = row["dicom_id"], row["path"].removesuffix(".dcm").removesuffix(".jpg")
     if not (is_plain(film) and is_plain(base)):
         raise ValueError(f"path {row['path']!r} of film {film!r} should stay below the root")
@@ -71,8 +128,9 @@ def _film(root: Path, row: Row, split: Split, wanted: str) -> Iterator[Record | 
         return
     graph = json.loads(read_bytes(root, file, LARGEST_GRAPH))
     path = first_there(root, [f"{base}.jpg", f"{base}.dcm"])
-    size = image_size(root, path) if (Path(root) / path).is_file() else None
-    regions, outside = [], []
+    own = image_size(root, path) if (Path(root) / path).is_file() else None
+    size = _annotated(film, graph["objects"], own, sizes) if own else None
+    regions, outside, over = [], [], 0
     for thing in graph["objects"]:
         box = tuple(float(thing[f"original_{end}"]) for end in ("x1", "y1", "x2", "y2"))
         cut = _cut(box, size) if size else box
@@ -80,22 +138,25 @@ def _film(root: Path, row: Row, split: Split, wanted: str) -> Iterator[Record | 
             outside.append(Skipped(f"{film}/{thing['bbox_name']}", "a region outside the film", detail=str(list(box))))
         else:
             regions.append(Region(str(thing["bbox_name"]), cut))
+            over += cut != box
     yield from outside
     if wanted == "one" and regions:  # as RadVLM asks; the same one each time
         regions = [regions[zlib.crc32(film.encode()) % len(regions)]]
+        over = 0  # of one region asked, whether another was cut is no matter
     yield Record(
         film,
         (path,),
         patient=row["subject_id"],
         study=row["study_id"],
         split=split,
-        frame=(float(size[0]), float(size[1])) if size else "image",
+        frame=size or "image",
         regions=tuple(regions),
+        cut=over,
         meta={"type": "anatomy", **_said(graph, row)},
     )
 
 
-def _cut(box: tuple[float, ...], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+def _cut(box: tuple[float, ...], size: Size) -> tuple[float, float, float, float] | None:
     x1, y1, x2, y2 = box
     x1, x2 = (min(max(x, 0.0), size[0]) for x in (x1, x2))
     y1, y2 = (min(max(y, 0.0), size[1]) for y in (y1, y2))
@@ -116,6 +177,7 @@ silver_dataset/scene_graph/*_SceneGraph.json    objects [{bbox_name, original_x1
 original_y2}] in the film's pixels (unzip scene_graph.zip)
 silver_dataset/splits/train.csv, valid.csv, test.csv, images_to_avoid.csv   subject_id, study_id, dicom_id, path
 mimic-cxr-2.0.0-split.csv                       dicom_id, split; of MIMIC-CXR-JPG, for --option split=mimic
+mimic-cxr-2.0.0-metadata.csv                    dicom_id, Rows, Columns; of MIMIC-CXR-JPG, for resized films
 files/p1?/p*/s*/*.jpg                           MIMIC-CXR-JPG (or .dcm of MIMIC-CXR)""",
     access="https://physionet.org/content/chest-imagenome/1.0.0/ and "
     "https://physionet.org/content/mimic-cxr-jpg/2.1.0/; PhysioNet credentialed, with a data use agreement",

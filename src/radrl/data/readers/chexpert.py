@@ -12,7 +12,7 @@ from radrl.data.reading import Option, Reader, Record, Skipped, each
 
 TABLES = {"train.csv": "train", "valid.csv": "dev", "test.csv": "test"}
 # "CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg": below the folder that the first part names
-PATH = re.compile(r"[^/]+/((?:train|valid|test)/(patient\d+)/(study\d+)/view\d+_(frontal|lateral)\.(?:jpg|png))")
+PATH = re.compile(r"(?:[^/]+/)?((?:train|valid|test)/(patient\d+)/(study\d+)/view\d+_(frontal|lateral)\.(?:jpg|png))")
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:

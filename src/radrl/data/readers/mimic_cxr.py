@@ -55,7 +55,7 @@ def _study(
             kept.append(row)
     if not kept:
         return made
-    report, lacks = _report(root, folder, study, options["last_paragraph"] == "as_findings")
+    report, lacks = _report(root, folder, study)
     said, no_label = _labels(labels, study)
     units = [kept] if options["unit"] == "study" else [[row] for row in kept]
     for unit in units:
@@ -72,14 +72,14 @@ def _study(
                 split=SPLITS[split.pop()],
                 report=report,
                 labels=said,
-                lacks=lacks or no_label,
+                lacks={"report": lacks, "list": no_label, "yesno": no_label},
                 meta={"view": " ".join(row["ViewPosition"] for row in unit)},
             )
         )
     return made
 
 
-def _report(root: Path, folder: str, study: str, last_paragraph: bool) -> tuple[dict[str, str] | None, str]:
+def _report(root: Path, folder: str, study: str) -> tuple[dict[str, str] | None, str]:
     """Returns the sections of a study's report and, where findings or impression are missing, why."""
     if is_set_apart(study):
         return None, "a report that the official script sets apart"
@@ -90,9 +90,7 @@ def _report(root: Path, folder: str, study: str, last_paragraph: bool) -> tuple[
         found = sections(read_text(root, path))
     except UserError as error:
         raise ValueError(str(error)) from None
-    if last_paragraph and "findings" not in found and "last_paragraph" in found:
-        found["findings"] = found["last_paragraph"]
-    wanted = ("findings", "impression", "indication", "history")
+    wanted = ("findings", "impression", "last_paragraph", "indication", "history")
     return {name: tidy(found[name]) for name in wanted if found.get(name)}, "the report lacks the section"
 
 
@@ -123,8 +121,5 @@ files/p10/p10000032/s50414267/*.jpg (MIMIC-CXR-JPG) or *.dcm (MIMIC-CXR)""",
         "view": Option(("frontal", "all"), "frontal: ViewPosition AP or PA only"),
         "unit": Option(("image", "study"), "a record an image, or one a study with all its images"),
         "labels": Option(("chexpert", "negbio"), "which labeler's table"),
-        "last_paragraph": Option(
-            ("leave", "as_findings"), "reports with neither findings nor impression: take what the script calls so"
-        ),
     },
 )

@@ -1,7 +1,8 @@
 """VinDr-CXR: findings boxed by three radiologists each on 15,000 films, by five in consent on 3,000 (arXiv 2012.15029).
 
-Boxes are pixels of the DICOM files; the tables do not say how large these are, so that the files are needed to turn
-boxes into shares. RadVLM fuses with an IoU threshold of 0.1; so does the default here. No patient is named.
+Boxes are pixels of the DICOM files. The published tables do not say how large these are; copies in PNG or JPEG may be
+smaller, so that for them ``width`` and ``height`` in the table or --annotated-size must say it (Kaggle's copies come
+with ``train_meta.csv``). RadVLM fuses with an IoU threshold of 0.1; so does the default here. No patient is named.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from radrl.data.fusion import RULES, fuse
 from radrl.data.published import Row, Wrong, grouped, has, table
 from radrl.data.readers._common import first_there, spoken
 from radrl.data.readers._files import folders_there
-from radrl.data.reading import Option, Reader, Record, Region, Skipped, Split
+from radrl.data.reading import Frame, Option, Reader, Record, Region, Skipped, Split
 from radrl.errors import UserError
 
 TABLES: tuple[tuple[tuple[str, ...], Split, str], ...] = (
@@ -38,7 +39,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         )
     for names, split, folder in there:
         folders = folders_there(root, (folder, f"{folder}_jpg", f"{folder}_png"))
-        rows = table(root, names, ["image_id", "class_name", *ENDS], optional=["rad_id", "rad_ID"])
+        rows = table(root, names, ["image_id", "class_name", *ENDS], optional=["rad_id", "rad_ID", "width", "height"])
         for group in grouped(rows, lambda row: row["image_id"]):
             if isinstance(group, Wrong):
                 yield Skipped(group.where, group.why, bad=True, where=group.where)
@@ -80,10 +81,21 @@ def _record(
         film,
         (first_there(root, [f"{f}/{film}{ending}" for f in folders for ending in endings]),),
         split=split,
-        frame="image",
+        frame=_frame(rows),
         regions=tuple(regions),
         meta={"readers": len(set(filter(None, seen)))} if any(seen) else {},
     )
+
+
+def _frame(rows: list[Row]) -> Frame:
+    """Returns the size that the rows of a film state, or that it is the published film's."""
+    sizes = {(row.get("width") or "", row.get("height") or "") for row in rows}
+    if len(sizes) != 1 or not all(sizes.copy().pop()):
+        return "image"
+    width, height = (float(side) for side in sizes.pop())
+    if not (width > 0 and height > 0):
+        raise ValueError(f"{width:g} x {height:g} is no size")
+    return width, height
 
 
 def _reader(row: Row) -> str:
@@ -98,7 +110,8 @@ READER = Reader(
 annotations/annotations_train.csv   image_id, rad_id, class_name, x_min, y_min, x_max, y_max (PhysioNet 1.0.0); or
 train.csv                           the same with class_id (Kaggle, VinBigData)
 annotations/annotations_test.csv    the same without rad_id
-train/*.dicom, test/*.dicom         or .dcm, .png, .jpg of the same size, also in train_jpg, test_jpg""",
+train/*.dicom, test/*.dicom         or .dcm, .png, .jpg, also in train_jpg, test_jpg; for these give --annotated-size \
+train_meta.csv (image_id, dim0, dim1), or film where they are as large as the DICOM files""",
     access="https://physionet.org/content/vindr-cxr/1.0.0/; PhysioNet credentialed, with a data use agreement",
     read=read,
     options={
