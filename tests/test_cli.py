@@ -111,7 +111,7 @@ def test_a_broken_or_missing_image_stops_training_with_one_line(folder, complain
     assert run.returncode == 2
     (line,) = run.stderr.splitlines()
     assert line.startswith("radrl: ")
-    assert "lines.png: not a readable DICOM, PNG or JPEG" in line
+    assert "lines.png: not a readable DICOM, PNG, JPEG, WebP, TIFF or BMP" in line
     (folder / "two\nlines.png").unlink()
     line = complaint("sft", "r.yaml", "--resume")
     assert rows[3]["id"] in line
