@@ -171,7 +171,7 @@ def target(example: Example, style: PromptStyle) -> str:
 
 
 def answer_text(example: Example, box_format: BoxFormat) -> str:
-    """Returns the reference answer, boxes in the asked notation, without tags or ``\\boxed{}``: what a teacher is shown,
+    """Returns the reference answer, boxes in the asked notation, without tags and ``\\boxed{}``: what a teacher sees
     and verl's ground truth."""
     if example.task == "grounding":
         return boxes_text(example.boxes, box_format) or example.reference or "none"

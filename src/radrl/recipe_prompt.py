@@ -1,4 +1,4 @@
-"""The recipe's ``prompt`` section: how a question is put, by key or as a published model was asked (`radrl.presets`)."""
+"""The recipe's ``prompt`` section: how a question is put, by keys or as a published model is asked."""
 
 from __future__ import annotations
 
