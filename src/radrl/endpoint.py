@@ -70,8 +70,18 @@ class Endpoint(BaseModel):
         return v.rstrip("/")
 
 
+class Teacher(Endpoint):
+    """A model that writes thinking traces (training/teacher.py), and what it is told."""
+
+    prompt: str | None = Field(default=None, min_length=1)
+    """Text file of what it is asked, relative to the recipe's folder; radrl's own when not given."""
+
+
 class Judge(Endpoint):
     """A model that judges answers (scoring/judge.py): what verdicts it gives, where they are kept, what it may cost."""
+
+    prompt: str | None = Field(default=None, min_length=1)
+    """Text file of what it is asked, relative to the recipe's folder; radrl's own when not given."""
 
     max_tokens: int = Field(default=256, ge=16)
     """Longest reply, in tokens; it holds a reason and the verdict."""

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from radrl import recipe_check, recipe_trl
+from radrl import instructions, recipe_check, recipe_trl
 from radrl.data.augment import Augment
-from radrl.endpoint import Endpoint, Judge
+from radrl.endpoint import Endpoint, Judge, Teacher
 from radrl.errors import UserError, nearest
 from radrl.example import Task
 from radrl.prompt import AnswerFormat, BoxFormat, PromptStyle
@@ -160,7 +160,7 @@ class ColdStart(_Section):
 
     thinking_share: Share = 0.5
     """Share of the training Examples asked with thinking."""
-    teacher: Endpoint | None = None
+    teacher: Teacher | None = None
     """Who writes traces for Examples that have none; None uses the traces in the manifests."""
     sft: dict[str, Any] = {}
     """Fields of ``trl.SFTConfig``."""
@@ -344,8 +344,11 @@ class Recipe(_Section):
             values["data"][split] = [source if len(source) > 1 else source["manifest"] for source in named]
         for name, folder in values.get("scoring", {}).get("weights", {}).items():
             values["scoring"]["weights"][name] = str(self.path(folder))
-        if self.judge and self.judge.cache:
-            values["judge"]["cache"] = str(self.path(self.judge.cache))
+        for key in ("cache", "prompt"):
+            if self.judge and getattr(self.judge, key):
+                values["judge"][key] = str(self.path(getattr(self.judge, key)))
+        if self.coldstart.teacher and self.coldstart.teacher.prompt:
+            values["coldstart"]["teacher"]["prompt"] = str(self.path(self.coldstart.teacher.prompt))
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -370,6 +373,9 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         raise UserError(one_line(f"{file}: {_explain(error)}")) from None
     recipe._file = file
+    for kind, model in (("judge", recipe.judge), ("teacher", recipe.coldstart.teacher)):
+        if model and model.prompt:
+            instructions.read(kind, recipe.path(model.prompt))
     return recipe
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.images import read_image
-from radrl.prompt import answer_text, earlier, question
+from radrl.prompt import TEMPLATE, answer_text, earlier, question
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import models, teacher
@@ -105,6 +106,9 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
     wanting = wanting.take(np.sort(once))
     file = folder / "traces.jsonl"
     given_up: dict[str, str] = {}
+    told = recipe.coldstart.teacher.prompt
+    # what the student is told about form would be told the teacher too: it has a prompt of its own
+    style = replace(recipe.style(thinking=False), template=TEMPLATE)
     roots = wanting.roots
     for root in sorted(set(roots)):
         report = teacher.write_traces(
@@ -112,10 +116,9 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
             root,
             file,
             recipe.coldstart.teacher,
-            reference=lambda example: answer_text(example, recipe.prompt.box_format),
-            question=lambda example: (
-                earlier(example, recipe.prompt.box_format) + question(example, recipe.style(thinking=False))
-            ),
+            reference=lambda example: answer_text(example, style.box_format),
+            prompt=recipe.path(told) if told else None,
+            question=lambda example: earlier(example, style.box_format) + question(example, style),
             open_image=lambda path: read_image(path.parent, path.name),
         )
         given_up |= report.given_up
