@@ -126,10 +126,20 @@ def _template(example: Example, style: PromptStyle) -> str:
 
 def _options(example: Example, style: PromptStyle) -> str:
     """Returns the options with their letters and what stands before each; empty where none are written."""
-    if not example.choices or is_yes_no(example.choices) or style.options == "none":
+    if not _lettered(example, style):
         return ""
     between = _BETWEEN[style.options]
     return "".join(f"{between}{LETTERS[i]}. {choice}" for i, choice in enumerate(example.choices))
+
+
+def _lettered(example: Example, style: PromptStyle) -> bool:
+    """Returns whether the options are shown with letters. Yes and no are not, unless a template for them alone says
+    ``{options}``."""
+    if not example.choices or style.options == "none":
+        return False
+    if not is_yes_no(example.choices):
+        return True
+    return isinstance(style.template, Mapping) and "{options}" in style.template.get("yes_no", "")
 
 
 def template_fault(template: str | Mapping[str, str]) -> str:
@@ -159,6 +169,9 @@ def target(example: Example, style: PromptStyle) -> str:
         ValueError: thinking is asked for and the Example has no trace.
     """
     text = answer_text(example, style.box_format)
+    if example.choices:  # the letter is taught where it was shown
+        letter = f"{LETTERS[example.choices.index(example.reference)]}. "
+        text = (letter if _lettered(example, style) else "") + example.reference
     if style.answer_format == "tags":
         text = f"<answer>{text}</answer>"
     elif style.answer_format == "boxed":

@@ -13,7 +13,7 @@ from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.images import read_image
-from radrl.prompt import TEMPLATE, answer_text, earlier, question
+from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import models, teacher
@@ -108,7 +108,7 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
     given_up: dict[str, str] = {}
     told = recipe.coldstart.teacher.prompt
     # what the student is told about form would be told the teacher too: it has a prompt of its own
-    style = replace(recipe.style(thinking=False), template=TEMPLATE)
+    style = replace(recipe.style(thinking=False), template=TEMPLATE, answer_format="plain")
     roots = wanting.roots
     for root in sorted(set(roots)):
         report = teacher.write_traces(
@@ -116,7 +116,7 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
             root,
             file,
             recipe.coldstart.teacher,
-            reference=lambda example: answer_text(example, style.box_format),
+            reference=lambda example: target(example, style),
             prompt=recipe.path(told) if told else None,
             question=lambda example: earlier(example, style.box_format) + question(example, style),
             open_image=lambda path: read_image(path.parent, path.name),
