@@ -31,6 +31,7 @@ def prepare(
     uncertain: Annotated[
         str, typer.Option(help="doubtful labels: mention, present, absent, or skip the image")
     ] = "mention",
+    wordings: Annotated[str, typer.Option(help="how to ask: radvlm, or a YAML file of yours; else our own words")] = "",
     option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="the data set's own options")] = [],  # noqa: B006
     shares: Annotated[
         str, typer.Option(help="splits by patient where none are published")
@@ -44,7 +45,8 @@ def prepare(
     """Turn a published data set into manifests; run again to go on after a stop."""
     from radrl.data.command import run
 
-    asked = {"ask": ask, "section": section, "uncertain": uncertain, "option": option, "shares": shares}
+    asked = {"ask": ask, "section": section, "uncertain": uncertain, "wordings": wordings}
+    asked |= {"option": option, "shares": shares}
     sizes = {"images": images, "max_pixels": max_pixels, "max_side": max_side}
     print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, workers=workers))
 
