@@ -12,6 +12,7 @@ import pytest
 from openai_server import serve
 from PIL import Image, PngImagePlugin
 
+from radrl import instructions
 from radrl.endpoint import Endpoint
 from radrl.errors import UserError
 from radrl.example import Example
@@ -37,9 +38,9 @@ def reference(example):
 
 
 def ask(films, tmp_path, server, **options):
-    progress = options.pop("progress", None)
+    progress, prompt = options.pop("progress", None), options.pop("prompt", None)
     endpoint = Endpoint(url=server.url, model="big", **{"backoff": 0.001, "retries": 3, **options})
-    return write_traces(films, tmp_path, tmp_path / "t.jsonl", endpoint, reference, progress=progress)
+    return write_traces(films, tmp_path, tmp_path / "t.jsonl", endpoint, reference, progress=progress, prompt=prompt)
 
 
 def test_good_traces_are_written_and_read_back(films, tmp_path, monkeypatch):
@@ -50,8 +51,10 @@ def test_good_traces_are_written_and_read_back(films, tmp_path, monkeypatch):
     assert (report.already, report.written, report.rejected, report.given_up) == (0, 3, 0, {})
     assert seen == [(1, 3), (2, 3), (3, 3)]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    prompt = instructions.digest(instructions.read("teacher"))
     assert sorted(map(json.dumps, lines)) == [
-        json.dumps({"id": f"id{i}", "thinking": f"Looked at q{i}.", "model": "big", "attempts": 1}) for i in range(3)
+        json.dumps({"id": f"id{i}", "thinking": f"Looked at q{i}.", "model": "big", "attempts": 1, "prompt": prompt})
+        for i in range(3)
     ]
     assert load_traces(tmp_path / "t.jsonl") == {f"id{i}": f"Looked at q{i}." for i in range(3)}
     assert server.headers[0]["Authorization"] == "Bearer sk-secret"
@@ -69,6 +72,18 @@ def test_only_pixels_question_and_reference_leave(films, tmp_path):
     assert b"DOE" not in data
     image = Image.open(io.BytesIO(data))
     assert (image.size, image.mode, image.getpixel((3, 3)), image.info) == ((8, 6), "L", 77, {})
+
+
+def test_the_teacher_is_told_what_the_file_says(films, tmp_path, refusal):
+    told = tmp_path / "teacher.txt"
+    told.write_text("Beantworte {question} wie {reference}, {so}.\nQuestion: {question}", encoding="utf-8")
+    film = films[0].model_copy(update={"question": "q {reference}"})
+    with serve(lambda q, n: good(q)) as server:
+        assert ask([film], tmp_path, server, prompt=told).written == 1
+        text = server.bodies[0]["messages"][0]["content"][-1]["text"]
+        assert text == ("Beantworte q {reference} wie Answer to q {reference}, {so}.\nQuestion: q {reference}")
+        assert ask([film], tmp_path, server, prompt=told).already == 1
+        assert "t.jsonl:1: was asked for with another prompt" in refusal(ask, [film], tmp_path, server)
 
 
 def test_a_large_image_travels_as_jpeg(tmp_path, monkeypatch):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -25,7 +24,6 @@ NEEDED: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-@lru_cache
 def read(kind: Kind, file: Path | None = None) -> str:
     """Returns the text of ``file``, or else of the packaged one.
 
