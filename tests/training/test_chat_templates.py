@@ -15,7 +15,7 @@ from radrl.evaluation import generate_endpoint
 from radrl.evaluation.decoding import Decoding
 from radrl.example import Example, Turn
 from radrl.prompt import PromptStyle, target
-from radrl.training import grpo
+from radrl.training import grpo, stages
 from radrl.training.batch import IGNORE, Row, prompt_inputs, prompt_text, sft_inputs, template_kwargs
 
 FILM = Example(
@@ -136,3 +136,9 @@ def test_a_server_gets_the_same_messages(tiny, examples):
     assert [part["type"] for part in body["messages"][1]["content"]] == ["image_url", "text"]
     assert body["messages"][1]["content"][1]["text"] == "\n" + examples[0].question
     assert len(said) == 1
+
+
+def test_a_cold_start_whose_prompts_tell_no_two_ways_apart_is_refused(make_recipe, refusal):
+    recipe = make_recipe("prompt.preset=easyr1", "coldstart.sft={max_steps: 1}")
+    assert "with and without thinking the prompt is the same" in refusal(stages.run_coldstart, recipe)
+    assert recipe.prompt.thinking  # the preset's keys are the section's

@@ -47,17 +47,17 @@ def judge(examples: Sequence[Example], answers: Sequence[Answer], *, judge: Judg
     if judge is None:
         raise UserError("scorer 'judge' needs an endpoint: name one in the recipe under 'judge' (url, model)")
     text = instructions.read("judge", Path(judge.prompt) if judge.prompt else None)
-    found = _verdicts(judge, [_prompt(text, e, a, judge.graded) for e, a in zip(examples, answers, strict=True)])
+    found = _verdicts(judge, [_prompt(e, a, judge.graded, text) for e, a in zip(examples, answers, strict=True)])
     return [None if value is None else Score(value) for value in found]
 
 
-def _prompt(text: str, example: Example, answer: Answer, graded: bool) -> str:
+def _prompt(example: Example, answer: Answer, graded: bool, text: str | None = None) -> str:
     texts = (answer.thinking or "", answer.text)
     mark = hashlib.sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()[:16]
     thinking, said = (_shown(text) for text in texts)
     options = "".join(f"- {_shown(choice)}\n" for choice in example.choices)
     return instructions.fill(
-        text,
+        text or instructions.read("judge"),
         {
             "earlier": _shown(earlier(example)) + "\n" if example.history else "",
             "question": _shown(example.question),

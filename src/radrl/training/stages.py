@@ -50,7 +50,7 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     when it names one; those that stay without are asked directly.
 
     Raises:
-        UserError: no Example has a trace and there is no teacher.
+        UserError: no Example has a trace and there is no teacher, or nothing in the prompt asks for thinking.
     """
     stage, checkpoint = _begin(recipe, name, "Cold start", resume)
     if stage.done():
@@ -60,6 +60,12 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
         examples = _with_traces(recipe, examples, stage.folder)
     if not examples.thinking.any():
         raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
+    style, share = recipe.style(), recipe.coldstart.thinking_share
+    if 0 < share < 1 and not (style.think_suffix or style.think_in_template):
+        raise UserError(
+            f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is the "
+            "same; give 'prompt.think_suffix', or a share of 1"
+        )
     train_sft(
         recipe,
         *start_model(recipe, examples),
