@@ -15,8 +15,9 @@ from PIL import Image, PngImagePlugin
 from radrl import instructions
 from radrl.endpoint import Endpoint
 from radrl.errors import UserError
-from radrl.example import Example
-from radrl.training import teacher
+from radrl.example import Example, read_manifest, write_manifest
+from radrl.prompt import PromptStyle, question, target
+from radrl.training import stages, teacher
 from radrl.training.teacher import load_traces, write_traces
 
 
@@ -273,3 +274,24 @@ def test_it_works_where_a_loop_runs_already(films, tmp_path):
     films[0] = films[0].model_copy(update={"id": "new"})
     with serve(lambda q, n: 401) as server, pytest.raises(UserError, match="HTTP 401"):
         asyncio.run(notebook(server))
+
+
+def test_a_cold_start_s_teacher_sees_the_question_without_the_student_s_form(make_recipe, phantom_set, tmp_path):
+    films = [e for e in read_manifest(phantom_set / "train.jsonl", limit=6) if e.task in ("vqa_closed", "report")]
+    assert {e.task for e in films} == {"vqa_closed", "report"}
+    bare = [e.model_copy(update={"thinking": None, "images": ()}) for e in films]
+    write_manifest(tmp_path / "bare.jsonl", bare)
+    (tmp_path / "told.txt").write_text("Why {reference}?\nQuestion: {question}")
+    right = {question(e, PromptStyle()): target(e, PromptStyle()) for e in bare}
+    with serve(lambda q, n: f"<think>I look.</think> {right[q]}") as server:
+        recipe = make_recipe(
+            "prompt={preset: medvlthinker, answer_format: boxed, options: inline}",
+            f"data.train=['{tmp_path}/bare.jsonl']",
+            f"coldstart.teacher={{url: '{server.url}', model: big, prompt: told.txt}}",
+            "coldstart.sft={max_steps: 1, per_device_train_batch_size: 1}",
+            "coldstart.thinking_share=1",
+        )
+        stage = stages.run_coldstart(recipe)
+    said = {body["messages"][0]["content"][-1]["text"] for body in server.bodies}
+    assert said == {f"Why {answer}?\nQuestion: {asked}" for asked, answer in right.items()}
+    assert set(load_traces(stage.folder / "traces.jsonl")) == {e.id for e in bare}
