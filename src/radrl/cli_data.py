@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ def prepare(
     uncertain: Annotated[
         str, typer.Option(help="doubtful labels: mention, present, absent, or skip the image")
     ] = "mention",
+    wordings: Annotated[str, typer.Option(help="how to ask: radvlm, or a YAML file of yours; else our own words")] = "",
     option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="the data set's own options")] = [],  # noqa: B006
     shares: Annotated[
         str, typer.Option(help="splits by patient where none are published")
@@ -49,7 +51,8 @@ def prepare(
     """Turn a published data set into manifests; run again to go on after a stop."""
     from radrl.data.command import run
 
-    asked = {"ask": ask, "section": section, "uncertain": uncertain, "option": option, "shares": shares}
+    asked = {"ask": ask, "section": section, "uncertain": uncertain, "wordings": wordings}
+    asked |= {"option": option, "shares": shares}
     sizes = {"images": images, "max_pixels": max_pixels, "max_side": max_side}
     print(run(name, root, out, **asked, **sizes, skip_bad=skip_bad, annotated_size=annotated_size, workers=workers))
 
@@ -105,14 +108,17 @@ def clean(
     endpoint: Annotated[
         Path | None, typer.Option(help="a YAML file that names a model (url, model, ...) instead of the rules")
     ] = None,
+    prompt: Annotated[Path | None, typer.Option(help="a text file of what the model is told, with {report}")] = None,
 ) -> None:
     """Take references to earlier studies out of reports; a page shows what was taken out."""
     from radrl.clinical.manifests import clean_manifest, read_endpoint
     from radrl.page.cleaning import write
 
+    if prompt and not endpoint:
+        raise UserError("--prompt is what a model is told: name one with --endpoint")
     out = out or manifest.with_suffix(".clean.jsonl")
     page = out.with_suffix(".html")
-    counts, shown = clean_manifest(manifest, out, read_endpoint(endpoint) if endpoint else None)
+    counts, shown = clean_manifest(manifest, out, read_endpoint(endpoint) if endpoint else None, prompt)
     write(page, manifest.name, counts, shown)
     print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
     if counts.given_up:
@@ -125,19 +131,28 @@ def export(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST")],
     to: Annotated[str, typer.Option("--format", help="llava (JSON) or verl (Parquet)")],
     out: Annotated[Path, typer.Option(help="the file to write")],
-    box_format: Annotated[str, typer.Option(help="verl: unit or thousand")] = "unit",
-    thinking: Annotated[bool, typer.Option("--thinking", help="verl: ask for thinking")] = False,
+    recipe: Annotated[
+        Path | None, typer.Option(help="its 'prompt' section says how questions are put and answers written")
+    ] = None,
+    box_format: Annotated[str | None, typer.Option(help="verl: unit or thousand")] = None,
+    thinking: Annotated[bool | None, typer.Option("--thinking", help="verl: ask for thinking")] = None,
 ) -> None:
     """Write a manifest in another program's format."""
     from radrl.data import llava
     from radrl.prompt import PromptStyle
+    from radrl.recipe import read
     from radrl.scoring import verl
 
-    if to not in ("llava", "verl") or box_format not in ("unit", "thousand"):
+    if to not in ("llava", "verl") or box_format not in (None, "unit", "thousand"):
         raise UserError("--format is llava or verl, --box-format is unit or thousand")
-    if to == "llava" and (thinking or box_format != "unit"):
-        raise UserError("--format llava has boxes as RadVLM writes them and no thinking; leave both options out")
-    written = llava.write(manifest, out) if to == "llava" else 0
-    if to == "verl":
-        written = verl.write_parquet(manifest, out, PromptStyle(box_format, thinking))
+    changes = {"box_format": box_format, "thinking": thinking}
+    style = read(recipe).style() if recipe else PromptStyle()
+    style = replace(style, **{key: value for key, value in changes.items() if value is not None})
+    if to == "llava" and (style.thinking or style.system or style.box_format != "unit"):
+        raise UserError(
+            "--format llava has boxes as RadVLM writes them, no thinking and no system message; leave these out"
+        )
+    if style.box_format == "pixel":
+        raise UserError("boxes in pixels depend on how large an image is shown; give --box-format unit or thousand")
+    written = llava.write(manifest, out, style) if to == "llava" else verl.write_parquet(manifest, out, style)
     print(f"{out}: {written} {'conversations' if to == 'llava' else 'rows'}")

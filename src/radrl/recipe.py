@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from radrl import recipe_check, recipe_trl
+from radrl import instructions, recipe_check, recipe_trl
 from radrl.data.augment import Augment
-from radrl.endpoint import Endpoint, Judge
+from radrl.endpoint import Endpoint, Judge, Teacher
 from radrl.errors import UserError, nearest
 from radrl.example import Task
-from radrl.prompt import AnswerFormat, BoxFormat, Options, PromptStyle
+from radrl.prompt import AnswerFormat, BoxFormat, PromptStyle
+from radrl.recipe_prompt import Prompt
 from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
 
 if TYPE_CHECKING:
@@ -111,31 +112,6 @@ class Data(_Section):
         return self
 
 
-class Prompt(_Section):
-    """How a question is put, and how the answer to it is written."""
-
-    preset: Name | None = None
-    """Name of a published model's prompt (`radrl.presets`); keys given here win over it."""
-    box_format: BoxFormat = "unit"
-    """Notation of boxes in text."""
-    thinking: bool = False
-    """Ask for thinking."""
-    system: str = ""
-    """Text of the system message; empty: none."""
-    template: str = "{question}{options}"
-    """The user's text; ``{question}`` and ``{options}`` stand for those of the Example."""
-    think_suffix: str = " /think"
-    """What stands after the user's text where thinking is asked for."""
-    think_in_template: bool = False
-    """The chat template itself opens or closes thinking (its ``enable_thinking``): no suffix is written."""
-    options: Options = "inline"
-    """How options are written: after the question in its line, a line each, or not at all."""
-    answer_format: AnswerFormat = "plain"
-    """How the answer is written: as it is, in ``<answer>`` tags, or in ``\\boxed{}``. Reading knows all of them."""
-    image_separator: str = ""
-    """What stands between the images and the text."""
-
-
 class Reward(_Section):
     """One scorer in a task's reward: its value, the better the larger, gated, scaled, clipped, weighted."""
 
@@ -184,7 +160,7 @@ class ColdStart(_Section):
 
     thinking_share: Share = 0.5
     """Share of the training Examples asked with thinking."""
-    teacher: Endpoint | None = None
+    teacher: Teacher | None = None
     """Who writes traces for Examples that have none; None uses the traces in the manifests."""
     sft: dict[str, Any] = {}
     """Fields of ``trl.SFTConfig``."""
@@ -197,7 +173,7 @@ class JudgedModel(_Section):
     """Notation in which this model writes boxes."""
     answer: AnswerFormat | None = None
     """How this model is asked to write its answer."""
-    prompt: Name | dict[str, Any] | None = None
+    prompt: Prompt | None = None
     """A preset's name, or keys of the ``prompt`` section that replace the recipe's."""
     min_pixels: int | None = Field(default=None, ge=1)
     """Files of predictions with boxes in pixels: smallest area the model's images were resized to."""
@@ -319,8 +295,8 @@ class Recipe(_Section):
 
     def style(self, thinking: bool | None = None) -> PromptStyle:
         """Returns how questions are put: the ``prompt`` section, with or without thinking where that is given."""
-        values = {field.name: getattr(self.prompt, field.name) for field in fields(PromptStyle)}
-        return PromptStyle(**{**values, **({} if thinking is None else {"thinking": thinking})})
+        style = self.prompt.over(PromptStyle())
+        return style if thinking is None else replace(style, thinking=thinking)
 
     def model_start(self) -> str:
         """Returns ``tiny``, the absolute path of a model folder, or a hub id.
@@ -368,8 +344,11 @@ class Recipe(_Section):
             values["data"][split] = [source if len(source) > 1 else source["manifest"] for source in named]
         for name, folder in values.get("scoring", {}).get("weights", {}).items():
             values["scoring"]["weights"][name] = str(self.path(folder))
-        if self.judge and self.judge.cache:
-            values["judge"]["cache"] = str(self.path(self.judge.cache))
+        for key in ("cache", "prompt"):
+            if self.judge and getattr(self.judge, key):
+                values["judge"][key] = str(self.path(getattr(self.judge, key)))
+        if self.coldstart.teacher and self.coldstart.teacher.prompt:
+            values["coldstart"]["teacher"]["prompt"] = str(self.path(self.coldstart.teacher.prompt))
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -394,6 +373,9 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         raise UserError(one_line(f"{file}: {_explain(error)}")) from None
     recipe._file = file
+    for kind, model in (("judge", recipe.judge), ("teacher", recipe.coldstart.teacher)):
+        if model and model.prompt:
+            instructions.read(kind, recipe.path(model.prompt))
     return recipe
 
 

@@ -105,8 +105,8 @@ def _check_plain(value: Any, where: str, key: str, depth: int, count: list[int])
         raise UserError(one_line(f"{where}:{at} has a {type(value).__name__}, which a recipe cannot hold; {mend}"))
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Reads a YAML file whose top level is a mapping.
+def read_mapping(path: Path, what: str = "recipe") -> dict[str, Any]:
+    """Reads a YAML file whose top level is a mapping; ``what`` it is stands in the errors.
 
     Raises:
         UserError: missing, unreadable, not UTF-8, broken, or not a mapping of plain values.
@@ -114,15 +114,16 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(one_line(f"{path}: no such recipe")) from None
+        raise UserError(one_line(f"{path}: no such {what}")) from None
     except UnicodeDecodeError as error:
         raise UserError(one_line(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8")) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
-        raise UserError(one_line(f"{path}: cannot read the recipe: {reason}")) from None
+        raise UserError(one_line(f"{path}: cannot read the {what}: {reason}")) from None
     value = _parse(text, str(path))
     if not isinstance(value, dict):
-        raise UserError(one_line(f"{path}: a recipe is a mapping such as 'seed: 0', one key a line"))
+        example = "seed: 0" if what == "recipe" else "key: value"
+        raise UserError(one_line(f"{path}: a {what} is a mapping such as '{example}', one key a line"))
     return value
 
 

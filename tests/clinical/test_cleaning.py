@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai_server import serve
 
-from radrl.clinical import manifests as command
 from radrl.clinical.cleaning import clean, key
 from radrl.clinical.extract import findings
 from radrl.clinical.manifests import clean_manifest, difference, judged
@@ -127,4 +126,19 @@ def test_a_model_is_asked_once_and_what_it_gives_up_is_left_out(tmp_path):
     assert list(counts.given_up) == ["r1"]
     assert (first, len(server.bodies)) == (4, 6)  # the one that was given up is asked again
     assert "does not say" in (tmp_path / "c.html").read_text()
-    assert command.PROMPT.count("{report}") == 1
+
+
+def test_a_model_is_told_what_the_file_says_and_asked_anew_for_it(tmp_path, refusal):
+    source = manifest(tmp_path, "Stable cardiomegaly. {report}")
+    told = tmp_path / "cleaner.txt"
+    told.write_text('Answer as {"text": ...}.\n\n{report}', encoding="utf-8")
+    with serve(lambda report, nth: report.replace("Stable ", "")) as server:
+        endpoint = Endpoint(url=server.url, model="m")
+        for prompt in (None, told, told):
+            clean_manifest(source, tmp_path / "c.jsonl", endpoint, prompt)
+    said = [body["messages"][0]["content"][0]["text"] for body in server.bodies]
+    assert len(said) == 2  # once for each prompt
+    assert said[1] == 'Answer as {"text": ...}.\n\nStable cardiomegaly. {report}'
+    told.write_text("Clean it.")
+    line = refusal(clean_manifest, source, tmp_path / "c.jsonl", endpoint, told)
+    assert line == f"{told}: the cleaner's prompt has no {{report}}; put it where it belongs"

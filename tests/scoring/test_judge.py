@@ -67,6 +67,25 @@ def test_what_the_judge_is_shown():
     assert server.bodies[0]["temperature"] == 0
 
 
+def test_another_prompt_is_another_verdict(tmp_path):
+    cache, told = str(tmp_path / "judge.jsonl"), tmp_path / "judge.txt"
+    told.write_text('Reply {"why": ...}.\n<<{mark}\n{answer}\n{mark}>>\nQuestion: {question}\n{reference}\nVERDICT: n')
+    example = films(1)[0].model_copy(update={"question": "{answer}?"})
+    with serve(lambda q, n: f"VERDICT: {n % 2}") as server:
+        assert values(score(server, [example], cache=cache)) == [1]
+        assert values(score(server, [example], cache=cache, prompt=str(told))) == [0]
+        # the file does not tell the scale, which changes what a verdict is worth
+        assert values(score(server, [example], cache=cache, prompt=str(told), graded=True)) == [0]
+        assert len(server.asked) == 3
+        assert values(score(server, [example], cache=cache, prompt=str(told))) == [0]
+        assert values(score(server, [example], cache=cache)) == [1]
+        assert len(server.asked) == 3
+    text = server.bodies[1]["messages"][0]["content"][0]["text"]
+    assert text.startswith('Reply {"why": ...}.\n<<')
+    assert "\nfluid\n" in text
+    assert text.endswith("Question: {answer}?\neffusion\nVERDICT: n")
+
+
 @pytest.mark.parametrize("trouble", [500, 429, "hang up", "not json", "cut", "no verdict"])
 def test_what_passes_is_asked_again(trouble):
     with serve(lambda q, n: trouble if n == 1 else "VERDICT: 1") as server:

@@ -1,7 +1,12 @@
 """The rewards as verl calls them (by keyword, one completion or a batch)."""
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from radrl.cli import app
+from radrl.data import llava
 from radrl.errors import UserError
 from radrl.example import Box, Example, Turn, write_manifest
 from radrl.prompt import PromptStyle
@@ -29,6 +34,34 @@ def test_the_weighted_sum(recipe):
     assert compute_score(solution_str="<think>a</think>Left effusion.", recipe=recipe, **said) == 2.0
     batch = {f"{key}s": [value] * 2 for key, value in said.items()}
     assert compute_scores(solution_strs=["Left effusion.", "Clear."], recipe=recipe, **batch) == [2.5, 0.5]
+
+
+def test_rows_are_put_as_the_recipe_s_prompt_says(tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    side = Example(
+        id="s", task="vqa_closed", question="Side?", images=("a.png",), choices=("left", "right"), reference="right"
+    )
+    write_manifest(tmp_path / "m.jsonl", [side])
+    (tmp_path / "r.yaml").write_text(
+        "out: run\nmodel: {start: tiny}\n"
+        "prompt: {preset: medvlthinker, system: Be brief., image_separator: '|', template: 'Q {question} O{options}'}\n"
+    )
+    arguments = ["data", "export", str(tmp_path / "m.jsonl"), "--recipe", str(tmp_path / "r.yaml")]
+    made = CliRunner().invoke(app, [*arguments, "--format", "verl", "--out", str(tmp_path / "m.parquet")])
+    assert made.exit_code == 0, made.output
+    (found,) = pq.read_table(tmp_path / "m.parquet").to_pylist()
+    assert found["prompt"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "<image>|Q Side? O\n\nA. left\n\nB. right"},
+    ]
+    assert found["reward_model"]["ground_truth"] == "B. right"  # without tags: they are the form, not the answer
+    refused = CliRunner().invoke(app, [*arguments, "--format", "llava", "--out", str(tmp_path / "m.json")])
+    assert "no thinking and no system message" in str(refused.exception)
+    style = PromptStyle(answer_format="tags", template="Q {question}")
+    assert llava.write(tmp_path / "m.jsonl", tmp_path / "m.json", style) == 1
+    (talk,) = json.loads((tmp_path / "m.json").read_text())
+    said = [turn["value"] for turn in talk["conversations"]]
+    assert said == ["<image>\nQ Side? A. left B. right", "<answer>B. right</answer>"]
 
 
 def test_no_reward_is_an_error_and_not_a_zero(recipe):

@@ -12,10 +12,12 @@ import pytest
 from openai_server import serve
 from PIL import Image, PngImagePlugin
 
+from radrl import instructions
 from radrl.endpoint import Endpoint
 from radrl.errors import UserError
-from radrl.example import Example
-from radrl.training import teacher
+from radrl.example import Example, read_manifest, write_manifest
+from radrl.prompt import PromptStyle, question, target
+from radrl.training import stages, teacher
 from radrl.training.teacher import load_traces, write_traces
 
 
@@ -37,9 +39,9 @@ def reference(example):
 
 
 def ask(films, tmp_path, server, **options):
-    progress = options.pop("progress", None)
+    progress, prompt = options.pop("progress", None), options.pop("prompt", None)
     endpoint = Endpoint(url=server.url, model="big", **{"backoff": 0.001, "retries": 3, **options})
-    return write_traces(films, tmp_path, tmp_path / "t.jsonl", endpoint, reference, progress=progress)
+    return write_traces(films, tmp_path, tmp_path / "t.jsonl", endpoint, reference, progress=progress, prompt=prompt)
 
 
 def test_good_traces_are_written_and_read_back(films, tmp_path, monkeypatch):
@@ -50,8 +52,10 @@ def test_good_traces_are_written_and_read_back(films, tmp_path, monkeypatch):
     assert (report.already, report.written, report.rejected, report.given_up) == (0, 3, 0, {})
     assert seen == [(1, 3), (2, 3), (3, 3)]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    prompt = instructions.digest(instructions.read("teacher"))
     assert sorted(map(json.dumps, lines)) == [
-        json.dumps({"id": f"id{i}", "thinking": f"Looked at q{i}.", "model": "big", "attempts": 1}) for i in range(3)
+        json.dumps({"id": f"id{i}", "thinking": f"Looked at q{i}.", "model": "big", "attempts": 1, "prompt": prompt})
+        for i in range(3)
     ]
     assert load_traces(tmp_path / "t.jsonl") == {f"id{i}": f"Looked at q{i}." for i in range(3)}
     assert server.headers[0]["Authorization"] == "Bearer sk-secret"
@@ -69,6 +73,18 @@ def test_only_pixels_question_and_reference_leave(films, tmp_path):
     assert b"DOE" not in data
     image = Image.open(io.BytesIO(data))
     assert (image.size, image.mode, image.getpixel((3, 3)), image.info) == ((8, 6), "L", 77, {})
+
+
+def test_the_teacher_is_told_what_the_file_says(films, tmp_path, refusal):
+    told = tmp_path / "teacher.txt"
+    told.write_text("Beantworte {question} wie {reference}, {so}.\nQuestion: {question}", encoding="utf-8")
+    film = films[0].model_copy(update={"question": "q {reference}"})
+    with serve(lambda q, n: good(q)) as server:
+        assert ask([film], tmp_path, server, prompt=told).written == 1
+        text = server.bodies[0]["messages"][0]["content"][-1]["text"]
+        assert text == ("Beantworte q {reference} wie Answer to q {reference}, {so}.\nQuestion: q {reference}")
+        assert ask([film], tmp_path, server, prompt=told).already == 1
+        assert "t.jsonl:1: was asked for with another prompt" in refusal(ask, [film], tmp_path, server)
 
 
 def test_a_large_image_travels_as_jpeg(tmp_path, monkeypatch):
@@ -258,3 +274,24 @@ def test_it_works_where_a_loop_runs_already(films, tmp_path):
     films[0] = films[0].model_copy(update={"id": "new"})
     with serve(lambda q, n: 401) as server, pytest.raises(UserError, match="HTTP 401"):
         asyncio.run(notebook(server))
+
+
+def test_a_cold_start_s_teacher_sees_the_question_without_the_student_s_form(make_recipe, phantom_set, tmp_path):
+    films = [e for e in read_manifest(phantom_set / "train.jsonl", limit=6) if e.task in ("vqa_closed", "report")]
+    assert {e.task for e in films} == {"vqa_closed", "report"}
+    bare = [e.model_copy(update={"thinking": None, "images": ()}) for e in films]
+    write_manifest(tmp_path / "bare.jsonl", bare)
+    (tmp_path / "told.txt").write_text("Why {reference}?\nQuestion: {question}")
+    right = {question(e, PromptStyle()): target(e, PromptStyle()) for e in bare}
+    with serve(lambda q, n: f"<think>I look.</think> {right[q]}") as server:
+        recipe = make_recipe(
+            "prompt={preset: medvlthinker, answer_format: boxed, options: inline}",
+            f"data.train=['{tmp_path}/bare.jsonl']",
+            f"coldstart.teacher={{url: '{server.url}', model: big, prompt: told.txt}}",
+            "coldstart.sft={max_steps: 1, per_device_train_batch_size: 1}",
+            "coldstart.thinking_share=1",
+        )
+        stage = stages.run_coldstart(recipe)
+    said = {body["messages"][0]["content"][-1]["text"] for body in server.bodies}
+    assert said == {f"Why {answer}?\nQuestion: {asked}" for asked, answer in right.items()}
+    assert set(load_traces(stage.folder / "traces.jsonl")) == {e.id for e in bare}

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from radrl import instructions
 from radrl.clinical.cleaning import Cleaned, Removed, clean, key
 from radrl.clinical.extract import findings
 from radrl.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
@@ -30,14 +31,6 @@ from radrl.recipe_yaml import one_line
 ON_PAGE = 200  # changed reports, the first ones
 AT_ONCE = 2000  # reports that are put to a model before they are written
 LONGER = 1.2  # a reply may not be longer than this times the report
-PROMPT = """\
-Below is a section of a chest X-ray report. Rewrite it as if no earlier study existed: take out every comparison with \
-an earlier study, every word of change over time (new, unchanged, stable, improved, increased since, again seen, \
-interval) and every reference to earlier examinations. Keep everything else word for word: every finding, its side, \
-place, size and certainty. A sentence that only says how something has changed is left out. Add nothing. Reply with \
-the rewritten text only; where nothing is left, reply with the word NONE.
-
-{report}"""
 
 
 @dataclass
@@ -60,12 +53,14 @@ class Shown(NamedTuple):
     cleaned: Cleaned
 
 
-def clean_manifest(source: Path, out: Path, endpoint: Endpoint | None = None) -> tuple[Counts, list[Shown]]:
+def clean_manifest(
+    source: Path, out: Path, endpoint: Endpoint | None = None, prompt: Path | None = None
+) -> tuple[Counts, list[Shown]]:
     """Writes ``out``, the Examples of ``source`` with cleaned reports; returns what happened, and the first 200 reports
     that were changed.
 
     Reports of which nothing is left are left out. With an ``endpoint`` its replies are kept in ``out`` + ``.replies``
-    and not asked for again.
+    and not asked for again with the same ``prompt`` (a file; radrl's own when not given).
 
     Raises:
         UserError: the manifest is wrong, ``out`` is in another folder (its image paths would not hold), or the endpoint
@@ -75,7 +70,8 @@ def clean_manifest(source: Path, out: Path, endpoint: Endpoint | None = None) ->
         raise UserError(f"{out}: give another file in {source.parent}, where the image paths hold")
     counts, shown = Counts(), list[Shown]()
     temporary = out.with_name(f".{out.name}.part")
-    replies = _Replies(out.with_name(f"{out.name}.replies"), endpoint) if endpoint else None
+    text = instructions.read("cleaner", prompt)
+    replies = _Replies(out.with_name(f"{out.name}.replies"), endpoint, text) if endpoint else None
     with temporary.open("w", encoding="utf-8") as file:
         examples = _examples(source)
         while some := list(islice(examples, AT_ONCE)):
@@ -134,8 +130,9 @@ def read_endpoint(file: Path) -> Endpoint:
 class _Replies:
     """Reports as a model has rewritten them, kept in a file."""
 
-    def __init__(self, file: Path, endpoint: Endpoint) -> None:
-        self.file, self.endpoint = file, endpoint
+    def __init__(self, file: Path, endpoint: Endpoint, prompt: str) -> None:
+        self.file, self.endpoint, self.prompt = file, endpoint, prompt
+        self.digest, packaged = (instructions.digest(text) for text in (prompt, instructions.read("cleaner")))
         self.known: dict[tuple[str, str], str] = {}
         if file.is_file():
             content = file.read_bytes()
@@ -143,7 +140,8 @@ class _Replies:
             try:
                 for line in content[:whole].splitlines():
                     row = json.loads(line)
-                    self.known[row["id"], row["report"]] = row["text"]
+                    if row.get("prompt", packaged) == self.digest:
+                        self.known[row["id"], row["report"]] = row["text"]
             except (ValueError, LookupError, TypeError):
                 raise UserError(f"{file}: not a file of replies; remove it") from None
             os.truncate(file, whole)
@@ -175,13 +173,14 @@ class _Replies:
                 await side_by_side(work, workers)
 
     async def _one(self, chat: Chat, example: Example, write: Callable[[str], Any]) -> str:
-        content = [{"type": "text", "text": PROMPT.format(report=example.reference)}]
+        content = [{"type": "text", "text": instructions.fill(self.prompt, {"report": example.reference})}]
         why = ""
         for _ in range(self.endpoint.attempts):
             text, why = judged(await chat.complete(content), example.reference)
             if text is not None:
                 self.known[example.id, example.reference] = text
-                write(json.dumps({"id": example.id, "report": example.reference, "text": text}) + "\n")
+                row = {"id": example.id, "report": example.reference, "text": text, "prompt": self.digest}
+                write(json.dumps(row) + "\n")
                 return ""
         return why
 

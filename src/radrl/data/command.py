@@ -11,6 +11,7 @@ from radrl.data.prepare import SHARES, Settings, prepare
 from radrl.data.questions import SECTIONS, UNCERTAIN, Asking
 from radrl.data.readers import names
 from radrl.data.readers import reader as reader_of
+from radrl.data.wordings import read as wordings_of
 from radrl.data.writing import SKIPPED
 from radrl.errors import UserError, nearest
 
@@ -36,7 +37,7 @@ def described(name: str | None = None) -> str:
 def run(
     name: str, root: Path, out: Path, *, ask: str, section: str, uncertain: str, option: list[str], shares: str,
     images: bool, max_pixels: int, max_side: int | None, skip_bad: bool, workers: int | None,
-    annotated_size: str = "",
+    annotated_size: str = "", wordings: str = "",
 ) -> str:  # fmt: skip
     """Prepares a data set with the command line's words; returns what to print. Raises UserError."""
     reader = reader_of(name)
@@ -50,8 +51,8 @@ def run(
         if value not in known:
             raise UserError(f"--{flag} {value}: give {', '.join(known)}{nearest(value, known)}")
     settings = Settings(
-        Asking(kinds, section, uncertain), _pairs("--option", option), images, max_pixels, max_side,
-        _shares(shares), skip_bad, annotated_size,
+        Asking(kinds, section, uncertain, wordings_of(wordings) if wordings else {}), _pairs("--option", option),
+        images, max_pixels, max_side, _shares(shares), skip_bad, annotated_size,
     )  # fmt: skip
     with _bar() as progress:
         summary = prepare(name, root, out, settings, workers=workers, progress=progress)

@@ -22,7 +22,7 @@ from radrl.choices import LETTERS, is_yes_no
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding, Task, Turn, stream_manifest
 from radrl.files import replacing
-from radrl.prompt import PromptStyle, answer_text, as_turn, boxes_text, question
+from radrl.prompt import PromptStyle, as_turn, boxes_text, question, target
 
 UNIT = PromptStyle()
 TAG = "<image>"
@@ -168,8 +168,9 @@ def _named(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
     return tuple(box.model_copy(update={"label": label}) for box, label in zip(boxes, labels, strict=True))
 
 
-def write(manifest: Path, out: Path) -> int:
+def write(manifest: Path, out: Path, style: PromptStyle = UNIT) -> int:
     """Writes a manifest as a JSON list of conversations; returns how many. Memory is that of one conversation.
+    ``style`` says how questions are put and answers written; only the default is read back as what it was.
 
     Examples that follow each other as turns of one conversation, ids ``name/0``, ``name/1``, become one. Where the
     earlier turns of an Example are not in the manifest they are written with ``"loss": false``. Images stay relative to
@@ -182,7 +183,7 @@ def write(manifest: Path, out: Path) -> int:
     with replacing(out) as file:
         for group in _groups(stream_manifest(manifest)):
             try:
-                text = json.dumps(_item(group), ensure_ascii=False)
+                text = json.dumps(_item(group, style), ensure_ascii=False)
             except ValueError as error:
                 raise UserError(f"{manifest}: '{group[0].id}': {error}") from None
             file.write((",\n" if count else "[\n").encode() + text.encode())
@@ -213,7 +214,7 @@ def _follows(example: Example, group: list[Example]) -> bool:
     )
 
 
-def _item(group: list[Example]) -> dict[str, Any]:
+def _item(group: list[Example], style: PromptStyle) -> dict[str, Any]:
     first = group[0]
     item: dict[str, Any] = {"id": first.id if len(group) == 1 else first.id.removesuffix("/0")}
     if first.images:
@@ -223,7 +224,7 @@ def _item(group: list[Example]) -> dict[str, Any]:
         turns += _turns(turn.question, boxes_text(turn.boxes, "unit") or turn.answer, {"loss": False})
     for example in group:
         extra = {"task": example.task} | ({"choices": list(example.choices)} if example.choices else {})
-        turns += _turns(question(example, UNIT), answer_text(example, "unit"), extra)
+        turns += _turns(question(example, style), target(example, style), extra)
     if any(TAG in turn["value"] for turn in turns):
         raise ValueError(f"its text holds {TAG}, which stands for a picture there")
     turns[0]["value"] = f"{TAG}\n" * len(first.images) + turns[0]["value"]

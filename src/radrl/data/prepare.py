@@ -86,6 +86,8 @@ def prepare(
         raise UserError(f"--root {root}: no such folder; it should hold the files of {reader.title}")
     made_of = json.loads(json.dumps({"version": VERSION, "name": name, "root": str(root), **asdict(settings)}))
     del made_of["skip_bad"]  # what stopped at a broken record goes on from there when told to skip it
+    if not settings.asking.wordings:  # folders from before there was a choice go on
+        del made_of["asking"]["wordings"]
     state = state_of(out, made_of)
     if state.get("done"):
         return Summary(**state["summary"])

@@ -1,21 +1,13 @@
-"""Records to Examples: which questions a Record is asked, in which words, and what the right answer is.
-
-Wordings are data (``templates/*.yaml``). Which one a question gets depends on its id alone, so the same record is
-always asked the same way, whatever else is prepared beside it.
-"""
+"""Records to Examples: which questions a Record is asked, and what the right answer is; the words are wordings.py's."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
+from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from radrl.data.reading import Kind, Reader, Record, Region, Skipped
+from radrl.data.wordings import Wordings, worded
 from radrl.example import Box, Example, Finding
 
 FIRST = "findings-then-impression-then-last-paragraph"  # the first that a report has, as RadVLM and MIMIC's script
@@ -35,11 +27,13 @@ class Asking:
     ``section`` is findings, impression, both, or the first there is of findings, impression and last
     paragraph. ``uncertain`` says what becomes of labels that are neither present nor
     absent: ``mention`` ("possible edema"; no yes/no question), ``present``, ``absent``, or ``skip`` the record's list.
+    ``wordings`` are taken before our own.
     """
 
     kinds: tuple[Kind, ...]
     section: str = "findings"
     uncertain: str = "mention"
+    wordings: Wordings = field(default_factory=dict)
 
 
 def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float, float] | None) -> list[Example]:
@@ -60,7 +54,7 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
             name = "/".join(filter(None, (reader.name, record.id, kind if len(reader.kinds) > 1 else "", key)))
             template = fields.pop("template")
             words = fields.pop("words", {})
-            question = fields.pop("question", None) or _worded(template, name, words)
+            question = fields.pop("question", None) or worded(asking.wordings, template, name, words)
             found.append(
                 Example(
                     id=name,
@@ -196,22 +190,3 @@ def _box(region: Region, frame: tuple[float, float] | None) -> Box:
     if not (ends[0] < ends[2] and ends[1] < ends[3]):
         raise ValueError(f"box {[round(v, 2) for v in region.xyxy]} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
     return Box(xyxy=tuple(min(max(v, 0.0), 1.0) for v in ends), label=region.label)
-
-
-def _worded(template: str, name: str, words: Mapping[str, str]) -> str:
-    wordings = _templates()[template]
-    # not str.format: a phrase of a report may hold braces
-    text = wordings[zlib.crc32(name.encode()) % len(wordings)]
-    for slot, word in words.items():
-        text = text.replace(f"{{{slot}}}", word)
-    return text
-
-
-@lru_cache
-def _templates() -> dict[str, list[str]]:
-    folder = resources.files("radrl.data") / "templates"
-    found: dict[str, list[str]] = {}
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".yaml"):
-            found |= yaml.safe_load(file.read_text(encoding="utf-8"))
-    return found

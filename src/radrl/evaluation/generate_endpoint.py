@@ -37,6 +37,8 @@ def generate(
     """
     asked = endpoint.model_copy(update={"temperature": decoding.temperature, "max_tokens": decoding.max_new_tokens})
     refused: list[tuple[str, str]] = []
+    # vLLM and SGLang hand these to the chat template
+    extra = {"chat_template_kwargs": style.chat_template_kwargs} if style.chat_template_kwargs else {}
 
     async def all_of_them() -> None:
         waiting = iter(todo)
@@ -44,11 +46,10 @@ def generate(
         async def work() -> None:
             for i, sample in waiting:
                 urls = await asyncio.to_thread(_pictures, examples, i, image_processor)
-                turns = messages(examples[i], style)
-                turns[0]["content"][: len(urls)] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+                turns = _with_pictures(messages(examples[i], style), urls)
                 seed = case_seed(decoding.seed, examples[i].id, sample) if decoding.temperature > 0 else None
                 try:
-                    reply = await chat.complete(turns[-1]["content"], seed, turns[:-1])
+                    reply = await chat.complete(turns[-1]["content"], seed, turns[:-1], extra)
                 except Refused as refusal:
                     refused.append((examples[i].id, str(refusal)))
                     continue
@@ -71,3 +72,18 @@ def generate(
 
 def _pictures(examples: ExampleSet, i: int, image_processor: Any) -> list[str]:
     return [data_url(resized(image_processor, picture)) for picture in examples.pictures(i)]
+
+
+def _with_pictures(turns: list[dict[str, Any]], urls: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the messages with the pictures in the places that are kept for them."""
+    left = iter(urls)
+    return [
+        {
+            **turn,
+            "content": [
+                {"type": "image_url", "image_url": {"url": next(left)}} if part["type"] == "image" else part
+                for part in turn["content"]
+            ],
+        }
+        for turn in turns
+    ]

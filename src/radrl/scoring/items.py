@@ -96,7 +96,8 @@ def _scorer(recipe: Recipe, task: Task, name: str, at: str) -> Scorer:
         raise UserError(one_line(f"{at}: '{name}' scores {', '.join(scorer.tasks)}, not {task}"))
     if scorer.kind == "judge" and recipe.judge:
         cache = recipe.path(recipe.judge.cache) if recipe.judge.cache else recipe.path(recipe.out) / "judge.jsonl"
-        return scorer.with_options({"judge": recipe.judge.model_copy(update={"cache": str(cache)})})
+        prompt = str(recipe.path(recipe.judge.prompt)) if recipe.judge.prompt else None
+        return scorer.with_options({"judge": recipe.judge.model_copy(update={"cache": str(cache), "prompt": prompt})})
     if scorer.kind == "judge":
         raise UserError(one_line(f"{at}: 'judge' asks a model; name it under 'judge' (url, model)"))
     if scorer.kind == "neural":

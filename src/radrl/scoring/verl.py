@@ -14,6 +14,7 @@ MANIFEST --format verl``). For ``reward_manager: batch`` name
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 from radrl.errors import UserError
 from radrl.example import Example, stream_manifest
 from radrl.files import replacing
-from radrl.prompt import PromptStyle, answer_text, messages
+from radrl.prompt import PromptStyle, messages, target
 from radrl.scoring.reward import RewardFunction, as_example, load_rewards
 
 ROWS = 1000  # of a row group
@@ -73,6 +74,7 @@ def compute_scores(
 
 def row(example: Example, style: PromptStyle, split: str = "train") -> dict[str, Any]:
     """Returns an Example as a row of verl's parquet files; its images stay paths, relative to the manifest."""
+    plain = replace(style, thinking=False, answer_format="plain")  # verl's own rewards look into tags and \boxed{}
     turns = [
         {"role": turn["role"], "content": "".join(part.get("text", "<image>") for part in turn["content"])}
         for turn in messages(example, style)
@@ -82,7 +84,7 @@ def row(example: Example, style: PromptStyle, split: str = "train") -> dict[str,
         "prompt": turns,
         "images": [{"image": path} for path in example.images],
         "ability": example.task,
-        "reward_model": {"style": "rule", "ground_truth": answer_text(example, style.box_format)},
+        "reward_model": {"style": "rule", "ground_truth": target(example, plain)},
         "extra_info": {"split": split, "example": example.model_dump_json(exclude_defaults=True)},
     }
 

@@ -9,15 +9,19 @@ gradients of six rows of one question each, at a fraction of the work.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+import jinja2
 import torch
 from PIL import Image
 from torch import nn
 from transformers import ProcessorMixin
 
+from radrl.errors import UserError
 from radrl.example import Example
 from radrl.prompt import PromptStyle, messages, target
+from radrl.recipe_yaml import one_line
 
 IGNORE = -100  # label of a position that is not trained on
 PREFIX, PADDING = 0, -1  # segment numbers; branches count from 1
@@ -40,8 +44,55 @@ def prompt_inputs(
 
 
 def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle) -> str:
-    """Returns the prompt as the chat template writes it, one placeholder an image."""
-    return processor.apply_chat_template(messages(example, style), tokenize=False, add_generation_prompt=True)
+    """Returns the prompt as the chat template writes it, one placeholder an image.
+
+    Raises:
+        UserError: the chat template does not take the messages, leaves something out of them, or thinks otherwise than
+            ``think_in_template`` says.
+    """
+    turns = messages(example, style)
+    text = _rendered(processor, turns, style)
+    for turn in turns:
+        said = turn["content"][-1]["text"]
+        # a template for plain text prints the list of parts, or drops it; others trim what they are given
+        kept = said.strip() in text and str(turn["content"]) not in text
+        if turn["role"] != "assistant" and not kept:
+            raise UserError(f"the model's chat template does not take the {turn['role']} message as it is")
+    first = next(turn for turn in turns if turn["role"] == "user")["content"][-1]["text"]
+    if example.images and style.image_separator and first.rstrip() not in text:
+        raise UserError("the model's chat template drops 'prompt.image_separator'; leave it empty")
+    if style.think_in_template:
+        _check_thinking(processor, turns, style, text)
+    return text
+
+
+def _check_thinking(processor: ProcessorMixin, turns: list[dict[str, Any]], style: PromptStyle, text: str) -> None:
+    """Raises UserError where the chat template thinks though it should not, or knows no thinking."""
+    key = "'prompt.think_in_template': the model's chat template"
+    if opens_thinking(text):
+        if not style.thinking:
+            raise UserError(f"{key} opens <think> in any case; ask the model to think ('prompt.thinking: true')")
+    # Qwen3's leaves the opening to the model, and closes it where no thinking is wanted
+    elif style.thinking and text == _rendered(processor, turns, replace(style, thinking=False)):
+        raise UserError(f"{key} knows no thinking; set it to false and 'prompt.think_suffix' as the model was trained")
+
+
+def _rendered(processor: ProcessorMixin, turns: list[dict[str, Any]], style: PromptStyle) -> str:
+    kwargs = template_kwargs(processor, style)
+    try:
+        return processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **kwargs)
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        raise UserError(one_line(f"the model's chat template does not take the messages: {error}")) from None
+
+
+def template_kwargs(processor: ProcessorMixin, style: PromptStyle) -> dict[str, bool]:
+    """Returns the style's arguments that the chat template asks for. The others would be taken for the processor's."""
+    return {key: value for key, value in style.chat_template_kwargs.items() if key in str(processor.chat_template)}
+
+
+def opens_thinking(prompt: str) -> bool:
+    """Returns whether a prompt ends within thinking, so that the completion goes on with it."""
+    return prompt.rstrip().endswith("<think>")
 
 
 def sft_inputs(processor: ProcessorMixin, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
@@ -75,7 +126,8 @@ def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], lis
     tokenizer = processor.tokenizer
     texts = [prompt_text(processor, example, style) for example, style in row.questions]
     prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    targets = [target(example, style) + tokenizer.eos_token for example, style in row.questions]
+    written = [_going_on(text, *asked) for text, asked in zip(texts, row.questions, strict=True)]
+    targets = [text + tokenizer.eos_token for text in written]
     answers = tokenizer(targets, add_special_tokens=False)["input_ids"]
     # The processor writes out the image placeholders; they stand in what all prompts begin with.
     inputs = processor(text=texts[:1], images=row.pictures or None, return_tensors="pt")
@@ -91,6 +143,24 @@ def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], lis
         segments += [number] * (len(branch) + len(answer))
     vision = {key: inputs[key] for key in ("pixel_values", "image_grid_thw") if key in inputs}
     return ids, labels, segments, vision
+
+
+def _going_on(prompt: str, example: Example, style: PromptStyle) -> str:
+    """Returns the target as it goes on after the prompt: without ``<think>`` where that stands there already.
+
+    Raises:
+        UserError: the prompt ends within thinking and a direct answer is to be taught.
+    """
+    text = target(example, style)
+    if not opens_thinking(prompt):
+        return text
+    if not style.thinking:
+        raise UserError(
+            "the model's chat template opens <think> for a direct answer too; set 'prompt.think_in_template: true' "
+            "where it heeds enable_thinking, or teach thinking only"
+        )
+    text = text.removeprefix("<think>")
+    return text.lstrip() if prompt[-1].isspace() else text
 
 
 def _shared_length(prompts: list[list[int]]) -> int:

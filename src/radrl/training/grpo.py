@@ -23,6 +23,7 @@ from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
 from radrl.training.audit import Audit
+from radrl.training.batch import prompt_text, template_kwargs
 from radrl.training.held_out import Dev
 from radrl.training.models import suit_to_cpu
 from radrl.training.run import Clock, Progress, Stage
@@ -109,6 +110,8 @@ def train_grpo(
     style = recipe.style()
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
+    prompt_text(processor, examples[0], style)  # TRL renders the prompts; here it is seen that the template takes them
+    config.chat_template_kwargs = {**(config.chat_template_kwargs or {}), **template_kwargs(processor, style)}
     config.disable_tqdm = True
     _check_saves(config, recipe)
     clock = Clock(checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.images import read_image
-from radrl.prompt import answer_text, earlier, question
+from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import models, teacher
@@ -49,7 +50,7 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     when it names one; those that stay without are asked directly.
 
     Raises:
-        UserError: no Example has a trace and there is no teacher.
+        UserError: no Example has a trace and there is no teacher, or nothing in the prompt asks for thinking.
     """
     stage, checkpoint = _begin(recipe, name, "Cold start", resume)
     if stage.done():
@@ -59,6 +60,12 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
         examples = _with_traces(recipe, examples, stage.folder)
     if not examples.thinking.any():
         raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
+    style, share = recipe.style(), recipe.coldstart.thinking_share
+    if 0 < share < 1 and not (style.think_suffix or style.think_in_template):
+        raise UserError(
+            f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is the "
+            "same; give 'prompt.think_suffix', or a share of 1"
+        )
     train_sft(
         recipe,
         *start_model(recipe, examples),
@@ -105,6 +112,9 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
     wanting = wanting.take(np.sort(once))
     file = folder / "traces.jsonl"
     given_up: dict[str, str] = {}
+    told = recipe.coldstart.teacher.prompt
+    # what the student is told about form would be told the teacher too: it has a prompt of its own
+    style = replace(recipe.style(thinking=False), template=TEMPLATE, answer_format="plain")
     roots = wanting.roots
     for root in sorted(set(roots)):
         report = teacher.write_traces(
@@ -112,10 +122,9 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
             root,
             file,
             recipe.coldstart.teacher,
-            reference=lambda example: answer_text(example, recipe.prompt.box_format),
-            question=lambda example: (
-                earlier(example, recipe.prompt.box_format) + question(example, recipe.style(thinking=False))
-            ),
+            reference=lambda example: target(example, style),
+            prompt=recipe.path(told) if told else None,
+            question=lambda example: earlier(example, style.box_format) + question(example, style),
             open_image=lambda path: read_image(path.parent, path.name),
         )
         given_up |= report.given_up

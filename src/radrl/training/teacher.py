@@ -18,26 +18,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from radrl import instructions
 from radrl.endpoint import Chat, Endpoint, Refused, Reply, run, side_by_side
 from radrl.errors import UserError
 from radrl.example import Example
 from radrl.images import data_url
-
-TEACHER_PROMPT = """\
-You are an experienced radiologist who teaches a trainee to read images. Below is a question about the image and its \
-reference answer, which is correct.
-
-Question: {question}
-
-Reference answer: {reference}
-
-Write the reasoning that leads from what is visible in the image to this answer, as if you did not know the answer \
-beforehand: look systematically, name what you see and where, weigh what speaks for and against, then conclude. Do \
-not mention that an answer was given to you, and describe nothing that cannot be seen. Reply in exactly this form, \
-the answer copied character by character and nothing after it:
-
-<think>your reasoning</think> {reference}"""
-"""What the teacher is asked, after the images; ``question`` and ``reference`` are filled in."""
 
 # A trace with these words reasons from the answer it was given, not from the image.
 TELLS = re.compile(r"\b(reference|given|provided|supplied) answer\b", re.IGNORECASE)
@@ -60,6 +45,7 @@ def write_traces(
     endpoint: Endpoint,
     reference: Callable[[Example], str],
     *,
+    prompt: Path | None = None,
     question: Callable[[Example], str] = lambda example: example.question,
     open_image: Callable[[Path], Image.Image] = Image.open,
     progress: Callable[[int, int], None] | None = None,
@@ -72,28 +58,29 @@ def write_traces(
     Args:
         examples: what to ask; ids must differ.
         images_root: folder the Examples' image paths are relative to.
-        out: JSONL of ``{"id", "thinking", "model", "attempts"}``.
+        out: JSONL of ``{"id", "thinking", "model", "attempts", "prompt"}``, the last a digest of the teacher's prompt.
         endpoint: the teacher.
         reference: the answer a trace must end in, in the exact form the student will be asked for.
+        prompt: file of what the teacher is told after the images; radrl's own when not given.
         question: what the teacher is asked about the image.
         open_image: reads one image file; give another reader for DICOM or 16-bit files.
         progress: called with (Examples done, Examples to do) after each.
 
     Raises:
-        UserError: the API key is missing, an image cannot be read, ``out`` cannot be written or is broken, or the
-            endpoint fails for good. What was written before stays.
+        UserError: the API key is missing, an image cannot be read, ``out`` cannot be written, is broken or was written
+            with another prompt, or the endpoint fails for good. What was written before stays.
     """
     if len({example.id for example in examples}) < len(examples):
         raise UserError(f"{out}: two Examples to write traces for share an id; give each its own")
-    report = TraceReport()
+    report, text = TraceReport(), instructions.read("teacher", prompt)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        done = _mend(out)
+        done = _mend(out, instructions.digest(text))
         todo = [example for example in examples if example.id not in done]
         report.already = len(examples) - len(todo)
         if todo:
             with out.open("ab", buffering=0) as file:
-                job = _Job(endpoint, images_root, file, report, reference, question, open_image, progress)
+                job = _Job(endpoint, text, images_root, file, report, reference, question, open_image, progress)
                 run(job.all(todo))
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -112,8 +99,9 @@ def load_traces(path: Path) -> dict[str, str]:
     return _read(path)[0]
 
 
-def _read(path: Path) -> tuple[dict[str, str], int]:
-    """Returns the traces and how many bytes are whole lines; a last line without its end was torn by a kill."""
+def _read(path: Path, prompt: str | None = None) -> tuple[dict[str, str], int]:
+    """Returns the traces and how many bytes are whole lines; a last line without its end was torn by a kill. Raises
+    UserError too where a trace was asked for with another prompt than that of digest ``prompt``."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     traces = {}
@@ -125,15 +113,19 @@ def _read(path: Path) -> tuple[dict[str, str], int]:
                 raise TypeError
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f'{path}:{number}: not a trace {{"id": …, "thinking": …}}; remove the line') from None
+        if prompt is not None and record.get("prompt", instructions.digest(instructions.read("teacher"))) != prompt:
+            raise UserError(
+                f"{path}:{number}: was asked for with another prompt of the teacher's; move the file away to begin anew"
+            )
         traces[name] = thinking
     return traces, whole
 
 
-def _mend(out: Path) -> dict[str, str]:
+def _mend(out: Path, prompt: str) -> dict[str, str]:
     """Returns the traces of an earlier run and cuts off a torn last line."""
     if not out.exists():
         return {}
-    traces, whole = _read(out)
+    traces, whole = _read(out, prompt)
     os.truncate(out, whole)
     return traces
 
@@ -143,6 +135,7 @@ class _Job:
     """One call of `write_traces`."""
 
     endpoint: Endpoint
+    text: str
     images_root: Path
     file: FileIO
     report: TraceReport
@@ -174,14 +167,13 @@ class _Job:
         for image in example.images:
             url = await asyncio.to_thread(_data_url, self.images_root / image, self.open_image, example.id)
             content.append({"type": "image_url", "image_url": {"url": url}})
-        text = TEACHER_PROMPT.format(question=self.question(example), reference=reference)
+        text = instructions.fill(self.text, {"question": self.question(example), "reference": reference})
         content.append({"type": "text", "text": text})
         for attempt in range(1, self.endpoint.attempts + 1):
             thinking, reason = _judge(await chat.complete(content), reference)
             if thinking is not None:
-                self._append(
-                    {"id": example.id, "thinking": thinking, "model": chat.endpoint.model, "attempts": attempt}
-                )
+                made = {"id": example.id, "thinking": thinking, "model": chat.endpoint.model, "attempts": attempt}
+                self._append({**made, "prompt": instructions.digest(self.text)})
                 return
             self.report.rejected += 1
         self.report.given_up[example.id] = reason
