@@ -56,9 +56,9 @@ _SAME_LABEL = re.compile(r"[\s,;&|\[\]()]*+(?:and[\s\[(]*+)?")
 _BULLET = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s+")
 _AROUND = " \t\r,.;:()[]{}<>\"'`*|="
 
-# A sentence that points at a box: its last words ("is located at the coordinates") and its article.
+# A sentence that points at a box: its last words ("is located at the coordinates"), and an article or a verb.
 _POINTS = re.compile(r"\b(?:at|is|are|by|coordinates?|located|found|seen|visible|here)[\s:,]*$", re.I)
-_ARTICLE = re.compile(r"\b(?:an?|the|its?|this|these|those|i|you)\b", re.I)
+_SENTENCE = re.compile(r"\b(?:an?|the|its?|this|these|those|i|you|is|are|been)\b", re.I)
 _AFTER_ARTICLE = re.compile(r"\b(?:an?|the)\s", re.I)
 _LEADS = re.compile(
     r".*\b(?:identif(?:y|ied)|detect(?:ed)?|f(?:ind|ound)|see|located|reveals?|shows?|include|there (?:is|are)"
@@ -298,7 +298,7 @@ def _said(before: str, lines: bool) -> str:
     line = before.rstrip(_AROUND + "\n").rsplit("\n", 1)[-1][-LONGEST_LABEL:]
     if lines and (bullet := _BULLET.match(line)):
         line = line[bullet.end() :]
-    if _POINTS.search(line) and _ARTICLE.search(line) and len(line.split()) > 2:
+    if _POINTS.search(line) and _SENTENCE.search(line) and len(line.split()) > 2:
         return _pointed_at(line)
     label = line.strip(_AROUND)
     if _is_coordinates(label):
@@ -327,8 +327,8 @@ def _behind(after: str) -> str:
 def misfit(
     model: str, texts: Iterable[str], box_format: BoxFormat, sizes: Iterable[Size | None] | None = None
 ) -> str | None:
-    """Returns a line where most boxes of a model's answers lie outside its convention and fit another, or stand under
-    Gemini's key, whose order is another; else None.
+    """Returns a line where most boxes of a model's answers lie outside its convention and fit another (or more than a
+    fifth, and all boxes fit the other), or stand under Gemini's key, whose order is another; else None.
 
     Args:
         model: the name under ``evaluation.models``.
@@ -345,18 +345,19 @@ def misfit(
                 boxes.append((one.numbers, size))
                 key = _KEY.search(text, max(0, one.start - _KEY_REACH), one.start)
                 turned += key is not None and key[1] == "box_2d"
-    outside = [(numbers, size) for numbers, size in boxes if not _fits(numbers, box_format, size)]
-    if 2 * len(outside) > len(boxes):
-        others: list[BoxFormat] = [k for k in ("unit", "thousand") if k != box_format]
-        if box_format == "qwen2":
-            others.remove("thousand")
-        fit = [k for k in others if _mostly(outside, k)]
-        if box_format != "pixel" and _mostly(outside, "pixel") and (not fit or all(size for _, size in outside)):
-            fit.append("pixel")  # of images of unknown size it is only guessed where nothing else fits
+    outside = [one for one in boxes if not _fits(*one, box_format)]
+    most = 2 * len(outside) > len(boxes)
+    if 5 * len(outside) > len(boxes):
+        judged = outside if most else boxes
+        same = {"thousand", "qwen2"} if box_format in ("thousand", "qwen2") else {box_format}
+        fit = [other for other in ("unit", "thousand") if other not in same and _mostly(judged, other)]
+        # of images of unknown size pixels are only guessed where nothing else fits
+        if box_format != "pixel" and _mostly(judged, "pixel") and (not fit or all(size for _, size in judged)):
+            fit.append("pixel")
         if fit:
             return (
-                f"most boxes of {model} ({len(outside)} of {len(boxes)}) lie outside '{box_format}' and fit "
-                f"{' or '.join(repr(k) for k in fit)}; set evaluation.models.{model}.box_format"
+                f"{'most' if most else 'many'} boxes of {model} ({len(outside)} of {len(boxes)}) lie outside "
+                f"'{box_format}' and fit {' or '.join(map(repr, fit))}; set evaluation.models.{model}.box_format"
             )
     if 2 * turned > len(boxes):
         return (
@@ -367,10 +368,10 @@ def misfit(
 
 
 def _mostly(boxes: Sequence[tuple[tuple[float, ...], Size | None]], box_format: BoxFormat) -> bool:
-    return 20 * sum(_fits(numbers, box_format, size) for numbers, size in boxes) >= 19 * len(boxes)
+    return 20 * sum(_fits(*one, box_format) for one in boxes) >= 19 * len(boxes)
 
 
-def _fits(numbers: tuple[float, ...], box_format: BoxFormat, size: Size | None) -> bool:
+def _fits(numbers: tuple[float, ...], size: Size | None, box_format: BoxFormat) -> bool:
     if box_format == "pixel" and size is None:
         x1, y1, x2, y2 = numbers
         return not _is_unit(numbers) and 0 <= x1 < x2 and 0 <= y1 < y2
