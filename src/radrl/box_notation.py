@@ -301,7 +301,7 @@ def _said(before: str, lines: bool) -> str:
     if _POINTS.search(line) and _SENTENCE.search(line) and len(line.split()) > 2:
         return _pointed_at(line)
     label = line.strip(_AROUND)
-    if _is_coordinates(label):
+    if _is_coordinates(label) and before.rstrip(" [(")[-1:] in (":", "="):
         return ""
     return label + ")" if label.count("(") > label.count(")") else label
 

@@ -10,7 +10,6 @@ the vocabulary of findings (`radrl.clinical.extract`) and of words for places an
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from typing import Any, Literal
@@ -116,7 +115,7 @@ def says_none(text: str, example: Example) -> bool:
     if bare[:1] in ("[", "{"):
         try:
             return _empty(_structure(bare))
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        except (ValueError, RecursionError):
             pass
     return _denies(bare)
 
@@ -129,7 +128,8 @@ def _structure(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return ast.literal_eval(text)  # single quotes
+        python = {"'": '"', "None": "null", "True": "true", "False": "false"}
+        return json.loads(re.sub("'|None|True|False", lambda found: python[found[0]], text))
 
 
 def _empty(value: Any) -> bool:
@@ -181,8 +181,8 @@ def _sentence(text: str) -> list[_Kind]:
 
 def _is_item(part: str) -> bool:
     """Returns whether a part between commas goes on with the list of what "no" denies."""
-    if re.match(r"(?:or|nor)\b", part):
-        return True
+    if re.search(r"\bn?or\b", part):
+        return not re.match(r"(?:an?|the|there|it|this|one|left|right|bilateral|small|large|mild|moderate)\b", part)
     return len(part.split()) < 6 and not any(one.search(part) for one in (_NOT_IN_LIST, _CLAIM, _PLACE))
 
 

@@ -66,8 +66,8 @@ def test_boxes_are_judged_over_the_set(found):
     assert values["empty_kept"] == 0
     assert values["empty_missed"] == 0
     assert found.empty == {
-        "reference none, answer none": 0, "reference none, answer some": 1,
-        "reference some, answer none": 0, "reference some, answer some": 1,
+        "reference none, answer none": 0, "reference none, answer some": 1, "reference none, answer unreadable": 0,
+        "reference some, answer none": 0, "reference some, answer some": 1, "reference some, answer unreadable": 0,
     }  # fmt: skip
     assert values["yes_f1"] == 0
 

@@ -149,7 +149,11 @@ def _boxes(text: str) -> dict[str, Any]:
     meta = {}
     if boxes_text(boxes, "unit") != text:  # a sentence with boxes in it, as RadVLM writes them
         meta = {"answer": text}
-    return {"boxes": boxes, "reference": ", ".join(dict.fromkeys(box.label for box in boxes if box.label)), "meta": meta}
+    return {
+        "boxes": boxes,
+        "reference": ", ".join(dict.fromkeys(box.label for box in boxes if box.label)),
+        "meta": meta,
+    }
 
 
 def write(manifest: Path, out: Path) -> int:
