@@ -31,8 +31,9 @@ _NAMES = {"label", "name", "class", "category", "object", "finding", "type"}
 
 _SENTENCE = re.compile(r"([.!?;\n]+)(?=\s|$)|\n| [-–—]+ ")
 _CLAUSE = re.compile(
-    r",?\s*\b(?:but|however|(?:even )?though|although|except(?: for)?|besides|(?:apart|aside) from|other than|while"
-    r"|whereas|yet|instead|only|because|since|as (?=there|no\b|i )|so|therefore|hence|thus|which|where"
+    r",?\s*\b(?:but|however|(?:even )?though|although|except(?: for)?|besides?|(?:apart|aside) from"
+    r"|(?:other )?than|while|excluding|barring|save for|outside(?: of)?|beyond|in addition to|rather|whereas|yet"
+    r"|instead|only|because|since|as (?=there|no\b|i )|so|therefore|hence|thus|which|where"
     r"|with (?=(?:an?|some|small|large|mild|moderate|severe|bilateral|left|right|new|increas\w+|associated)\b)"
     r"|and (?=(?:there|it|its|i|we|you|an?|the|one|this|that|no|not|is|are|shows?|has)\b))\b"
 )
@@ -41,38 +42,50 @@ _INTERJECTION = re.compile(r"^no (?=(?:there|it|its|it's|this|that|these|the|an?
 _IMAGE = r"(?:x-?rays?|radiographs?|films?|images?|pictures?|cxrs?|scans?|photos?|stud(?:y|ies)|examinations?|exams?)"
 _SEEN = (
     r"(?:seen|visible|visuali[sz]ed|present|identified|identifiable|detected|detectable|found|evident|observed|noted"
-    r"|noticed|noticeable|appreciated|apparent|demonstrated|shown|discernible|discerned|depicted|there|recogni[sz]ed"
+    r"|noticed|noticeable|appreciated|apparent|demonstrated|shown|discernible|discerned|depicted|exist|there|recogni[sz]ed"
     r"|recogni[sz]able|located|localized|reported|(?:in|on) (?:this|the) (?:given |chest |frontal )?" + _IMAGE + ")"
 )
 _SEE = (
     r"(?:see|find|detect|identify|observe|locate|notice|visuali[sz]e|recogni[sz]e|spot|note|appreciate|discern|show"
-    r"|display|demonstrate|reveal|contain|have|exhibit|depict|include|suggest|indicate|exist)"
+    r"|display|demonstrate|reveal|contain|have|exhibit|depict|include|suggest|indicate)"
 )
 _NOT = (
     r"(?:\b(?:do|does|did|can|could|is|are|was|were|has|have|be) ?(?:n't|not)\b|\bcannot\b|\b(?:un|not )able to\b"
     r"|\bfail(?:s|ed)? to\b)"
 )
 _DENIAL = re.compile(
-    r"\b(?:no|nothing|none|without|zero|neither|nil|n/a|negative for|(?:free|clear|absence|lack|devoid) (?:of|from))\b"
+    r"\b(?:no|nope|nothing|none|without|zero|neither|nil|n/a|negative for)\b"
+    r"|\b(?:free|clear|absence|lack|devoid) (?:of|from)\b"
+    r"|^(?:false|empty(?: list)?|not applicable)$"
     rf"|{_NOT}(?: (?:be|been|to|appear|seem|actually|currently|definitely|able))* (?:{_SEE}|{_SEEN})\b"
-    r"|\bthere (?:is|are|was|were) ?(?:not|n't) (?:any|an?)\b"
+    r"|\bthere (?:is|are|was|were) ?(?:not|n't) (?:any|an?)\b|(?:\bnot|n't) (?:appear|seem)s? to be (?:any|an?)\b"
     rf"|\bnot {_SEEN}"
 )
 _UNSEEN = re.compile(rf"(?:\bnot|n't|\bcannot)(?: (?:be|been|to|appear|seem|actually|currently|definitely))* {_SEEN}$")
+_CLAIMS_FIRST = re.compile(r"\b(?:there (?:is|are)|with|has|have|and)\b")
 _ABSENT = re.compile(r"\b(?:absent|negative|excluded|ruled out|non-?existent)\b")
 _NORMAL = re.compile(r"\b(?:normal|unremarkable|clear|clean|healthy)\b")
+# What sounds like a denial and is none, or denies another thing than that something is there.
 _FALSE_DENIAL = re.compile(
-    r"\bno (?:longer|doubt|question|less|fewer|more|wonder|matter|new|other|further|additional|better|worse|reason)\b"
+    # "no doubt", "no longer", "no other nodule", "no significant change in the nodule"
+    r"\bno (?:single|longer|doubt|question|less|fewer|more|wonder|matter|new|other|further|additional|better|worse"
+    r"|reason)\b|\b(?:none other|nothing else)\b|\bdoubt\b|\bwithout (?:an? )?(?:question|change)\b"
     r"|\bno (?:\w+ ){0,3}(?:changes?|interval|increase|decrease|improvement|worsening|progression|growth|resolution"
     r"|clearing|difference)\b"
-    r"|(?:\bnot|n't) (?:only|just|merely|solely|sure|certain|clear|clean|normal|unremarkable|absent|all|resolved"
-    r"|changed)\b"
-    r"|\bwithout (?:an? )?(?:doubt|question|change)\b|\bnone other\b|\bdoubt\b|\bun(?:clear|certain|changed)\b"
+    # "not only", "not sure", "cannot be excluded", "cannot be clearly seen", "unclear", "cannot see how"
+    r"|(?:\bnot|n't) (?:only|just|merely|solely|sure|certain|clear|absent|all|resolved|changed)\b"
     r"|(?:\bnot|n't|\bcannot)(?: \w+){0,3} (?:excluded?|ruled? out|den(?:y|ied)|overlook(?:ed)?|ignored?|missed)\b"
-    r"|(?:\bnot|n't|\bcannot)(?: be)? (?:clearly|fully|well|entirely|completely|properly|reliably|exactly)\b"
+    r"|(?:\bnot|n't|\bcannot)\b.*\b(?:clearly|fully|entirely|completely|properly|reliably|exactly)\b"
+    r"|\bun(?:clear|certain|changed)\b|\bsee (?:how|why|what)\b"
+    # "not normal", "no lung is clear", "no clear lungs", and what is denied twice
+    r"|(?:\bneither|\bnot|n't)\b.*\b(?:normal|unremarkable|healthy|clean)\b|\bneither\b.*\bclear\b"
     r"|\b(?:no|none|nothing)(?: \w+){0,6} (?:is|are|was|were) (?:normal|clear|unremarkable|absent|clean)\b"
+    r"|\bno (?:clear|normal|healthy) (?:lungs?|chest|films?|images?)\b"
     r"|\b(?:no|none|nothing)\b.*\b(?:without|free of|clear of|not|\w+n't|cannot)\b"
     r"|(?:\bnot|n't|\bcannot)\b.*\b(?:no|none|nothing|without|absent|false)\b"
+    # "none of the nodules is large", "not seen on the prior film"
+    rf"|\bnone of (?:the|these|those) (?:\w+ ){{1,3}}(?:is|are|was|were|has|have|shows?) (?!{_SEEN}|any)"
+    r"|^(?=.*(?:\bno\b|\bnot\b|n't)).*\b(?:before|previous(?:ly)?|prior|earlier|last)\b"
 )
 _REFUSAL = re.compile(
     r"\b(?:sorry|apologi[sz]e|as an ai)\b"
@@ -92,8 +105,8 @@ _PLACE = re.compile(
 )
 _CLAIM = re.compile(
     r"\b(?:here|located|situated|seen|visible|present|noted|identified|detected|observed|found|marked|shown|there(?:'s)?"
-    r"|yes|box(?:es|ed)?|coordinates?|positive|one|two|three|four|several|multiple|possibl[ey]|probabl[ey]|likely|may"
-    r"|might|suspected|suspicious|(?:consistent|compatible) with|suggest\w*)\b"
+    r"|yes|box(?:es|ed)?|coordinates?|positive|ones?|two|three|four|several|multiple|many|numerous|some|diffuse"
+    r"|possibl[ey]|probabl[ey]|likely|may|might|suspected|suspicious|(?:consistent|compatible) with|suggest\w*)\b"
 )
 _THINGS = re.compile(r"\b(?:lesions?|abnormal\w*|anomal\w+|objects?|spots?|shadows?|patholog\w+|disease)\b")
 _NOT_IN_LIST = re.compile(
@@ -161,29 +174,31 @@ def _denies(text: str) -> bool:
 
 
 def _sentence(text: str) -> list[_Kind]:
+    """Returns what each clause of a sentence says. Of "nodule: none" the words before the colon only name the topic."""
     text = " ".join(re.sub(r"[\"()\[\]{}<>=|_]", " ", text).split())
     topic, colon, rest = text.partition(":")
-    if colon and len(topic.split()) < 6 and not _HEADING.search(topic):
-        return _sentence(rest) if rest.strip(" ,") else ["claims" if statements(topic) else "neither"]
+    while colon and len(topic.split()) < 6 and not _HEADING.search(topic):
+        if not rest.strip(" ,:"):
+            return ["claims" if _speaks(topic) else "neither"]
+        topic, colon, rest = (text := rest).partition(":")
     kinds: list[_Kind] = []
     for clause in _CLAUSE.split(text.replace(":", ",")):
-        goes_on = False  # within the scope of a "no"
+        denied = ""  # what a "no" before has denied, which a list may go on with
         for part in _INTERJECTION.sub("no, ", clause.strip(" ,")).split(","):
             part = part.strip(" '")
-            if not part:
-                continue
-            if goes_on and _is_item(part):
+            if not part or (denied and _is_item(part, denied)):
                 continue
             kinds.append(_clause(part))
-            goes_on = kinds[-1] == "denies" and _DENIAL.search(part) is not None
+            denied = part if kinds[-1] == "denies" and _DENIAL.search(part) else ""
     return kinds
 
 
-def _is_item(part: str) -> bool:
+def _is_item(part: str, denied: str) -> bool:
     """Returns whether a part between commas goes on with the list of what "no" denies."""
     if re.search(r"\bn?or\b", part):
         return not re.match(r"(?:an?|the|there|it|this|one|left|right|bilateral|small|large|mild|moderate)\b", part)
-    return len(part.split()) < 6 and not any(one.search(part) for one in (_NOT_IN_LIST, _CLAIM, _PLACE))
+    again = {word for word in part.split() if len(word) > 3} & set(denied.split())  # "no large mass, small mass"
+    return len(part.split()) < 6 and not again and not any(p.search(part) for p in (_NOT_IN_LIST, _CLAIM, _PLACE))
 
 
 def _clause(text: str) -> _Kind:
@@ -197,14 +212,11 @@ def _clause(text: str) -> _Kind:
         # "a nodule is not seen" names first what it denies; "a nodule with no calcification" claims first
         unseen = _UNSEEN.search(denial[0]) and not _CLAIMS_FIRST.search(before)
         return "claims" if named and not unseen else "denies"
-    if _ABSENT.search(text):
-        return "denies"
+    if absent := _ABSENT.search(text):
+        return "claims" if _CLAIM.search(text, absent.end()) else "denies"
     if _speaks(text) or _CLAIM.search(text) or _PLACE.search(text) or _NUMBER.search(text):
         return "claims"
     return "denies" if _NORMAL.search(text) or any(s.implied for s in statements(text)) else "neither"
-
-
-_CLAIMS_FIRST = re.compile(r"\b(?:there (?:is|are)|with|has|have|and)\b")
 
 
 def _speaks(text: str) -> bool:
