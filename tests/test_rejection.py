@@ -63,6 +63,8 @@ OTHERS = [
     "No problem! The nodule is here.", "No cardiomegaly with small effusions.", "no effusion\nnodule",
     "No abnormality, compatible with emphysema.", "I do not think there is no nodule.", "No other nodule.",
     "The nodule cannot be clearly seen.", "No lung is without nodules.", "Opacity does not look like pneumonia.",
+    # coordinates beside a denial
+    "none 0.1 0.2 0.3 0.4", "No mass: 10%, 20%, 30%, 40%", "no <loc0256><loc0256><loc0768><loc0768>", "No at 100, 200",
     # refusals, and what says nothing
     "I cannot help with that.", "I'm sorry, but I can't assist with that.", "I cannot see the image.",
     "No image was provided.", "As an AI, I cannot interpret X-rays.", "I don't know.", "The image is not available.",
