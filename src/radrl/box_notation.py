@@ -36,7 +36,7 @@ _STARTED = re.compile(rf"\[\s*+[\"']?{_NUMBER}")
 _BREAKS_OFF = re.compile(r"\s*+(?:[,;]\s*+[\[(]?|[\[(])[0-9.,\s+-]*+")
 _TO_NEXT_CORNER = re.compile(r"\s*+(?:[,;–→-]|->|to)\s*+")
 
-_PLAIN = str.maketrans("［］（）【】〔〕｛｝＜＞，；：．－−０１２３４５６７８９", "[]()[][]{}<>,;:.--0123456789")
+_PLAIN = str.maketrans("［］（）【】〔〕｛｝＜＞，、；：．－−０１２３４５６７８９", "[]()[][]{}<>,,;:.--0123456789")
 _BOX_TAG = re.compile(r"<\|?(/?)(?:b?box|box_(start|end))\|?>", re.I)
 _TAG = re.compile(r"</?\|?/?[A-Za-z_]{1,30}\|?>|\\(?:boxed|text)\b")
 
