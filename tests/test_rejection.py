@@ -37,7 +37,8 @@ def judged(text, box_format="unit", example=EMPTY) -> tuple[Answer, set[float]]:
 DENIALS = [
     "none", "None.", "no box", "No boxes.", "nothing", "No", "N/A", "not visible", "absent", "Nil.", "0 boxes", "null",
     "[]", "{}", "[[]]", "```json\n[]\n```", '{"boxes": []}', '{"bbox_2d": [], "label": "nodule"}', "{'nodule': None}",
-    '{"nodule": "not present"}', "**None**", "<answer>none</answer>", "<box></box>", "<|box_start|><|box_end|>",
+    '{"nodule": "not present"}', '{"reasoning": "There may be a nodule.", "confidence": 0.9, "answer": "none"}',
+    "**None**", "<answer>none</answer>", "<box></box>", "<|box_start|><|box_end|>",
     "There are no nodules.\n```json\n[]\n```", "No findings.", "unremarkable", "No nodule is seen.",
     "There is no pneumothorax.", "I can’t find any lesion on the image.", "I do not see a nodule on this film.",
     "I cannot identify a nodule in this chest X-ray.", "There isn't any nodule.", "The image contains no nodule.",
@@ -70,7 +71,7 @@ OTHERS = [
     "No image was provided.", "As an AI, I cannot interpret X-rays.", "I don't know.", "The image is not available.",
     "...", "???", "asdf", "This is a chest X-ray.",
     '{"label": "nodule"}', '{"found": true, "boxes": []}', '["nodule"]', '{"nodule": "left upper lobe"}',
-    '[{"label": "nodule"}]', '[{"box": "left lung"}]', '{"answer": "There is a nodule in the left lung."}',
+    '[{"label": "nodule"}]', '{"answer": "none", "boxes": [[100, 200, 300]', '[{"box": "left lung"}]', '{"answer": "There is a nodule in the left lung."}',
     "None. " * LONGEST,
 ]  # fmt: skip
 

@@ -26,8 +26,10 @@ _EMPTY_TAG = re.compile(r"<\|?(?:b?box|box_start)\|?>\s*<\|?/?(?:b?box|box_end)\
 _EMPTY = re.compile(r"\[[\s\[\]]*\]|\{\s*\}|\bnull\b")
 _MEASURE = re.compile(r"\b\d+(?:\.\d+)?\s?(?:mm|cm)\b|(?:^|(?<=\s))\d{1,2}[.)]\s?(?=[a-z])|(?<=bbox_)2d\b", re.M)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+|%")
-_SURE = {"confidence", "score", "probability", "certainty"}
-_NAMES = {"label", "name", "class", "category", "object", "finding", "type"}
+_BESIDE = {  # keys of JSON whose values say nothing of whether there is something
+    *("label", "name", "class", "category", "object", "finding", "type"),
+    *("confidence", "score", "probability", "certainty", "thinking", "thought", "reasoning", "rationale"),
+}
 
 _SENTENCE = re.compile(r"([.!?;\n]+)(?=\s|$)|\n| [-–—]+ ")
 _CLAUSE = re.compile(
@@ -148,7 +150,7 @@ def _structure(text: str) -> Any:
 def _empty(value: Any) -> bool:
     """Returns whether JSON says that nothing is there: no list with something in it, no value that claims."""
     if isinstance(value, dict):
-        rest = [v for k, v in value.items() if str(k).lower() not in _SURE | _NAMES]
+        rest = [v for k, v in value.items() if str(k).lower() not in _BESIDE]
         return all(map(_empty, rest)) if rest else not value
     if isinstance(value, list | tuple):
         return all(map(_empty, value))
