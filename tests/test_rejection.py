@@ -71,7 +71,8 @@ OTHERS = [
     "No image was provided.", "As an AI, I cannot interpret X-rays.", "I don't know.", "The image is not available.",
     "...", "???", "asdf", "This is a chest X-ray.",
     '{"label": "nodule"}', '{"found": true, "boxes": []}', '["nodule"]', '{"nodule": "left upper lobe"}',
-    '[{"label": "nodule"}]', '{"answer": "none", "boxes": [[100, 200, 300]', '[{"box": "left lung"}]', '{"answer": "There is a nodule in the left lung."}',
+    '[{"label": "nodule"}]', '{"answer": "none", "boxes": [[100, 200, 300]',
+    '[{"box": "left lung"}]', '{"answer": "There is a nodule in the left lung."}',
     "None. " * LONGEST,
 ]  # fmt: skip
 
