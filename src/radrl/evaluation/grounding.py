@@ -149,26 +149,34 @@ def _read(answers: Sequence[Sequence[Answer]], rows: Sequence[int], cases: int) 
     """Returns which share of the answer boxes is wrong and which was cut at the edge, pooled, and which share of the
     answers can be read neither as boxes nor as none."""
 
-    def pooled(name: str, title: str, about: str, better: str, counts: list[list[int]]) -> Column:
+    def pooled(metric: Metric, counts: Sequence[Sequence[int]]) -> Column:
         values, own = np.full((len(answers), cases), np.nan), []
         for k, (given, found) in enumerate(zip(answers, counts, strict=True)):
             table = np.zeros((cases, 2))
             table[rows] = [(n, len(a.boxes) + len(a.wrong)) for n, a in zip(found, given, strict=True)]
             own.append(Pooled(table, ratio))
             values[k] = np.divide(table[:, 0], table[:, 1], out=values[k], where=table[:, 1] > 0)
-        return Column(Metric(name, f"Grounding: {title}", TASKS, better=better, about=about), values, tuple(own))  # type: ignore[arg-type]
+        return Column(metric, values, tuple(own))
 
-    outside = "outside the image by more than a hundredth, without area, or not of four numbers; share of answer boxes"
-    wrong = pooled("box_wrong", "wrong boxes", outside, "lower", [[len(a.wrong) for a in given] for given in answers])
-    edge = "outside the image by up to a hundredth, so cut at its edge; share of answer boxes"
-    clamped = pooled("box_clamped", "boxes cut at the edge", edge, "neither", [[a.clamped for a in g] for g in answers])
-    values = np.full((len(answers), cases), np.nan)
-    values[:, rows] = [[float(_answered(a) == "unreadable") for a in given] for given in answers]
+    wrong = Metric(
+        "box_wrong", "Grounding: wrong boxes", TASKS, better="lower", trivial=True,
+        about="outside the image by more than a hundredth, without area, or not of four numbers; share of answer boxes",
+    )  # fmt: skip
+    clamped = Metric(
+        "box_clamped", "Grounding: boxes cut at the edge", TASKS, better="neither",
+        about="outside the image by up to a hundredth of its side; share of answer boxes",
+    )  # fmt: skip
     unread = Metric(
-        "unreadable", "Grounding: unreadable answers", TASKS, better="lower",
+        "unreadable", "Grounding: unreadable answers", TASKS, better="lower", trivial=True,
         about="no box, and not said that there is none; share of cases",
     )  # fmt: skip
-    return [wrong, clamped, Column(unread, values)]
+    values = np.full((len(answers), cases), np.nan)
+    values[:, rows] = [[float(_answered(a) == "unreadable") for a in given] for given in answers]
+    return [
+        pooled(wrong, [[len(a.wrong) for a in given] for given in answers]),
+        pooled(clamped, [[a.clamped for a in given] for given in answers]),
+        Column(unread, values),
+    ]
 
 
 def _empty(
