@@ -20,8 +20,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import radrl.scoring  # noqa: F401
+from radrl.answers import parse
 from radrl.example import Answer, Box, Example
-from radrl.prompt import PromptStyle, parse
+from radrl.prompt import PromptStyle
 from radrl.scoring import registry
 
 WORDS = """no effusion left right small pneumothorax opacity heart is enlarged there are lungs clear of and or cannot be

@@ -44,21 +44,3 @@ def test_assign_maximises_the_sum_and_leaves_out_zeros():
     assert boxes.assign([[0.9, 0.8], [0.8, 0.0]]) == [(0, 1), (1, 0)]  # greedy would take 0.9 and stop
     assert boxes.assign([[0.5, 0.0], [0.0, 0.0]]) == [(0, 0)]
     assert boxes.assign(np.zeros((0, 3))) == []
-
-
-@pytest.mark.parametrize(
-    ("convention", "size", "expected"),
-    [("unit", (None, None), (0.1, 0.2, 0.3, 0.4)), ("thousand", (None, None), (100, 200, 300, 400)),
-     ("pixel", (640, 320), (64, 64, 192, 128))],
-)  # fmt: skip
-def test_conventions_there_and_back(convention, size, expected):
-    there = boxes.from_unit((0.1, 0.2, 0.3, 0.4), convention, *size)
-    assert there == pytest.approx(expected)
-    assert boxes.to_unit(there, convention, *size) == pytest.approx((0.1, 0.2, 0.3, 0.4))
-
-
-def test_conventions_say_what_they_lack():
-    with pytest.raises(ValueError, match="width and height"):
-        boxes.to_unit(UNIT, "pixel")
-    with pytest.raises(ValueError, match="unknown box convention 'cm'"):
-        boxes.from_unit(UNIT, "cm")

@@ -1,8 +1,6 @@
-"""Prompts out, completions back: thinking, boxes, options, and any text a model may write."""
+"""Prompts out, completions back: thinking, options, and any text a model may write; boxes: test_box_notation.py."""
 
 from __future__ import annotations
-
-import string
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +10,8 @@ import radrl.scoring  # noqa: F401  registers the scorers
 from radrl.answers import parse
 from radrl.choices import read_choice
 from radrl.data import phantom
-from radrl.example import Answer, Box, Example
-from radrl.prompt import PromptStyle, answer_text, boxes_text, messages, question, target
+from radrl.example import Answer, Example
+from radrl.prompt import PromptStyle, answer_text, messages, question, target
 from radrl.scoring import registry
 
 DIRECT, THINKING, THOUSAND = PromptStyle(), PromptStyle(thinking=True), PromptStyle("thousand")
@@ -109,71 +107,6 @@ def test_a_system_message_stands_first_and_images_before_the_separator():
     assert system == {"role": "system", "content": [{"type": "text", "text": "You read films."}]}
     assert user["content"] == [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "\nReport?"}]
     assert messages(CHOICE, told)[1]["content"][0]["text"].startswith("Which")  # no image, nothing to separate
-
-
-def sides():
-    return st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).filter(lambda v: v[0] < v[1])
-
-
-any_box = st.builds(
-    lambda x, y, label: Box(xyxy=(x[0], y[0], x[1], y[1]), label=label),
-    sides(),
-    sides(),
-    st.lists(st.text(string.ascii_letters + "é-", min_size=1), min_size=1, max_size=3).map(" ".join),
-)
-
-
-@settings(deadline=None, max_examples=200)
-@given(st.lists(any_box, max_size=4).map(tuple), st.sampled_from([DIRECT, THOUSAND]))
-def test_boxes_come_back_within_rounding(boxes, style):
-    answer = parse(boxes_text(boxes, style.box_format) or "none", BOXES, style)
-    assert answer.well_formed
-    assert [box.label for box in answer.boxes] == [box.label for box in boxes]
-    step = 0.01 if style is DIRECT else 0.001
-    for written, box in zip(answer.boxes, boxes, strict=True):
-        wide = min(box.xyxy[2] - box.xyxy[0], box.xyxy[3] - box.xyxy[1]) > step  # else it grows to a step
-        assert written.xyxy == pytest.approx(box.xyxy, abs=step * (0.50001 if wide else 1.00001))
-
-
-@pytest.mark.parametrize(
-    ("x1", "x2", "written"),
-    [(0.4, 0.401, "0.40, 0.41"), (0.397, 0.399, "0.39, 0.40"), (0.398, 0.402, "0.39, 0.40"), (0.999, 1, "0.99, 1.00")],
-)
-def test_a_box_narrower_than_a_step_is_written_one_step_wide(x1, x2, written):
-    x = written.split(", ")
-    assert boxes_text((Box(xyxy=(x1, 0, x2, 1)),), "unit") == f"[{x[0]}, 0.00, {x[1]}, 1.00]"
-    (box,) = parse(boxes_text((Box(xyxy=(0.5, 0.2, 0.5001, 0.2001)),), "thousand"), BOXES, THOUSAND).boxes
-    assert box.xyxy == (0.5, 0.2, 0.501, 0.201)
-
-
-def test_half_a_surrogate_pair_in_a_label_does_no_harm():
-    unit, thousand = "a\ud800b [0.1, 0.2, 0.3, 0.4]", '{"bbox_2d": [1, 2, 3, 4], "label": "a\udfffb"}'
-    assert [parse(text, BOXES, style).boxes[0].label for text, style in ((unit, DIRECT), (thousand, THOUSAND))] == [
-        "a?b", "a?b",
-    ]  # fmt: skip
-
-
-def test_notations():
-    boxes = (Box(xyxy=(0.1, 0.25, 0.5, 1), label="heart"), Box(xyxy=(0, 0, 0.126, 0.5)))
-    assert boxes_text(boxes, "unit") == "heart [0.10, 0.25, 0.50, 1.00], [0.00, 0.00, 0.13, 0.50]"
-    assert boxes_text(boxes[:1], "thousand") == (
-        '```json\n[\n\t{"bbox_2d": [100, 250, 500, 1000], "label": "heart"}\n]\n```'
-    )
-    assert parse('{"label": "heart", "bbox_2d": [1, 2, 3, 4]}', BOXES, THOUSAND).boxes[0].xyxy == (
-        0.001, 0.002, 0.003, 0.004,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "bad",
-    ["[0.1, 0.2, 1.3, 0.4]", "[-0.1, 0.2, 0.3, 0.4]", "[0.3, 0.2, 0.1, 0.4]", "[0.1, 0.2, 0.1, 0.4]",
-     "[0.1, 0.2, 0.3]", "[0.1, 0.2, 0.3, 0.4", "[1e-1, 0.2, 0.3, 0.4]", "[100, 200, 300, 400]",
-     "[0.1, 0.2, 0.3, 99999999999999999999]"],
-)  # fmt: skip
-def test_what_is_no_box_is_left_out_and_said(bad):
-    answer = parse(f"lung {bad}, heart [0.1, 0.2, 0.3, 0.4]", BOXES, DIRECT)
-    assert [box.xyxy for box in answer.boxes] == [(0.1, 0.2, 0.3, 0.4)]
-    assert not answer.well_formed
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,12 @@ Only what follows the last ``</think>`` is ever scored (RadVLM-GRPO, arXiv 2512.
 
 from __future__ import annotations
 
-import re
-
+from radrl.box_notation import Size, read_boxes
 from radrl.choices import read_choice
-from radrl.example import Answer, Box, Example
-from radrl.prompt import BoxFormat, PromptStyle
+from radrl.example import Answer, Example
+from radrl.prompt import PromptStyle
+from radrl.rejection import says_none
 
-_NUMBER = r"-?\d{1,6}(?:\.\d{1,6})?"
-_BOX = re.compile(rf"\[\s{{0,3}}({_NUMBER})" + rf"\s{{0,3}},\s{{0,3}}({_NUMBER})" * 3 + r"\s{0,3}\]")
-_LABEL_AFTER = re.compile(r'\s{0,9},\s{0,9}"label"\s{0,3}:\s{0,3}"([^"\n]{0,200})"')
 _MAX_ANSWER = 20_000  # characters that are parsed; no radiology answer is longer
 
 
@@ -22,26 +19,41 @@ def parse(
     example: Example,
     style: PromptStyle,
     tokens: int | None = None,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
 ) -> Answer:
     """Reads a completion: strips thinking, then reads boxes or the chosen option. It has ``tokens`` tokens, if known;
     ``size`` is the width and height of the resized image, for boxes in pixels.
 
     Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
-    text is empty. Boxes that are not boxes (outside the image, x1 >= x2, not four numbers) are left out and make the
-    Answer not well formed; no other box notation is guessed.
+    text is empty. Boxes are read by `radrl.box_notation`; one that is none of the image (outside it, x1 >= x2, not four
+    numbers) is among ``wrong`` and makes the Answer not well formed, as does a text that has no box and does not say
+    that there is none.
+
+    Raises:
+        UserError: boxes in pixels without ``size``.
     """
     thinking, text, well_formed = _split_thinking(completion, style.thinking)
     text = text[:_MAX_ANSWER]
-    boxes: tuple[Box, ...] = ()
-    choice = None
+    answer = Answer(text, thinking, well_formed=well_formed and bool(text), tokens=tokens)
     if example.task == "grounding":
-        boxes, readable = _read_boxes(text, style.box_format)
-        well_formed = well_formed and readable
-    elif example.choices:
+        return _with_boxes(answer, example, style, size)
+    if example.choices:
         choice = read_choice(text, example.choices)
-        well_formed = well_formed and choice is not None
-    return Answer(text, thinking, boxes, choice, well_formed and bool(text), tokens)
+        return answer._replace(choice=choice, well_formed=answer.well_formed and choice is not None)
+    return answer
+
+
+def _with_boxes(answer: Answer, example: Example, style: PromptStyle, size: Size | None) -> Answer:
+    read = read_boxes(answer.text, style.box_format, size)
+    given = bool(read.boxes or read.wrong)
+    none = not given and says_none(answer.text, example)
+    return answer._replace(
+        boxes=read.boxes,
+        wrong=read.wrong,
+        clamped=read.clamped,
+        says_none=none,
+        well_formed=answer.well_formed and read.whole and (given or none),
+    )
 
 
 def _split_thinking(completion: str, asked: bool) -> tuple[str | None, str, bool]:
@@ -53,24 +65,3 @@ def _split_thinking(completion: str, asked: bool) -> tuple[str | None, str, bool
     if asked or "<think>" in completion:
         return completion.replace("<think>", "", 1).strip(), "", False
     return None, completion.strip(), True
-
-
-def _read_boxes(text: str, box_format: BoxFormat) -> tuple[tuple[Box, ...], bool]:
-    scale = 1.0 if box_format == "unit" else 1000.0
-    boxes, readable, end = [], True, 0
-    for match in _BOX.finditer(text):
-        x1, y1, x2, y2 = (float(v) / scale for v in match.groups())
-        if box_format == "unit":
-            label = text[end : match.start()].rsplit("\n", 1)[-1][-200:].strip(" ,.;:()[]")
-        else:
-            after = _LABEL_AFTER.match(text, match.end())
-            label = after.group(1) if after else ""
-        if 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1:
-            # half a surrogate pair cannot be written as UTF-8
-            boxes.append(Box(xyxy=(x1, y1, x2, y2), label=label.encode(errors="replace").decode()))
-        else:
-            readable = False
-        end = match.end()
-    # every opening bracket before digits should have become a box
-    started = len(re.findall(r"\[\s{0,3}-?[\d.]", text))
-    return tuple(boxes), readable and started <= len(boxes)

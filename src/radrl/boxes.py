@@ -1,23 +1,17 @@
-"""Box conventions and geometry. Everywhere inside, a box is ``[x1, y1, x2, y2]``, 0-1, origin top left.
+"""Geometry of boxes. Everywhere inside, a box is ``[x1, y1, x2, y2]``, 0-1, origin top left.
 
 Arrays of boxes have shape (N, 4). A box with no or negative area overlaps nothing: its IoU is 0, never NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from radrl.example import Box
-
-Convention = Literal["unit", "thousand", "pixel"]
-"""``unit``: 0-1. ``thousand``: 0-1000 (native to Qwen2-VL and Qwen3-VL). ``pixel``: absolute pixels of the resized
-image (native to Qwen2.5-VL)."""
-
 
 LARGEST = 1e150  # beyond this, an area is no longer a finite number
 
@@ -60,40 +54,6 @@ def assign(weights: ArrayLike) -> list[tuple[int, int]]:
         return []
     rows, columns = linear_sum_assignment(weights, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if weights[i, j] > 0]
-
-
-def to_unit(
-    xyxy: Sequence[float], convention: Convention, width: int | None = None, height: int | None = None
-) -> tuple[float, float, float, float]:
-    """Returns a box of the given convention in 0-1; nothing is clipped.
-
-    Raises:
-        ValueError: ``pixel`` without the positive width and height of the resized image, or an unknown convention.
-    """
-    x, y = _scale(convention, width, height)
-    x1, y1, x2, y2 = xyxy
-    return x1 / x, y1 / y, x2 / x, y2 / y
-
-
-def from_unit(
-    xyxy: Sequence[float], convention: Convention, width: int | None = None, height: int | None = None
-) -> tuple[float, float, float, float]:
-    """Returns a 0-1 box in the given convention, not rounded. Raises as to_unit does."""
-    x, y = _scale(convention, width, height)
-    x1, y1, x2, y2 = xyxy
-    return x1 * x, y1 * y, x2 * x, y2 * y
-
-
-def _scale(convention: Convention, width: int | None, height: int | None) -> tuple[float, float]:
-    if convention == "unit":
-        return 1.0, 1.0
-    if convention == "thousand":
-        return 1000.0, 1000.0
-    if convention != "pixel":
-        raise ValueError(f"unknown box convention '{convention}'; known: unit, thousand, pixel")
-    if not width or not height or width < 0 or height < 0:
-        raise ValueError("boxes in pixels need the width and height of the resized image")
-    return float(width), float(height)
 
 
 def _boxes(boxes: ArrayLike) -> NDArray[np.float64]:

@@ -111,6 +111,14 @@ class Example(_Record):
         return v
 
 
+class WrongBox(NamedTuple):
+    """A box of an answer that is none of the image: it lies outside, has no area, or is not four numbers. ``place`` is
+    its place among all boxes of the answer, from 0. It counts as a box that overlaps nothing."""
+
+    place: int
+    label: str = ""
+
+
 class Answer(NamedTuple):
     """What a completion says, once parsed.
 
@@ -118,6 +126,10 @@ class Answer(NamedTuple):
     before it; ``boxes`` every box found in ``text``; ``choice`` the index of the option it picks; ``well_formed``
     is False when the asked-for form was not kept (thinking missing or never closed, no answer, an unreadable box);
     ``tokens`` is how many tokens the whole completion has, where that is known.
+
+    Of grounding alone: ``wrong`` are the boxes that are none, ``clamped`` how many of ``boxes`` were cut at the edge
+    of the image, ``says_none`` whether the text says that there is nothing to find (a text without boxes that does not
+    say so claims something, or cannot be read).
     """
 
     text: str
@@ -126,6 +138,9 @@ class Answer(NamedTuple):
     choice: int | None = None
     well_formed: bool = True
     tokens: int | None = None
+    wrong: tuple[WrongBox, ...] = ()
+    clamped: int = 0
+    says_none: bool = False
 
 
 class Mark(NamedTuple):

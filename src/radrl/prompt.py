@@ -2,27 +2,22 @@
 what comes back is read by `radrl.answers`.
 
 Thinking is asked for with the suffix `` /think``; a thinking completion is ``<think>...</think>`` and then the answer
-(RadVLM-GRPO, arXiv 2512.10691). Boxes are written either as RadVLM does (0-1, two decimals, after their label) or as
-Qwen3-VL does (JSON, 0-1000).
+(RadVLM-GRPO, arXiv 2512.10691). How boxes are written is in `radrl.box_notation`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from radrl.box_notation import BoxFormat, Size, boxes_text
 from radrl.choices import LETTERS, is_yes_no
 from radrl.errors import nearest
-from radrl.example import TASKS, Box, Example, Turn
+from radrl.example import TASKS, Example, Turn
 
-BoxFormat = Literal["unit", "thousand", "pixel", "qwen2"]
-"""``unit``: 0-1 with two decimals after their label, as RadVLM. ``thousand``: JSON in 0-1000, as Qwen3-VL. ``pixel``:
-JSON in pixels of the resized image, as Qwen2.5-VL. ``qwen2``: 0-1000 as Qwen2-VL's ``(x,y),(x,y)`` and its tokens."""
 Options = Literal["inline", "lines", "paragraphs", "none"]
 AnswerFormat = Literal["plain", "tags", "boxed"]
 TEMPLATE = "{question}{options}"
@@ -67,12 +62,13 @@ class PromptStyle:
         return {"enable_thinking": self.thinking} if self.think_in_template else {}
 
 
-def messages(example: Example, style: PromptStyle) -> list[dict[str, Any]]:
+def messages(example: Example, style: PromptStyle, size: Size | None = None) -> list[dict[str, Any]]:
     """Returns the chat messages of an Example: the system message where there is one, the earlier turns and then the
-    question, as user and assistant in turn. The images are placeholders at the head of the first user's one."""
+    question, as user and assistant in turn. The images are placeholders at the head of the first user's one; ``size``
+    is that of the resized image, for boxes in pixels."""
     texts: list[str] = []
     for turn in example.history:
-        texts += [turn.question, boxes_text(turn.boxes, style.box_format) or turn.answer]
+        texts += [turn.question, boxes_text(turn.boxes, style.box_format, size) or turn.answer]
     texts.append(question(example, style))
     if example.images:
         texts[0] = style.image_separator + texts[0]
@@ -162,13 +158,13 @@ def template_fault(template: str | Mapping[str, str]) -> str:
     return ""
 
 
-def target(example: Example, style: PromptStyle) -> str:
+def target(example: Example, style: PromptStyle, size: Size | None = None) -> str:
     """Returns the completion that supervised training teaches: the trace when thinking is asked for, then the answer.
 
     Raises:
         ValueError: thinking is asked for and the Example has no trace.
     """
-    text = answer_text(example, style.box_format)
+    text = answer_text(example, style.box_format, size)
     if example.choices:  # the letter is taught where it was shown
         letter = f"{LETTERS[example.choices.index(example.reference)]}. "
         text = (letter if _lettered(example, style) else "") + example.reference
@@ -183,11 +179,11 @@ def target(example: Example, style: PromptStyle) -> str:
     return f"<think>\n{example.thinking}\n</think>\n\n{text}"
 
 
-def answer_text(example: Example, box_format: BoxFormat) -> str:
+def answer_text(example: Example, box_format: BoxFormat, size: Size | None = None) -> str:
     """Returns the reference answer, boxes in the asked notation, without tags and ``\\boxed{}``: what a teacher sees
     and verl's ground truth."""
     if example.task == "grounding":
-        return boxes_text(example.boxes, box_format) or example.reference or "none"
+        return boxes_text(example.boxes, box_format, size) or example.reference or "none"
     if example.choices and not is_yes_no(example.choices):
         return f"{LETTERS[example.choices.index(example.reference)]}. {example.reference}"
     return example.reference
@@ -197,24 +193,3 @@ def as_turn(example: Example) -> Turn:
     """Returns an Example as an earlier turn of the conversation that goes on after it."""
     answer = "" if example.boxes else answer_text(example, "unit")
     return Turn(question=question(example, PromptStyle()), answer=answer, boxes=example.boxes)
-
-
-def boxes_text(boxes: tuple[Box, ...], box_format: BoxFormat) -> str:
-    """Returns boxes as text: ``label [0.12, 0.34, 0.56, 0.78], ...`` or Qwen3-VL's JSON; empty for no boxes."""
-    if not boxes:
-        return ""
-    if box_format == "unit":
-        return ", ".join(f"{box.label} [{', '.join(f'{v:.2f}' for v in _rounded(box, 2))}]".lstrip() for box in boxes)
-    items = [{"bbox_2d": [round(v * 1000) for v in _rounded(box, 3)], "label": box.label} for box in boxes]
-    return "```json\n[\n" + ",\n".join("\t" + json.dumps(item, ensure_ascii=False) for item in items) + "\n]\n```"
-
-
-def _rounded(box: Box, digits: int) -> list[float]:
-    """Returns the corners with so many decimals; where no width or height would be left, one step that it lies in."""
-    steps = 10**digits
-    ends = [round(v, digits) for v in box.xyxy]
-    for axis in (0, 1):
-        if ends[axis] == ends[axis + 2]:
-            first = min(math.floor(box.xyxy[axis] * steps), steps - 1)
-            ends[axis], ends[axis + 2] = first / steps, (first + 1) / steps
-    return ends

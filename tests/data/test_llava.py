@@ -32,7 +32,7 @@ def test_radvlm_instructions_become_examples(tmp_path, prepared):
     nothing = examples["vindr-cxr-train1_1"]
     assert (nothing.task, nothing.boxes, nothing.reference[:12]) == ("grounding", (), "I can't find")
     lung = examples["chestima-train_2"]
-    assert ([box.label for box in lung.boxes], lung.patient, lung.study) == ([""], "p10000032", "s50414267")
+    assert ([box.label for box in lung.boxes], lung.patient, lung.study) == (["right lung"], "p10000032", "s50414267")
     assert lung.meta["answer"].startswith("You'll find")
     assert examples["mimic-train_3"].task == "report"
     assert [f.name for f in examples["chexpert-train_4"].findings] == ["Edema", "Fracture"]

@@ -10,7 +10,7 @@ import pytest
 
 from radrl.evaluation.comparison import compare
 from radrl.evaluation.metrics import MAIN, FindingCounts, score_cases
-from radrl.example import TASKS, Answer, Box, Example
+from radrl.example import TASKS, Answer, Box, Example, WrongBox
 from radrl.scoring import registry
 
 BOX = Box(xyxy=(0.1, 0.1, 0.5, 0.5), label="mass")
@@ -66,10 +66,38 @@ def test_boxes_are_judged_over_the_set(found):
     assert values["empty_kept"] == 0
     assert values["empty_missed"] == 0
     assert found.empty == {
-        "reference none, answer none": 0, "reference none, answer some": 1,
-        "reference some, answer none": 0, "reference some, answer some": 1,
+        "reference none, answer none": 0, "reference none, answer some": 1, "reference none, answer unreadable": 0,
+        "reference some, answer none": 0, "reference some, answer some": 1, "reference some, answer unreadable": 0,
     }  # fmt: skip
     assert values["yes_f1"] == 0
+
+
+def test_wrong_boxes_count_and_what_cannot_be_read_is_said():
+    examples = [
+        Example(id="two", task="grounding", question="?", boxes=(BOX.model_copy(update={"label": "left lung"}), OTHER)),
+        Example(id="none", task="grounding", question="?"),
+        Example(id="one", task="grounding", question="?", boxes=(OTHER,)),
+    ]
+    answers = [
+        Answer(
+            "x", boxes=(BOX, OTHER.model_copy(update={"label": "left lung"})), wrong=(WrongBox(0, "mass"),), clamped=1
+        ),
+        Answer("x", wrong=(WrongBox(0),)),
+        Answer("There is a mass."),
+    ]
+    found = score_cases(examples, [answers])
+    values = {name: value(column) for name, column in found.columns.items()}
+    assert values["precision_50"] == 2 / 4  # labels are not looked at, wrong boxes are
+    assert values["recall_50"] == 2 / 3
+    assert values["soft_f1"] == pytest.approx((4 / 5 + 0 + 0) / 3)
+    assert values["soft_f1_labels"] == values["map50_coco_by_label"] == 0
+    assert values["map50_coco"] == pytest.approx(2 / 4 * 67 / 101)
+    assert (values["box_wrong"], values["box_clamped"]) == (2 / 4, 1 / 4)
+    assert values["unreadable"] == 1 / 3
+    assert (values["empty_kept"], values["empty_missed"]) == (0, 1 / 2)
+    assert found.empty["reference some, answer unreadable"] == found.empty["reference none, answer some"] == 1
+    sure = score_cases(examples, [answers], confidence=[(0.1, 0.9, 0.8), (0.2,), ()])
+    assert value(sure.columns["map50_coco"]) == pytest.approx(67 / 101)  # the wrong ones are the least sure
 
 
 def test_silence_is_no_answer_that_nothing_is_there():

@@ -62,7 +62,7 @@ def test_a_mixed_batch_is_scored_task_by_task(functions):
     assert values(functions(), completions) == {
         "report/finding_f1": (1.0, [1, none, none, 0, none]),
         "report/format": (0.1, [1, none, none, 1, none]),
-        "grounding/soft_f1": (2.0, [none, pytest.approx(0.5), none, none, 1]),
+        "grounding/soft_f1": (2.0, [none, pytest.approx(0.5), none, none, 0]),  # a box begun is no rejection
         "grounding/format": (0.5, [none, 1, none, none, 0]),
         "vqa_closed/vqa_accuracy": (1.0, [none, none, 1, none, none]),
     }

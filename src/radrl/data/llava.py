@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.answers import parse
+from radrl.box_notation import boxes_text, read_boxes
 from radrl.choices import LETTERS, is_yes_no
 from radrl.errors import UserError
-from radrl.example import TASKS, Box, Example, Finding, Task, Turn, stream_manifest
+from radrl.example import TASKS, Example, Finding, Task, Turn, stream_manifest
 from radrl.files import replacing
-from radrl.prompt import PromptStyle, as_turn, boxes_text, question, target
+from radrl.prompt import PromptStyle, as_turn, question, target
 
 UNIT = PromptStyle()
 TAG = "<image>"
@@ -37,10 +37,6 @@ RADVLM: Mapping[str, Task] = {
     **dict.fromkeys(("mimic-labels", "chexpert", "conv", "conv-grounded", "conv-grounded-padchest"), "vqa_open"),
 }
 PATIENT = re.compile(r"(?:^|/)(?:(p\d{8})/(s\d{8})|(patient\d{5})/(study\d{1,3}))/")  # of MIMIC-CXR and CheXpert
-NAMED = re.compile(
-    r"(?:\b(?:an?|the) |^)((?:(?!\b(?:an?|the)\b)[^,;:.]){1,100}?) (?:is )?located at(?: the coordinates)?$", re.I
-)
-_GROUNDING = Example(id="", task="grounding", question="?")
 
 
 def read_item(item: Any, name: str = "", images: tuple[str, ...] | None = None) -> list[Example]:
@@ -131,7 +127,7 @@ def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task) -> dict[str, A
     if task not in TASKS:
         if task is not None:
             raise ValueError(f"task {task!r} is none of {', '.join(TASKS)}")
-        task = "grounding" if parse(text, _GROUNDING, UNIT).boxes else otherwise
+        task = "grounding" if read_boxes(text, "unit").boxes else otherwise
     fields = {"task": task, "question": asked, "reference": text, "choices": choices}
     if task == "grounding":
         return fields | _boxes(text)
@@ -145,27 +141,19 @@ def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task) -> dict[str, A
 
 
 def _boxes(text: str) -> dict[str, Any]:
-    answer = parse(text, _GROUNDING, UNIT)
-    boxes = answer.boxes
-    if not answer.well_formed:
+    boxes, _, _, whole = read_boxes(text, "unit")
+    if not whole:
         raise ValueError(f"a box in '{text[:80]}' cannot be read")
     if not boxes:
         return {"reference": "" if text == "none" else text}
     meta = {}
     if boxes_text(boxes, "unit") != text:  # a sentence with boxes in it, as RadVLM writes them
-        boxes, meta = _named(boxes), {"answer": text}
-    return {"boxes": boxes, "reference": ", ".join(dict.fromkeys(box.label for box in boxes)), "meta": meta}
-
-
-def _named(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
-    """Returns boxes with the label that the words before them give: "a nodule located at the coordinates [...] and
-    [...]". Without labels where one of them has none."""
-    labels: list[str] = []
-    for box in boxes:
-        match = NAMED.search(box.label)
-        labels.append(labels[-1] if labels and box.label in ("", "and") else match.group(1).strip() if match else "")
-    labels = labels if all(labels) else [""] * len(boxes)
-    return tuple(box.model_copy(update={"label": label}) for box, label in zip(boxes, labels, strict=True))
+        meta = {"answer": text}
+    return {
+        "boxes": boxes,
+        "reference": ", ".join(dict.fromkeys(box.label for box in boxes if box.label)),
+        "meta": meta,
+    }
 
 
 def write(manifest: Path, out: Path, style: PromptStyle = UNIT) -> int:

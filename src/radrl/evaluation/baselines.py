@@ -181,7 +181,7 @@ def _grounding(group: Sequence[Example], seed: int) -> Callable[[_Known], Answer
 
 def _grounded(boxes: tuple[Box, ...]) -> Answer:
     said = "; ".join(f"{box.label} [{', '.join(f'{v:.2f}' for v in box.xyxy)}]".strip() for box in boxes)
-    return Answer(said or "none", boxes=boxes)
+    return Answer(said or "none", boxes=boxes, says_none=not boxes)
 
 
 def _median_boxes(images: Sequence[Sequence[Box]]) -> list[Box]:

@@ -163,6 +163,7 @@ BASE: tuple[Wanted, ...] = (
     # A model that shortens or pads its reports must show up in every table (METHODS.md), but length is no merit.
     _base("length", "Report: words", "length", ("report",), better="neither"),
     _base("soft_f1", "Grounding: soft F1", "soft_f1", ("grounding",), headline=True),
+    _base("soft_f1_labels", "Grounding: soft F1, labels agreeing", "soft_f1_labels", ("grounding",), headline=True),
     _base("mean_iou", "Grounding: mean IoU", "mean_iou", ("grounding",), headline=True),
     _base("map50_radvlm", "Grounding: mAP50 (RadVLM)", "map50_radvlm", ("grounding",), headline=True),
     _base("vqa_closed accuracy", "Closed VQA: accuracy", "vqa_accuracy", ("vqa_closed",), headline=True),
@@ -206,7 +207,9 @@ def score_cases(
             raise ValueError(f"{len(given)} answers for {len(examples)} examples")
     if confidence is not None and (len(answers) > 1 or len(confidence) != len(examples)):
         raise ValueError("confidence is for one sample, with an entry for each Example")
-    wanted = _without_double([*BASE, *(of_scorer(scorer, (task,)) for task, scorer in scorers)])
+    several = any(len({box.label for box in example.boxes}) > 1 for example in examples)
+    base = [one for one in BASE if several or one.scorer.name != "soft_f1_labels"]  # else it is soft_f1
+    wanted = _without_double([*base, *(of_scorer(scorer, (task,)) for task, scorer in scorers)])
     columns = [column for one in wanted if (column := _score(one, examples, answers))]
     columns += report_labels.columns(examples, answers)
     columns += grounding.columns(examples, answers, confidence)

@@ -1,7 +1,12 @@
-"""Scorers of boxes. Reference and answer boxes are those of the Example and the Answer, 0-1 of the image."""
+"""Scorers of boxes. Reference and answer boxes are those of the Example and the Answer, 0-1 of the image.
+
+Boxes of the answer that are none of the image (`Answer.wrong`) count as boxes that overlap nothing. An answer without
+boxes is right where there is nothing to find if it says so (`Answer.says_none`); anything else is 0 there.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -9,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radrl import boxes
-from radrl.example import Answer, Box, Example, Score
+from radrl.example import Answer, Example, Score
 from radrl.scoring.registry import scorer
 
 NOT_A_WORD = re.compile(r"[\W_]+")
@@ -18,41 +23,50 @@ HIT = 0.5  # IoU from which a box counts as found
 
 @scorer("soft_f1", tasks=("grounding",))
 def soft_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
-    """Hungarian soft-F1, 2·ΣIoU / (|P| + |G|), in 0-1 (arXiv 2512.10691).
+    """Hungarian soft-F1, 2·ΣIoU / (|P| + |G|), in 0-1 (arXiv 2512.10691). Labels are not looked at.
 
-    The sum runs over the one-to-one assignment of answer boxes P to reference boxes G that makes it largest. Both
-    empty give 1, one empty gives 0. Where the reference boxes carry more than one label, only boxes whose labels
-    agree may be paired. Parts: ``n_predicted``, ``n_reference``, and ``f1_50``, the F1 of boxes found at IoU 0.5.
+    The sum runs over the one-to-one assignment of answer boxes P to reference boxes G that makes it largest. A wrong
+    box counts in |P| and overlaps nothing. No reference box: 1 where the answer says that there is none, else 0; so an
+    answer that cannot be read has 0 whatever is there. Parts: ``n_predicted``, ``n_reference``, and ``f1_50``, the F1
+    of boxes found at IoU 0.5.
     """
-    scores: list[Score | None] = []
-    for example, answer in zip(examples, answers, strict=True):
-        ious = labelled_iou(answer.boxes, example.boxes)
-        total = len(answer.boxes) + len(example.boxes)
-        value = 2 * sum(ious[pair] for pair in boxes.assign(ious)) / total if total else 1.0
-        hits = len(boxes.assign(ious >= HIT))
-        parts = {
-            "n_predicted": float(len(answer.boxes)),
-            "n_reference": float(len(example.boxes)),
-            "f1_50": 2 * hits / total if total else 1.0,
-        }
-        scores.append(Score(min(float(value), 1.0), parts))  # a sum of rounded IoUs may pass 1 by an ulp
-    return scores
+    return [_soft_f1(e, a, predicted_iou(e, a)) for e, a in zip(examples, answers, strict=True)]
+
+
+@scorer("soft_f1_labels", tasks=("grounding",))
+def soft_f1_labels(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """soft_f1 where labels count: in a case whose reference boxes carry more than one label, only boxes whose labels
+    agree (`meant`) may be paired. Elsewhere it is soft_f1. Ours; no paper's."""
+    return [_soft_f1(e, a, labelled_iou(e, a)) for e, a in zip(examples, answers, strict=True)]
+
+
+def _soft_f1(example: Example, answer: Answer, ious: NDArray[np.float64]) -> Score:
+    total = sum(ious.shape)
+    none = float(answer.says_none)
+    value = 2 * sum(ious[pair] for pair in boxes.assign(ious)) / total if total else none
+    hits = len(boxes.assign(ious >= HIT))
+    parts = {
+        "n_predicted": float(ious.shape[0]),
+        "n_reference": float(ious.shape[1]),
+        "f1_50": 2 * hits / total if total else none,
+    }
+    return Score(min(float(value), 1.0), parts)  # a sum of rounded IoUs may pass 1 by an ulp
 
 
 @scorer("mean_iou", tasks=("grounding",))
 def mean_iou(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
-    """Mean over the reference boxes of the IoU with the answer box assigned to each, in 0-1.
+    """Mean over the reference boxes of the IoU with the answer box assigned to each, in 0-1. Labels are not looked at.
 
     The assignment is that of soft_f1; a reference box without one counts 0. Boxes beyond those assigned cost
-    nothing here. No reference box: 1 if the answer gives none either, else 0.
+    nothing here. No reference box: 1 where the answer says that there is none, else 0.
     """
     scores: list[Score | None] = []
     for example, answer in zip(examples, answers, strict=True):
-        ious = labelled_iou(answer.boxes, example.boxes)
+        ious = predicted_iou(example, answer)
         if example.boxes:
             value = float(sum(ious[pair] for pair in boxes.assign(ious))) / len(example.boxes)
         else:
-            value = float(not answer.boxes)
+            value = float(answer.says_none)
         scores.append(Score(min(value, 1.0)))
     return scores
 
@@ -62,12 +76,13 @@ def map50_radvlm(examples: Sequence[Example], answers: Sequence[Answer]) -> list
     """The mAP@0.5 of one image as RadVLM publishes it, in 0-1 (arXiv 2512.10691; compute_metrics_tasks.py).
 
     The boxes have no confidence and are taken in the order of the answer. Each looks at the reference box it
-    overlaps most, and is right if their IoU is at least 0.5 and no box before took it. The value is the area under
-    the precision envelope over recall. Labels are not looked at, and 0 is given where either side is empty, also
-    where both are. Not comparable with COCO's mAP.
+    overlaps most, and is right if their IoU is at least 0.5 and no box before took it; a wrong box is never right. The
+    value is the area under the precision envelope over recall. Labels are not looked at, and 0 is given where either
+    side is empty, also where both are. Not comparable with COCO's mAP. How it differs from the published code on what
+    that code does not read is in docs/rewards.md.
     """
     return [
-        Score(_average_precision(boxes.iou(boxes.array(answer.boxes), boxes.array(example.boxes))))
+        Score(_average_precision(predicted_iou(example, answer)))
         for example, answer in zip(examples, answers, strict=True)
     ]
 
@@ -86,12 +101,27 @@ def _average_precision(ious: NDArray[np.float64]) -> float:
     return float((right * envelope).sum() / ious.shape[1])  # recall grows by 1/|G| at each right box
 
 
-def labelled_iou(answer: Sequence[Box], reference: Sequence[Box]) -> NDArray[np.float64]:
-    """Returns the IoU of each pair, shape (answer, reference), and 0 where labels matter and do not agree."""
-    ious = boxes.iou(boxes.array(answer), boxes.array(reference))
-    wanted = [plain(box.label) for box in reference]
+def predicted(answer: Answer) -> tuple[NDArray[np.float64], list[str]]:
+    """Returns the corners of all boxes of an answer in its order, (N, 4), those of wrong ones NaN, and their labels."""
+    corners, labels = [list(box.xyxy) for box in answer.boxes], [box.label for box in answer.boxes]
+    for place, label in answer.wrong:  # from the first to the last
+        corners.insert(place, [math.nan] * 4)
+        labels.insert(place, label)
+    return np.array(corners, dtype=np.float64).reshape(-1, 4), labels
+
+
+def predicted_iou(example: Example, answer: Answer) -> NDArray[np.float64]:
+    """Returns the IoU of each pair, shape (answer, reference); 0 for a wrong box."""
+    return boxes.iou(predicted(answer)[0], boxes.array(example.boxes))
+
+
+def labelled_iou(example: Example, answer: Answer) -> NDArray[np.float64]:
+    """Returns the same, and 0 where the reference has several labels and those of a pair do not agree."""
+    corners, labels = predicted(answer)
+    ious = boxes.iou(corners, boxes.array(example.boxes))
+    wanted = [plain(box.label) for box in example.boxes]
     if len(set(wanted)) > 1:
-        named = [meant(plain(box.label), set(wanted)) for box in answer]
+        named = [meant(plain(label), set(wanted)) for label in labels]
         agree = [[label in ("", m) for label in wanted] if m else [False] * len(wanted) for m in named]
         ious = ious * np.array(agree, dtype=bool).reshape(ious.shape)
     return ious
