@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -262,21 +262,17 @@ def _score(wanted: Wanted, examples: Sequence[Example], answers: Sequence[Sequen
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
             these, mine = asked[start : start + CHUNK], [given[i] for i in part]
-            values[k, part] = [math.nan if s is None else s.value for s in scorer(these, mine)]
+            scores = scorer(these, mine)
+            values[k, part] = [math.nan if one is None else one.value for one in scores]
             if scorer.pooled:
-                table.append(scorer.pooled.table(these, mine, **scorer.options))
+                table.append(scorer.sums(these, mine, scores))
         if scorer.pooled:
-            own.append(_pooled(np.vstack(table), values[k], rows, scorer.pooled.value))
+            wide = np.zeros((len(examples), table[0].shape[1]))
+            wide[rows] = np.vstack(table)
+            own.append(Pooled(wide, scorer.pooled.value))
     if np.isnan(values).all():
         return None
     return Column(metric, values, tuple(own))
-
-
-def _pooled(table: Array, values: Array, rows: Sequence[int], value: Callable[[Array], Array]) -> Statistic:
-    wide = np.zeros((len(values), table.shape[1]))
-    wide[rows] = table
-    wide[np.isnan(values)] = 0.0
-    return Pooled(wide, value)
 
 
 def count_findings(reports: Iterable[tuple[str, str]]) -> dict[str, FindingCounts]:

@@ -17,12 +17,12 @@ from radrl.errors import UserError, nearest
 from radrl.example import Answer, Example, Score, Task
 
 ScoreFunction = Callable[..., list[Score | None]]
-CorpusFunction = Callable[..., float]
 
 
 class Pooled(NamedTuple):
-    """The value of a set as a function of sums over its cases. ``table`` takes Examples and Answers, as a score
-    function does, and returns what is added up, (cases, s); ``value`` maps sums (..., s) to values (...)."""
+    """The value of a set as a function of sums over its cases. ``table`` takes Examples, Answers and options, as a
+    score function does, and returns what is added up, (cases, s); ``value`` maps sums (..., s) to values (...). A case
+    that has no Score adds nothing. Both are plain functions of a module: they are sent to other processes."""
 
     table: Callable[..., NDArray[np.float64]]
     value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -37,11 +37,11 @@ class Scorer:
     equal pairs are scored once. Every value is finite and in [low, high]. Keyword-only parameters of the function are
     its options.
 
-    ``corpus`` gives the value of a whole set where that is not the mean of its cases (BLEU); ``pooled`` gives the same
-    as a function of sums over cases, so that an evaluation can resample it. ``fit`` returns options
-    that come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line
-    that says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
-    Answers without text, which else get the worst value.
+    ``pooled`` gives the value of a whole set where that is not the mean of its cases (BLEU): a function of sums over
+    them, which an evaluation can also resample. ``fit`` returns options that come from a whole corpus of references
+    (CIDEr's document frequencies). ``missing`` returns None, or the line that says which package or weights the scorer
+    lacks and how to get them. ``reads_blank``: the function also scores Answers without text, which else get the worst
+    value.
     """
 
     name: str
@@ -50,7 +50,6 @@ class Scorer:
     low: float
     high: float
     higher_is_better: bool
-    corpus: CorpusFunction | None = None
     pooled: Pooled | None = None
     fit: Callable[[Sequence[Example]], Mapping[str, Any]] | None = None
     missing: Callable[..., str | None] = lambda **options: None
@@ -91,16 +90,27 @@ class Scorer:
                     scores[i] = blank if same == BLANK else scores[same]
         return scores
 
+    def sums(
+        self, examples: Sequence[Example], answers: Sequence[Answer], scores: Sequence[Score | None]
+    ) -> NDArray[np.float64]:
+        """Returns what is added up for the value of a set, (cases, s); 0 for a case whose score is None. Only of a
+        scorer that has ``pooled``."""
+        rows = [i for i, score in enumerate(scores) if score is not None]
+        found = self.pooled.table([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
+        wide = np.zeros((len(scores), found.shape[1]))
+        wide[rows] = found
+        return wide
+
     def corpus_value(
         self, examples: Sequence[Example], answers: Sequence[Answer], scores: Sequence[Score | None]
     ) -> float | None:
         """Returns the value of a whole set whose ``scores`` this scorer gave; None where it applies to no case."""
-        rows = [i for i, score in enumerate(scores) if score is not None]
-        if not rows:
+        known = [score.value for score in scores if score is not None]
+        if not known:
             return None
-        if self.corpus is None:
-            return sum(scores[i].value for i in rows) / len(rows)
-        return self.corpus([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
+        if self.pooled is None:
+            return sum(known) / len(known)
+        return float(self.pooled.value(self.sums(examples, answers, scores).sum(axis=0)))
 
     def with_options(self, options: Mapping[str, Any]) -> Scorer:
         """Returns this scorer with some of its options set.

@@ -64,10 +64,7 @@ def _register_bleu(order: int) -> None:
 
     value = partial(_bleu_of_sums, order)  # no function in here: processes that score send it back
 
-    def corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
-        return float(value(table(examples, answers).sum(axis=0)))
-
-    @scorer(f"bleu_{order}", tasks=TASKS, corpus=corpus, pooled=Pooled(table, value))
+    @scorer(f"bleu_{order}", tasks=TASKS, pooled=Pooled(table, value))
     def bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         values = _bleu(*_bleu_counts(order, examples, answers))
         return [Score(value) for value in np.minimum(values, 1.0).tolist()]
@@ -80,10 +77,6 @@ def _register_bleu(order: int) -> None:
 
 for _order in range(1, ORDERS + 1):
     _register_bleu(_order)
-
-
-def _google_bleu_corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
-    return float(_share(_google_bleu_table(examples, answers).sum(axis=0)))
 
 
 def _google_bleu_table(examples: Sequence[Example], answers: Sequence[Answer]) -> NDArray[np.float64]:
@@ -101,7 +94,7 @@ def _google_bleu_counts(examples: Sequence[Example], answers: Sequence[Answer]) 
     return sum(one.matches for one in orders)[given], np.maximum(totals[given], totals[wanted])
 
 
-@scorer("google_bleu", tasks=TASKS, corpus=_google_bleu_corpus, pooled=Pooled(_google_bleu_table, _share))
+@scorer("google_bleu", tasks=TASKS, pooled=Pooled(_google_bleu_table, _share))
 def google_bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """Google-BLEU (GLEU), in 0-1: matched n-grams of orders 1 to 4 over the larger number of n-grams of the two texts,
     which is the smaller of precision and recall (arXiv 1609.08144). The value of a set is that of the summed counts.
@@ -180,9 +173,18 @@ def cider(examples: Sequence[Example], answers: Sequence[Answer], *, frequencies
     return [Score(round(value, 12)) for value in np.clip(values, 0.0, 10.0).tolist()]
 
 
-@scorer("meteor", tasks=TASKS, missing=meteor_program.missing, corpus=meteor_program.corpus)
+def _meteor_table(examples: Sequence[Example], answers: Sequence[Answer]) -> NDArray[np.float64]:
+    return meteor_program.statistics(*_texts(examples, answers))
+
+
+@scorer(
+    "meteor",
+    tasks=TASKS,
+    missing=meteor_program.missing,
+    pooled=Pooled(_meteor_table, meteor_program.value),
+)
 def meteor(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """METEOR 1.5, in 0-1, by its authors' program with the settings of the captioning metrics (Denkowski and Lavie,
     WMT 2014): stems, synonyms and paraphrases also match. The value of a set is that of the summed statistics.
     """
-    return [Score(value) for value in meteor_program.scores(*_texts(examples, answers))]
+    return [Score(value) for value in meteor_program.value(_meteor_table(examples, answers)).tolist()]
