@@ -233,7 +233,7 @@ def score(
         print(f"Page: {page}")
         return
     if predictions is None or references is None:
-        raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l")
+        raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l_stem")
     names = [name.strip() for name in scorers.split(",") if name.strip()] if scorers is not None else None
     found = score_files(predictions, references, names)
     if as_json:

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from radrl.errors import UserError
 
 COUNTS = 23
-WAYS = (1.0, 0.6, 0.8, 0.6)  # weight of a match by word, stem, synonym, paraphrase
+WORDS, FUNCTION, WAY, CHUNKS, MATCHED = slice(0, 2), slice(2, 4), slice(4, 20), 20, slice(21, 23)  # see `statistics`
+WEIGHTS = (1.0, 0.6, 0.8, 0.6)  # of a match by word, stem, synonym, paraphrase
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 MOST = 20_000  # characters of a text that are read; aligning much longer ones takes minutes
 _lock = threading.Lock()
@@ -39,31 +40,31 @@ def missing() -> str | None:
 
 def statistics(answers: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
     """Returns what the program counts of each pair, (pairs, 23); `value` makes METEOR of it. Raises UserError when the
-    program fails."""
+    program fails.
+
+    The counts are: words of answer and reference, function words of both; of each way to match (word, stem, synonym,
+    paraphrase) the content words of both and the function words of both; chunks; words matched in both. As in the
+    program's own sums, a pair of equal texts has no chunk: order costs it nothing.
+    """
     with _lock:
         counts = [_count(_line(given), _line(wanted)) for given, wanted in zip(answers, references, strict=True)]
-    return np.array(counts, dtype=np.float64).reshape(len(counts), COUNTS)
+    found = np.array(counts, dtype=np.float64).reshape(len(counts), COUNTS)
+    matched = found[:, WAY].reshape(-1, len(WEIGHTS), 2, 2).sum(axis=(1, 2))  # of both texts
+    equal = (matched == found[:, WORDS]).all(axis=1) & (found[:, CHUNKS] == 1)
+    found[equal, CHUNKS] = 0.0
+    return found
 
 
 def value(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns METEOR, in 0-1, of counts (..., 23), those of a pair or sums over pairs; 0 where no word matches.
-
-    The counts are: words of answer and reference, function words of both; of each way to match (word, stem, synonym,
-    paraphrase) the content words of both and the function words of both; chunks; words matched in both.
-    """
-    columns = np.moveaxis(counts, -1, 0)
-    chunks, matched = columns[20], columns[21:23]
-    ways = columns[4:20].reshape(4, 4, *chunks.shape)  # by way to match, and what is counted
-    weights = np.reshape(WAYS, (4,) + (1,) * (ways.ndim - 1))
-    content, function = (weights * ways).sum(axis=0)[:2], (weights * ways).sum(axis=0)[2:]
-    words, of_function = columns[0:2], columns[2:4]
+    """Returns METEOR, in 0-1, of counts (..., 23), those of a pair or sums over pairs; 0 where no word matches."""
+    ways = counts[..., WAY].reshape(*counts.shape[:-1], len(WEIGHTS), 2, 2)
+    content, function = np.moveaxis(np.einsum("w,...wct->...ct", WEIGHTS, ways), -2, 0)  # (..., 2): answer, reference
+    of_function = counts[..., FUNCTION]
+    length = DELTA * (counts[..., WORDS] - of_function) + (1 - DELTA) * of_function
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision, recall = (DELTA * content + (1 - DELTA) * function) / (
-            DELTA * (words - of_function) + (1 - DELTA) * of_function
-        )
+        precision, recall = np.moveaxis((DELTA * content + (1 - DELTA) * function) / length, -1, 0)
         mean = 1 / ((1 - ALPHA) / precision + ALPHA / recall)
-        equal = (ways.sum(axis=0)[:2] + ways.sum(axis=0)[2:] == words).all(axis=0) & (chunks == 1)
-        fragments = np.where(equal, 0.0, chunks / (matched.sum(axis=0) / 2))
+        fragments = counts[..., CHUNKS] / (counts[..., MATCHED].sum(axis=-1) / 2)
         found = mean * (1 - GAMMA * fragments**BETA)
     return np.clip(np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
 
