@@ -49,7 +49,7 @@ def test_evaluate_and_score_give_one_figure(name, root, tmp_path, monkeypatch):
 def of_evaluate(scorer: Scorer, task: str, examples: list[Example], answers: list[Answer]) -> float:
     """Returns what an evaluation prints for the scorer."""
     columns = score_cases(examples, [answers], [(task, scorer)]).columns
-    (column,) = [one for one in columns.values() if one.metric.about == f"scorer {scorer.name}"]
+    (column,) = [one for one in columns.values() if one.metric.about.startswith(f"scorer {scorer.name}:")]
     (statistic,) = column.statistics
     return float(statistic.at(np.ones((1, len(examples))))[0])
 
