@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from radrl import protocols
 from radrl.errors import UserError
+from radrl.evaluation.header import Header
 from radrl.example import Task
-from radrl.protocols import Column
 from radrl.recipe import Recipe
 from radrl.recipe_yaml import one_line
 from radrl.scoring.items import read_columns, read_items
@@ -27,8 +27,17 @@ class Asked(NamedTuple):
     place: int | None = None
 
 
-def asked(recipe: Recipe, cases: Mapping[Task, int]) -> tuple[list[Asked], list[str]]:
-    """Returns the scorers to report on test data with so many cases of each task, and a line for each that is left out.
+class Asking(NamedTuple):
+    """The scorers to report; a line for each that is named and has no case; why columns of the protocol are left out,
+    by title."""
+
+    scorers: list[Asked]
+    unused: list[str]
+    left_out: dict[str, str]
+
+
+def asked(recipe: Recipe, cases: Mapping[Task, int]) -> Asking:
+    """Returns the scorers to report on test data with so many cases of each task.
 
     A column of the protocol is left out where a package, weights or an endpoint is missing for it; what the recipe
     itself names must be there.
@@ -36,73 +45,85 @@ def asked(recipe: Recipe, cases: Mapping[Task, int]) -> tuple[list[Asked], list[
     Raises:
         UserError: a scorer of the recipe is unknown, not installed, or has a wrong option.
     """
-    found, lines = _of_protocol(recipe, cases)
+    found, left_out = _of_protocol(recipe, cases)
+    unused = []
     columns = recipe.evaluation.metrics
-    for index, (column, of_column) in enumerate(
-        zip(columns, read_columns(recipe, columns, "evaluation.metrics"), strict=True)
-    ):
-        key = f"{recipe.file}: key 'evaluation.metrics.{index}'"
-        scorer = of_column[0][1]
+    for index, named in enumerate(read_columns(recipe, columns, "evaluation.metrics")):
+        column, scorer = columns[index], named[0][1]
         if problem := scorer.missing(**scorer.options):
-            raise UserError(one_line(f"{key}: {problem}"))
-        mine = [(task, one) for task, one in of_column if cases.get(task)]
+            raise UserError(one_line(f"{recipe.file}: key 'evaluation.metrics.{index}': {problem}"))
+        mine = [(task, one) for task, one in named if cases.get(task)]
         if not mine:
-            tasks = ", ".join(task for task, _ in of_column)
-            lines.append(f"evaluation.metrics.{index}: '{scorer.name}' scores {tasks}; the test data has no such case")
+            tasks = ", ".join(task for task, _ in named)
+            unused.append(f"evaluation.metrics.{index}: '{scorer.name}' scores {tasks}; the test data has no such case")
         found += [Asked(task, one, column.title, column.headline) for task, one in mine]
     items = read_items(recipe)
-    return found + [Asked(item.task, one) for item in items for one in (item.scorer, item.gate) if one], lines
+    found += [Asked(item.task, one) for item in items for one in (item.scorer, item.gate) if one]
+    return Asking(found, unused, left_out)
 
 
-def _of_protocol(recipe: Recipe, cases: Mapping[Task, int]) -> tuple[list[Asked], list[str]]:
+def _of_protocol(recipe: Recipe, cases: Mapping[Task, int]) -> tuple[list[Asked], dict[str, str]]:
     protocol = protocols.of(recipe)
     found: list[Asked] = []
-    lines: list[str] = []
+    left_out: dict[str, str] = {}
     for place, column in enumerate(protocol.columns if protocol else ()):
-        tasks = [task for task in cases if cases[task] and column.task in (None, task)]
-        left_out, mine = _ready(recipe, column, tasks)
-        if mine and any(one.fit and cases[task] < 2 for task, one in mine):
-            left_out = f"scorer '{column.scorer}' needs at least 2 cases"
-        if left_out:
-            lines.append(f"column {column.title or column.scorer} of the protocol is left out: {left_out}")
+        title = column.title or column.scorer
+        try:
+            (named,) = read_columns(recipe, [column], "protocol")
+        except UserError as error:  # a judge without an endpoint
+            left_out[title] = str(error).partition("': ")[2]
             continue
-        found += [Asked(task, one, column.title, column.headline, place) for task, one in mine]
-    return found, lines
+        for task, scorer in named:
+            if not cases.get(task):
+                continue
+            problem = scorer.missing(**scorer.options)
+            if scorer.fit and cases[task] < 2:
+                problem = f"scorer '{scorer.name}' weighs words by how many references have them; there is one"
+            if problem:
+                left_out[title] = problem
+            else:
+                found.append(Asked(task, scorer, column.title, column.headline, place))
+    return found, left_out
 
 
-def _ready(recipe: Recipe, column: Column, tasks: list[Task]) -> tuple[str | None, list[tuple[Task, Scorer]]]:
-    """Returns what a column of the protocol lacks, and its scorer with each of the tasks that it scores."""
-    try:
-        (of_column,) = read_columns(recipe, [column], f"protocol.{recipe.evaluation.protocol}")
-    except UserError as error:
-        return str(error).removeprefix(f"{recipe.file}: "), []
-    mine = [(task, scorer) for task, scorer in of_column if task in tasks]
-    return (mine[0][1].missing(**mine[0][1].options) if mine else None), mine
-
-
-def protocol_facts(recipe: Recipe, left_out: list[str]) -> dict[str, str]:
-    """Returns what a reader must know of the protocol, empty where the recipe names none."""
+def protocol_facts(recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, str]:
+    """Returns what a reader must know of the protocol, for the page; empty where the recipe names none."""
     protocol = protocols.of(recipe)
     if protocol is None:
         return {}
     facts = {
         "name": f"{recipe.evaluation.protocol}: {protocol.about}",
         "columns": ", ".join(dict.fromkeys(column.title or column.scorer for column in protocol.columns)),
+        "prompts": f"preset {protocol.prompt}" if protocol.prompt else "none is prescribed",
+        "decoding": ", ".join(f"{k} {v}" for k, v in protocol.evaluation.items()) or "none is prescribed",
         "set otherwise by the recipe": "; ".join(protocols.overridden(recipe)) or "nothing",
     }
-    if protocol.prompt is None:
-        facts["prompts"] = "the protocol prescribes none"
-    if not protocol.evaluation:
-        facts["decoding"] = "the protocol prescribes none"
-    facts |= {f"left out {k}": line for k, line in enumerate(left_out, 1)}
-    return facts | {f"not as published {k}": line for k, line in enumerate(protocol.differs, 1)}
+    facts |= {f"left out: {title}": problem for title, problem in left_out.items()}
+    return facts | {f"not as published, {k}": line for k, line in enumerate(protocol.differs, 1)}
 
 
-def protocol_notes(recipe: Recipe) -> list[str]:
-    """Returns the lines that stand above the tables: which protocol, and what the recipe sets otherwise."""
+def protocol_notes(recipe: Recipe, left_out: Mapping[str, str], headers: Mapping[str, Header]) -> list[str]:
+    """Returns the lines that stand above the tables: which protocol, what is left out of it, what the recipe sets
+    otherwise, and which models were decoded otherwise."""
     protocol = protocols.of(recipe)
     if protocol is None:
         return []
-    changed = protocols.overridden(recipe)
-    said = f"protocol {recipe.evaluation.protocol}: {protocol.about}; its columns stand first"
-    return [f"{said}; set otherwise by the recipe: {'; '.join(changed)}" if changed else said]
+    lines = [f"protocol {recipe.evaluation.protocol}: {protocol.about}; its columns stand first"]
+    if left_out:
+        lines.append(f"columns of the protocol left out (why: see the page): {', '.join(left_out)}")
+    if changed := protocols.overridden(recipe):
+        lines.append(f"set otherwise by the recipe than by the protocol: {'; '.join(changed)}")
+    for name, header in headers.items():
+        wanted = {**protocol.evaluation}
+        longer = wanted.pop("thinking_max_new_tokens", None)
+        if longer and header.prompt.get("thinking"):
+            wanted["max_new_tokens"] = longer
+        told = header.decoding
+        other = [
+            f"{key} {told[key]}, not {value}"
+            for key, value in wanted.items()
+            if key in told and told[key] != value and getattr(recipe.evaluation, key) != told[key]
+        ]
+        if other and "temperature" in told:
+            lines.append(f"{name} was decoded otherwise than the protocol says: {'; '.join(other)}")
+    return lines

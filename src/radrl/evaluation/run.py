@@ -172,10 +172,11 @@ def judge(
     half of evaluation that knows metrics and statistics."""
     examples, workers = list(test), recipe.scoring.workers
     runs = {name: model.runs for name, model in models.items()} | {name: [[row]] for name, row in trivial.items()}
-    scorers, left_out = asked(recipe, Counter(example.task for example in examples))
-    scores = score_all(examples, runs, scorers, workers if isinstance(workers, int) else 0)
-    if told := protocol_facts(recipe, left_out):
+    asking = asked(recipe, Counter(example.task for example in examples))
+    scores = score_all(examples, runs, asking.scorers, workers if isinstance(workers, int) else 0)
+    if told := protocol_facts(recipe, asking.left_out):
         facts = {**facts, "Protocol": told}
+    notes = protocol_notes(recipe, asking.left_out, {name: model.header for name, model in models.items()})
     comparison = compare(
         examples,
         scores,
@@ -183,7 +184,7 @@ def judge(
         others_base=second_base,
         baselines=tuple(trivial),
         seed=recipe.seed,
-        notes=(*protocol_notes(recipe), *left_out, *facts.get("Warnings", {}).values()),
+        notes=(*notes, *asking.unused, *facts.get("Warnings", {}).values()),
     )
     headers = {name: asdict(model.header) for name, model in models.items()}
     write_outputs(out, comparison, examples, scores, {**facts, "Predictions": headers})

@@ -24,7 +24,7 @@ from radrl.scoring.registry import Pooled, scorer
 from radrl.scoring.tokens import Cut, coder, tokens
 
 TASKS = ("report", "vqa_open")
-TINY, SMALL = 1e-15, 1e-9  # added to counts by the COCO scripts: a case without a match of some order is not quite 0
+TINY, SMALL = 1e-15, 1e-9  # what the COCO scripts add to counts: where no n-gram matches BLEU is not quite 0
 EPSILON = 0.1  # matches that fast_bleu counts where there is none
 CIDER_SIGMA = 6.0
 
@@ -53,9 +53,9 @@ def _bleu(order: int, sums: Table) -> Table:
     """Returns BLEU of sums (..., 2 order + 2)."""
     columns = np.moveaxis(sums, -1, 0)
     matches, given, length, wanted = columns[:order], columns[order : 2 * order], *columns[2 * order :]
-    precision = (matches + TINY) / (given + SMALL)
-    ratio = (length + TINY) / (wanted + SMALL)
-    return np.exp(np.log(precision).mean(axis=0) + np.minimum(0.0, 1 - 1 / ratio))
+    precision = np.where(matches > 0, matches / np.maximum(given, 1), TINY / (given + SMALL))
+    short = 1 - np.divide(wanted, length, out=np.full(np.shape(length), np.inf), where=length > 0)
+    return np.exp(np.log(precision).mean(axis=0) + np.minimum(0.0, short))
 
 
 def _register_bleu(order: int) -> None:
