@@ -10,6 +10,7 @@ from radrl import protocols
 from radrl.errors import UserError
 from radrl.evaluation.header import Header
 from radrl.example import Task
+from radrl.protocols import Protocol
 from radrl.recipe import Recipe
 from radrl.recipe_yaml import one_line
 from radrl.scoring.items import read_columns, read_items
@@ -113,17 +114,21 @@ def protocol_notes(recipe: Recipe, left_out: Mapping[str, str], headers: Mapping
         lines.append(f"columns of the protocol left out (why: see the page): {', '.join(left_out)}")
     if changed := protocols.overridden(recipe):
         lines.append(f"set otherwise by the recipe than by the protocol: {'; '.join(changed)}")
-    for name, header in headers.items():
-        wanted = {**protocol.evaluation}
-        longer = wanted.pop("thinking_max_new_tokens", None)
-        if longer and header.prompt.get("thinking"):
-            wanted["max_new_tokens"] = longer
-        told = header.decoding
-        other = [
-            f"{key} {told[key]}, not {value}"
-            for key, value in wanted.items()
-            if key in told and told[key] != value and getattr(recipe.evaluation, key) != told[key]
-        ]
-        if other and "temperature" in told:
-            lines.append(f"{name} was decoded otherwise than the protocol says: {'; '.join(other)}")
-    return lines
+    return lines + [line for name, header in headers.items() if (line := _otherwise(recipe, protocol, name, header))]
+
+
+def _otherwise(recipe: Recipe, protocol: Protocol, name: str, header: Header) -> str | None:
+    """Returns a line where a model was decoded as neither the protocol nor the recipe says."""
+    if "temperature" not in header.decoding:
+        return None  # not known; that is a line of its own
+    found = []
+    for key, value in protocol.evaluation.items():
+        told = header.decoding.get(key, value)
+        if key in ("max_new_tokens", "thinking_max_new_tokens"):
+            longer = "thinking_max_new_tokens" in protocol.evaluation and header.prompt.get("thinking", False)
+            if longer == (key == "max_new_tokens"):
+                continue
+            told = header.decoding.get("max_new_tokens", value)
+        if told not in (value, getattr(recipe.evaluation, key)):
+            found.append(f"{key.removeprefix('thinking_')} {told}, not {value}")
+    return f"{name} was decoded otherwise than the protocol says: {'; '.join(found)}" if found else None
