@@ -14,24 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from radrl import protocols, recipe_check, recipe_trl
+from radrl import recipe_check, recipe_trl
 from radrl.data.augment import Augment
 from radrl.endpoint import Endpoint, Judge
 from radrl.errors import UserError, nearest
 from radrl.example import Task
 from radrl.prompt import AnswerFormat, BoxFormat, Options, PromptStyle
-from radrl.protocols import Column
+from radrl.protocols import Column, ProtocolName
 from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
 
 if TYPE_CHECKING:
@@ -215,18 +206,12 @@ class JudgedModel(_Section):
     """The same, largest area."""
 
 
-def _known_protocol(name: str) -> str:
-    if name != protocols.NONE:
-        protocols.read(name)
-    return name
-
-
 class Evaluation(_Section):
     """How completions are made for an evaluation: the same for every model."""
 
-    protocol: Annotated[Name, AfterValidator(_known_protocol)] | None = None
+    protocol: ProtocolName | None = None
     """A publication whose prompts, decoding, text preparation and columns are taken (`radrl.protocols`)."""
-    metrics: list[Annotated[Column, BeforeValidator(lambda v: {"scorer": v} if isinstance(v, str) else v)]] = []
+    metrics: list[Column] = []
     """Scorers that are reported beside the usual ones and are no rewards: names, or ``{scorer, options}``."""
     models: dict[Name, JudgedModel] = {}
     """What is particular to a model, by the name that ``--model NAME=…`` gives it."""

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radrl.errors import UserError, nearest
 from radrl.example import Task
@@ -26,7 +26,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Column(BaseModel):
-    """A scorer as a column of the tables."""
+    """A scorer as a column of the tables; a name alone is that scorer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -40,6 +40,11 @@ class Column(BaseModel):
     """Its name in the tables; empty: the scorer's own."""
     headline: bool = False
     """It stands in the first table, and in the family of comparisons that p-values are corrected for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_name(cls, values: Any) -> Any:
+        return {"scorer": values} if isinstance(values, str) else values
 
 
 class Protocol(BaseModel):
@@ -72,6 +77,16 @@ def read(name: str) -> Protocol:
     if name not in names():
         raise ValueError(f"no protocol '{name}'{nearest(name, names())}; there are {', '.join(names())} and {NONE}")
     return Protocol.model_validate(yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def _known(name: str) -> str:
+    if name != NONE:
+        read(name)
+    return name
+
+
+ProtocolName = Annotated[Name, AfterValidator(_known)]
+"""The name of a protocol, or none."""
 
 
 def of(recipe: Recipe) -> Protocol | None:
