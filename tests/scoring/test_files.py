@@ -38,6 +38,19 @@ def test_values_of_the_set_with_the_cases_beside(tmp_path):
     assert f"rouge_l_coco            {found['rouge_l_coco']:.6f}" in done.output
 
 
+def test_a_scorer_has_its_options_in_brackets(tmp_path):
+    said = jsonl(tmp_path / "p.jsonl", {"a": "LEFT pleural effusion."})
+    wanted = jsonl(tmp_path / "r.jsonl", {"a": TEXTS["a"]})
+    names = "bleu_1(words=split), bleu_1 ,bleu_1( words = 13a )"
+    done = run("score", said, wanted, "--scorers", names, "--json", tmp_path / "out.json")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [round(value, 3) for name, value in found.items() if name != "cases"] == [0.667, 1, 0.75]
+    for wrong in ("bleu_1(words)", "bleu_1(words=[)", "bleu_1(word=split)"):
+        with pytest.raises(UserError, match=r"bleu_1"):
+            files.score_files(said, wanted, files.split_names(wrong))
+
+
 def test_the_usual_scorers_read_the_reference(tmp_path):
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
     names = {scorer.name for scorer in files.usual()}
