@@ -15,6 +15,7 @@ golden file has only figures of them. Whose program gives what:
   Face's evaluate, which RadVLM-GRPO's verl/custom_rewards/google_bleu_reward.py calls
 - ``bleu_…(13a)``: sacrebleu without smoothing, for sets
 - ``bleu_2_rexrank``: fast_bleu, called as CXRMetric/run_eval.py of CXR-Report-Metric does
+- ``bleu_..._medevalkit``: nltk's sentence_bleu, called as MedEvalKit's utils/Metrics_Compute/cal_report_metrics.py does
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import pycocoevalcap.bleu.bleu
 from fast_bleu import BLEU as FastBleu
+from nltk.translate.bleu_score import sentence_bleu
 from nltk.translate.gleu_score import corpus_gleu
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -93,6 +95,10 @@ def of_all(said: list[str], wanted: list[str], clean) -> dict[str, tuple[float, 
         for a, b in zip(said, wanted, strict=True)
     ]
     found["bleu_2_rexrank"] = (float(np.mean(cases)), cases)
+    for n in range(1, 5):
+        weights = [1 / n] * n
+        cases = [sentence_bleu([words(b)], words(a), weights=weights) for a, b in zip(said, wanted, strict=True)]
+        found[f"bleu_{n}_medevalkit"] = (float(np.mean(cases)), cases)
     found["meteor"] = of_meteor(said, wanted)
     return found
 

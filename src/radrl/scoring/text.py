@@ -77,17 +77,27 @@ for _order in range(1, ORDERS + 1):
     _register_bleu(_order)
 
 
-@scorer("bleu_2_rexrank", tasks=TASKS, title="BLEU-2 (ReXrank)")
-def bleu_2_rexrank(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
-    """BLEU-2 as CXR-Report-Metric and ReXrank compute it, in 0-1: fast_bleu of each pair, lower-cased, a space before
-    each full stop; the value of a set is the mean of its cases. Where no pair of words matches, a tenth of a match
-    counts."""
-    columns = _bleu_table(2, examples, answers, "cxr_metric").T
-    matches, given, length, wanted = columns[:2], np.maximum(columns[2:4], 1), columns[4], columns[5]
-    matches[1][matches[1] == 0] = EPSILON
-    short = np.minimum(0.0, 1 - np.divide(wanted, length, out=np.full(len(length), np.inf), where=length > 0))
-    values = np.sqrt(matches / given).prod(axis=0) * np.exp(short)
-    return [Score(value) for value in values.tolist()]
+def _register_mean_bleu(order: int, whose: str, title: str, least: float, said: str) -> None:
+    @scorer(f"bleu_{order}_{whose}", tasks=TASKS, title=f"BLEU-{order} ({title})")
+    def bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+        columns = _bleu_table(order, examples, answers, "cxr_metric").T
+        matches, given = columns[:order], np.maximum(columns[order : 2 * order], 1)
+        length, wanted = columns[2 * order :]
+        matches[1:] = np.where(matches[1:] > 0, matches[1:], least)
+        short = 1 - np.divide(wanted, length, out=np.full(len(length), np.inf), where=length > 0)
+        values = (matches / given).prod(axis=0) ** (1 / order) * np.exp(np.minimum(0.0, short))
+        return [Score(value) for value in values.tolist()]
+
+    bleu.__doc__ = f"""BLEU of orders 1 to {order} as {said}, in 0-1: of each case, lower-cased and with a space before
+    each full stop; the value of a set is the mean of its cases."""
+
+
+_register_mean_bleu(
+    2, "rexrank", "ReXrank", EPSILON,
+    "CXR-Report-Metric and ReXrank compute it (fast_bleu, which counts a tenth of a match where no pair of words does)",
+)  # fmt: skip
+for _order in range(1, ORDERS + 1):
+    _register_mean_bleu(_order, "medevalkit", "MedEvalKit", 0.0, "MedEvalKit computes it (NLTK's sentence_bleu)")
 
 
 def _google_bleu_table(examples: Sequence[Example], answers: Sequence[Answer]) -> Table:
