@@ -60,11 +60,6 @@ def test_the_authors_programs_on_published_predictions(shared_data, name):
             assert np.mean(cases) == pytest.approx(mean, abs=1e-6), run
 
 
-def test_the_two_rouges_are_five_points_apart():
-    said = GOLDEN["rag"]["rouge_l_coco"]["set"], GOLDEN["rag"]["rouge_l_stem"]["set"]
-    assert abs(said[0] - said[1]) > 0.01
-
-
 def test_an_ambiguous_name_says_what_to_name(refusal):
     said = refusal(registry.get, "rouge_l")
     assert "'rouge_l_stem'" in said
