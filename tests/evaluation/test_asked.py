@@ -73,8 +73,8 @@ def test_a_wrong_metric_is_one_line_with_its_key(make_recipe, refusal, metrics, 
 
 def test_weights_that_lack_are_said_before_anything_is_generated(make_recipe, refusal, monkeypatch):
     monkeypatch.delenv("RADRL_WEIGHTS", raising=False)
-    recipe = make_recipe("evaluation.metrics=[bleu_1, chexbert_f1]")
-    assert "key 'evaluation.metrics.1': scorer 'chexbert_f1': needs the weights" in refusal(asked, recipe, CASES)
+    recipe = make_recipe("evaluation.metrics=[bleu_1, radgraph]")
+    assert "key 'evaluation.metrics.1': scorer 'radgraph': needs the weights" in refusal(asked, recipe, CASES)
 
 
 def test_a_metric_of_a_task_that_is_not_there_is_a_line(make_recipe):
