@@ -31,8 +31,8 @@ from radrl.scoring.files import read_texts
 from radrl.scoring.items import Item
 from radrl.scoring.reward import Rewards
 
-NAMES = ("finding_f1", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "google_bleu", "rouge_l", "cider", "format", "length",
-         "repetition", "soft_overlong", "ecr")  # fmt: skip
+NAMES = ("finding_f1", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "google_bleu", "rouge_l_coco", "cider", "format",
+         "length", "repetition", "soft_overlong", "ecr")  # fmt: skip
 WORDS = 60
 
 

@@ -242,7 +242,9 @@ def score(
         Path | None, typer.Argument(help='JSONL of {"id", "text"}; with --gallery, the page to write')
     ] = None,
     references: Annotated[Path | None, typer.Argument(help="JSONL of the same ids")] = None,
-    scorers: Annotated[str | None, typer.Option(help="names with commas between; without it the usual ones")] = None,
+    scorers: Annotated[
+        str | None, typer.Option(help="names with commas between, also bleu_4(words=split); without it the usual ones")
+    ] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="write values and cases here")] = None,
     gallery: Annotated[
         bool, typer.Option("--gallery", help="write a page of the order in which scorers put mistakes")
@@ -250,7 +252,7 @@ def score(
 ) -> None:
     """Score texts against references, or show what the scorers reward."""
     from radrl.files import write_json
-    from radrl.scoring.files import score_files
+    from radrl.scoring.files import score_files, split_names
 
     _no_foreign_bars()
     if gallery:
@@ -262,9 +264,8 @@ def score(
         print(f"Page: {page}")
         return
     if predictions is None or references is None:
-        raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l")
-    names = [name.strip() for name in scorers.split(",") if name.strip()] if scorers is not None else None
-    found = score_files(predictions, references, names)
+        raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l_stem")
+    found = score_files(predictions, references, None if scorers is None else split_names(scorers))
     if as_json:
         write_json(as_json, found)
     for name, value in found.items():

@@ -22,6 +22,7 @@ from radrl.endpoint import Endpoint, Judge, Teacher
 from radrl.errors import UserError, nearest
 from radrl.example import Task
 from radrl.prompt import AnswerFormat, BoxFormat, PromptStyle
+from radrl.protocols import Column, ProtocolName
 from radrl.recipe_prompt import Prompt
 from radrl.recipe_yaml import Number, apply_overrides, one_line, read_mapping
 
@@ -184,9 +185,9 @@ class JudgedModel(_Section):
 class Evaluation(_Section):
     """How completions are made for an evaluation: the same for every model."""
 
-    protocol: Name | None = None
+    protocol: ProtocolName | None = None
     """A publication whose prompts, decoding, text preparation and columns are taken (`radrl.protocols`)."""
-    metrics: list[Name | dict[str, Any]] = []
+    metrics: list[Column] = []
     """Scorers that are reported beside the usual ones and are no rewards: names, or ``{scorer, options}``."""
     models: dict[Name, JudgedModel] = {}
     """What is particular to a model, by the name that ``--model NAME=…`` gives it."""

@@ -1,4 +1,4 @@
-"""What the libraries behind a recipe say of it: TRL and PEFT of their sections, the scorers of the rewards.
+"""What the libraries behind a recipe say of it: TRL and PEFT of their sections, the scorers of rewards and metrics.
 
 Apart from recipe.py, since importing them takes seconds.
 """
@@ -30,11 +30,11 @@ def check(recipe: Recipe) -> None:
         ("trl.GRPOConfig", recipe.grpo, "grpo"),
     ):
         recipe_trl.fitted(kind, section, name, recipe.file)
-    if not recipe.rewards:
-        return
-    from radrl.scoring.items import read_items  # late: it imports every scorer, and most commands need none
+    if recipe.rewards or recipe.evaluation.metrics:
+        from radrl.scoring.items import read_columns, read_items  # late: it imports every scorer
 
-    read_items(recipe)
+        read_items(recipe)
+        read_columns(recipe, recipe.evaluation.metrics, "evaluation.metrics")
     summing = recipe.grpo.get("multi_objective_aggregation", AGGREGATIONS[0])
     if summing not in AGGREGATIONS:
         at = f"{recipe.file}: key 'grpo.multi_objective_aggregation'"

@@ -68,7 +68,7 @@ def test_models_that_were_not_run_alike_are_noted():
 def test_processes_score_as_one_does():
     examples = [Example(id=f"r{k}", task="report", question="?", reference=text) for k, text in enumerate(REPORTS)]
     runs = {"a": [[[Answer(text) for text in REPORTS]]], "b": [[[Answer(text) for text in REPORTS[::-1]]]] * 2}
-    scorers = [("report", registry.get(name)) for name in ("bleu_4", "google_bleu", "cider", "rouge_l")]
+    scorers = [("report", registry.get(name)) for name in ("bleu_4", "google_bleu", "cider", "rouge_l_coco")]
     alone, shared = (score_all(examples, runs, scorers, workers) for workers in (0, 2))
     assert {name: len(of_model) for name, of_model in shared.items()} == {"a": 1, "b": 2}
     once = np.ones((1, len(examples)))

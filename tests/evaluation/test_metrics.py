@@ -202,7 +202,7 @@ def test_the_authors_figures_come_out_of_a_comparison(shared_data, run, said, wa
         "Bleu_2": "bleu_2",
         "Bleu_3": "bleu_3",
         "Bleu_4": "bleu_4",
-        "ROUGE_L": "rouge_l",
+        "ROUGE_L": "rouge_l_coco",
         "CIDEr": "cider",
     }
     scorers = [("report", registry.get(name)) for name in names.values()]

@@ -27,15 +27,28 @@ def test_values_of_the_set_with_the_cases_beside(tmp_path):
     said = jsonl(tmp_path / "p.jsonl", {"b": "No mass.", "a": TEXTS["a"]})  # joined by id, not by place
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
     out = tmp_path / "deep" / "out.json"
-    done = run("score", said, wanted, "--scorers", "bleu_1, rouge_l,cider,token_f1", "--json", out)
+    done = run("score", said, wanted, "--scorers", "bleu_1, rouge_l_coco,cider,token_f1", "--json", out)
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())
-    assert list(found) == ["bleu_1", "rouge_l", "cider", "token_f1", "cases"]
-    assert found["cases"]["a"] == {"bleu_1": 1, "rouge_l": 1, "cider": pytest.approx(10), "token_f1": 1}
+    assert list(found) == ["bleu_1", "rouge_l_coco", "cider", "token_f1", "cases"]
+    assert found["cases"]["a"] == {"bleu_1": 1, "rouge_l_coco": 1, "cider": pytest.approx(10), "token_f1": 1}
     cases = found["cases"]
-    assert found["rouge_l"] == pytest.approx((cases["a"]["rouge_l"] + cases["b"]["rouge_l"]) / 2)
+    assert found["rouge_l_coco"] == pytest.approx((cases["a"]["rouge_l_coco"] + cases["b"]["rouge_l_coco"]) / 2)
     assert found["bleu_1"] != pytest.approx((cases["a"]["bleu_1"] + cases["b"]["bleu_1"]) / 2)
-    assert f"rouge_l                 {found['rouge_l']:.6f}" in done.output
+    assert f"rouge_l_coco            {found['rouge_l_coco']:.6f}" in done.output
+
+
+def test_a_scorer_has_its_options_in_brackets(tmp_path):
+    said = jsonl(tmp_path / "p.jsonl", {"a": "LEFT pleural effusion."})
+    wanted = jsonl(tmp_path / "r.jsonl", {"a": TEXTS["a"]})
+    names = "bleu_1(words=split), bleu_1 ,bleu_1( words = 13a )"
+    done = run("score", said, wanted, "--scorers", names, "--json", tmp_path / "out.json")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [round(value, 3) for name, value in found.items() if name != "cases"] == [0.667, 1, 0.75]
+    for wrong in ("bleu_1(words)", "bleu_1(words=[)", "bleu_1(word=split)"):
+        with pytest.raises(UserError, match=r"bleu_1"):
+            files.score_files(said, wanted, files.split_names(wrong))
 
 
 def test_the_usual_scorers_read_the_reference(tmp_path):

@@ -147,6 +147,19 @@ def test_cider_as_a_reward_does_not_depend_on_its_batch(functions, tmp_path):
     assert 0 < together[1] < together[0] < 10
 
 
+def test_cider_is_fitted_on_what_data_keeps_of_its_task(functions, tmp_path):
+    reports = [EXAMPLES[0], EXAMPLES[3], EXAMPLES[0].model_copy(update={"id": "r3", "reference": "Clear lungs."})]
+    other = Example(id="o", task="vqa_open", question="q", reference="left")
+    write_manifest(tmp_path / "train.jsonl", [*reports, other])
+    documents = [
+        functions(" {report: [{scorer: cider}]}", f"data: {{train: [train.jsonl], {more}}}")[0]
+        .scorer.options["frequencies"]
+        .documents
+        for more in ("", "limit: 2", "tasks: [report, vqa_open]")
+    ]
+    assert documents == [3, 2, 3]  # not the answer to the open question, nor a report that is left out
+
+
 def test_each_completion_is_scored_once_for_all_rewards(functions, monkeypatch):
     parsed, read = [], []
     monkeypatch.setattr(reward, "parse", lambda *a: (parsed.append(a[0]), parse(*a))[1])

@@ -47,3 +47,12 @@ def test_token_f1():
 def test_normalise_is_stable():
     for text in ("The two-view X-ray: 4.5cm!", "ＹＥＳ", "a an the"):
         assert vqa.normalise(vqa.normalise(text)) == vqa.normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("B", 1), (" b ", 1), ("Pleural effusion", 1), ("b. pleural effusion", 1), ("B.", 0), ("B: pleural effusion", 0),
+     ("A", 0), ("mass", 0), ("The answer is B", 0), ("", 0)],
+)  # fmt: skip
+def test_medvlthinkers_grading_takes_nothing_but_the_option(text, right):
+    assert score("vqa_accuracy_exact", "Pleural effusion", text, choices=("Mass", "Pleural effusion")) == right

@@ -7,15 +7,18 @@ scorer of the registry is a metric besides.
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 import radrl.scoring  # noqa: F401  registers the scorers
+from radrl.evaluation.asked import Asked
 from radrl.evaluation.pooled import Array, Pooled, Statistic, mean
 from radrl.example import TASKS, Answer, Example, Task
 from radrl.scoring import registry
@@ -23,6 +26,7 @@ from radrl.scoring.registry import Scorer
 from radrl.scoring.report import compared
 
 CHUNK = 2000  # cases whose Scores are held at once
+MOST_COLUMNS = 1000  # of a protocol
 
 TASK_TITLES: dict[Task, str] = {
     "report": "Report",
@@ -47,6 +51,7 @@ class Metric(NamedTuple):
     needs: str = ""
     about: str = ""
     trivial: bool = False  # a baseline has the best value by its making, so being below it means nothing
+    order: int = 0  # within its task: columns of a protocol have negative ones, and so stand first
 
     @property
     def short(self) -> str:
@@ -128,38 +133,34 @@ class Wanted(NamedTuple):
 
 
 def _base(name: str, title: str, scorer: str, tasks: tuple[Task, ...], **more: Any) -> Wanted:
-    return of_scorer(registry.get(scorer), tasks)._replace(
-        metric=Metric(
-            name,
-            title,
-            tasks,
-            registry.get(scorer).low,
-            registry.get(scorer).high,
-            **{"about": f"scorer {scorer}"} | more,
-        )
-    )
+    wanted = of_scorer(registry.get(scorer), tasks)
+    return wanted._replace(metric=wanted.metric._replace(name=name, title=title, **more))
 
 
-def of_scorer(scorer: Scorer, tasks: tuple[Task, ...]) -> Wanted:
-    """Returns a scorer of the registry as a metric; the tasks and its options are in the name where they must be."""
-    options = ", ".join(f"{key}={value}" for key, value in scorer.options.items() if isinstance(value, int | float))
-    said = f"{scorer.name}({options})" if options else scorer.name
+def of_scorer(scorer: Scorer, tasks: tuple[Task, ...], title: str = "") -> Wanted:
+    """Returns a scorer of the registry as a metric, under a title of its own or the one given; the tasks and its
+    options are in the name where they must be."""
+    told = {k: v for k, v in scorer.options.items() if isinstance(v, int | float | str) and k != "device"}
+    options = f"({', '.join(f'{key}={value}' for key, value in told.items())})" if told else ""
+    said = f"{scorer.name}{options}"
     alone = scorer.tasks == tasks or tasks == ("report",)
+    titled = title or f"{scorer.title or scorer.name.replace('_', ' ')}{options}"
+    sentence = re.split(r"\.(?:\s|$)", inspect.getdoc(scorer.function) or "", maxsplit=1)[0]
     metric = Metric(
         name=said if alone else f"{tasks[0]} {said}",
-        title=f"{TASK_TITLES[tasks[0]]}: {said.replace('_', ' ')}",
+        title=f"{TASK_TITLES[tasks[0]]}: {titled}",
         tasks=tasks,
         low=scorer.low,
         high=scorer.high,
         better="higher" if scorer.higher_is_better else "lower",
-        about=f"scorer {scorer.name}",
+        about=f"scorer {said}: {' '.join(sentence.split())}",
     )
     return Wanted(metric, scorer)
 
 
 BASE: tuple[Wanted, ...] = (
     _base("finding_f1", "Report: finding F1", "finding_f1", ("report",), headline=True),
-    _base("clinical_error", "Report: clinical error", "clinical_error", ("report",), better="lower"),
+    _base("clinical_error", "Report: clinical error", "clinical_error", ("report",)),
     # A model that shortens or pads its reports must show up in every table (METHODS.md), but length is no merit.
     _base("length", "Report: words", "length", ("report",), better="neither"),
     _base("soft_f1", "Grounding: soft F1", "soft_f1", ("grounding",), headline=True),
@@ -182,7 +183,7 @@ MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
 def score_cases(
     examples: Sequence[Example],
     answers: Sequence[Sequence[Answer]],
-    scorers: Sequence[tuple[Task, Scorer]] = (),
+    scorers: Sequence[Asked | tuple[Task, Scorer]] = (),
     confidence: Sequence[float | Sequence[float] | None] | None = None,
 ) -> CaseScores:
     """Scores one model's Answers with every metric that applies.
@@ -190,7 +191,7 @@ def score_cases(
     Args:
         examples: the cases.
         answers: for each sample the Answers, in the order of the Examples.
-        scorers: more scorers to report, each with the task it is a metric of (`scorers_of` a recipe).
+        scorers: more scorers to report, each with the task it is a metric of (`asked` of a recipe).
         confidence: of each case, where it is known: of a yes-or-no question how sure the model is of yes, for AUROC; of
             a grounding question that of each answer box, for mAP. On any scale; for a single sample only.
 
@@ -207,16 +208,16 @@ def score_cases(
             raise ValueError(f"{len(given)} answers for {len(examples)} examples")
     if confidence is not None and (len(answers) > 1 or len(confidence) != len(examples)):
         raise ValueError("confidence is for one sample, with an entry for each Example")
+    more = [Asked(*one) for one in scorers]
     several = any(len({box.label for box in example.boxes}) > 1 for example in examples)
-    base = [one for one in BASE if several or one.scorer.name != "soft_f1_labels"]  # else it is soft_f1
-    wanted = _without_double([*base, *(of_scorer(scorer, (task,)) for task, scorer in scorers)])
+    wanted = [one for one in _wanted(more) if several or one.scorer.name != "soft_f1_labels"]  # else it is soft_f1
     columns = [column for one in wanted if (column := _score(one, examples, answers))]
     columns += report_labels.columns(examples, answers)
     columns += grounding.columns(examples, answers, confidence)
     columns += questions.columns(examples, answers, confidence)
     if len(answers) > 1:
         columns += sampled.columns(columns, MAIN.values())
-    columns.sort(key=lambda column: _place(column.metric))
+    columns = sorted(_by_protocol(columns, more), key=lambda column: _place(column.metric))
     reports = [i for i, example in enumerate(examples) if example.task == "report"]
     return CaseScores(
         len(examples),
@@ -228,26 +229,44 @@ def score_cases(
     )
 
 
-def scorers_of(recipe: Any) -> list[tuple[Task, Scorer]]:
-    """Returns the scorers a recipe rewards with, and their gates, each with its task."""
-    from radrl.scoring.items import read_items
-
-    items = read_items(recipe)
-    return [(item.task, scorer) for item in items for scorer in (item.scorer, item.gate) if scorer]
-
-
-def _without_double(wanted: Iterable[Wanted]) -> list[Wanted]:
-    """Returns the metrics without those that are there already under another name."""
-    found: list[Wanted] = []
-    for one in wanted:
-        known = any(
-            (w.scorer.name, dict(w.scorer.options)) == (one.scorer.name, dict(one.scorer.options))
-            and set(one.metric.tasks) <= set(w.metric.tasks)
-            for w in found
-        )
-        if not known:
-            found.append(one)
+def _wanted(asked: Sequence[Asked]) -> list[Wanted]:
+    """Returns the usual metrics and those asked for, each once. A usual one that is asked for keeps its name, and has
+    the title and place asked for."""
+    found = list(BASE)
+    for one in asked:
+        metric = of_scorer(one.scorer, (one.task,), one.title).metric
+        same = next((k for k, wanted in enumerate(found) if _is_same(wanted, one)), None)
+        if same is not None:
+            usual = found[same].metric
+            metric = usual._replace(title=metric.title) if one.title else usual
+        if one.place is not None:
+            metric = metric._replace(headline=one.headline, order=one.place - MOST_COLUMNS)
+        elif one.headline:
+            metric = metric._replace(headline=True)
+        if same is None:
+            found.append(Wanted(metric, one.scorer))
+        else:
+            found[same] = Wanted(metric, found[same].scorer)
     return found
+
+
+def _is_same(wanted: Wanted, asked: Asked) -> bool:
+    one, other = wanted.scorer, asked.scorer
+    if (one.name, dict(one.options)) != (other.name, dict(other.options)):
+        return False
+    # a column of a protocol is of its task alone
+    return asked.task in wanted.metric.tasks if asked.place is None else wanted.metric.tasks == (asked.task,)
+
+
+def _by_protocol(columns: Sequence[Column], asked: Sequence[Asked]) -> list[Column]:
+    """Returns the columns with those of the protocol alone as headlines of the tasks that it has columns for."""
+    covered = {one.task for one in asked if one.place is not None}
+    return [
+        replace(column, metric=column.metric._replace(headline=False))
+        if covered & set(column.metric.tasks) and column.metric.order == 0
+        else column
+        for column in columns
+    ]
 
 
 def _score(wanted: Wanted, examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) -> Column | None:
@@ -265,21 +284,17 @@ def _score(wanted: Wanted, examples: Sequence[Example], answers: Sequence[Sequen
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
             these, mine = asked[start : start + CHUNK], [given[i] for i in part]
-            values[k, part] = [math.nan if s is None else s.value for s in scorer(these, mine)]
+            scores = scorer(these, mine)
+            values[k, part] = [math.nan if one is None else one.value for one in scores]
             if scorer.pooled:
-                table.append(scorer.pooled.table(these, mine, **scorer.options))
+                table.append(scorer.sums(these, mine, scores))
         if scorer.pooled:
-            own.append(_pooled(np.vstack(table), values[k], rows, scorer.pooled.value))
+            wide = np.zeros((len(examples), table[0].shape[1]))
+            wide[rows] = np.vstack(table)
+            own.append(Pooled(wide, scorer.pooled.value))
     if np.isnan(values).all():
         return None
     return Column(metric, values, tuple(own))
-
-
-def _pooled(table: Array, values: Array, rows: Sequence[int], value: Callable[[Array], Array]) -> Statistic:
-    wide = np.zeros((len(values), table.shape[1]))
-    wide[rows] = table
-    wide[np.isnan(values)] = 0.0
-    return Pooled(wide, value)
 
 
 def count_findings(reports: Iterable[tuple[str, str]]) -> dict[str, FindingCounts]:
@@ -303,5 +318,5 @@ def metrics_of(scores: Iterable[CaseScores]) -> tuple[Metric, ...]:
     return tuple(sorted(found.values(), key=_place))
 
 
-def _place(metric: Metric) -> int:
-    return len(TASKS) if len(metric.tasks) > 1 else TASKS.index(metric.tasks[0])
+def _place(metric: Metric) -> tuple[int, int]:
+    return len(TASKS) if len(metric.tasks) > 1 else TASKS.index(metric.tasks[0]), metric.order

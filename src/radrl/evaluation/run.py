@@ -6,6 +6,7 @@ the page, all of which are called in `judge` alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -16,16 +17,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from radrl import page
+from radrl import page, protocols
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError, nearest
 from radrl.evaluation import baselines, bias_run
 from radrl.evaluation import predictions as store
+from radrl.evaluation.asked import Asked, asked, protocol_facts, protocol_notes
 from radrl.evaluation.collect import Collected, Shard, Source, collect, is_file
 from radrl.evaluation.comparison import compare
 from radrl.evaluation.facts import decoding_differs, run_facts
 from radrl.evaluation.header import Header
-from radrl.evaluation.metrics import CaseScores, score_cases, scorers_of
+from radrl.evaluation.metrics import CaseScores, score_cases
 from radrl.evaluation.outputs import write_outputs
 from radrl.example import Answer, Example, Task
 from radrl.files import write_text
@@ -75,7 +77,9 @@ def run_evaluation(
     Raises:
         UserError: names collide, predictions lack cases or were made otherwise, a backend fails for good.
     """
+    recipe = protocols.apply(recipe)
     test, folder = load_examples(recipe, "test"), out / "predictions"
+    asked(recipe, Counter(example.task for example in test))  # what is missing is said before anything is generated
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
     _check_names(list(models), second_base)
     if shard is not None and any(is_file(source.start) for source in sources):
@@ -124,6 +128,7 @@ def run_comparison(
     Raises:
         UserError: as in `run_evaluation`, or the seeds of a model were decoded differently.
     """
+    recipe = protocols.apply(recipe)
     test = load_examples(recipe, "test")
     _check_names(list(models), second_base)
     found = {}
@@ -167,7 +172,11 @@ def judge(
     half of evaluation that knows metrics and statistics."""
     examples, workers = list(test), recipe.scoring.workers
     runs = {name: model.runs for name, model in models.items()} | {name: [[row]] for name, row in trivial.items()}
-    scores = score_all(examples, runs, scorers_of(recipe), workers if isinstance(workers, int) else 0)
+    asking = asked(recipe, Counter(example.task for example in examples))
+    scores = score_all(examples, runs, asking.scorers, workers if isinstance(workers, int) else 0)
+    if told := protocol_facts(recipe, asking.left_out):
+        facts = {**facts, "Protocol": told}
+    notes = protocol_notes(recipe, asking.left_out, {name: model.header for name, model in models.items()})
     comparison = compare(
         examples,
         scores,
@@ -175,7 +184,7 @@ def judge(
         others_base=second_base,
         baselines=tuple(trivial),
         seed=recipe.seed,
-        notes=tuple(facts.get("Warnings", {}).values()),
+        notes=(*notes, *asking.unused, *facts.get("Warnings", {}).values()),
     )
     headers = {name: asdict(model.header) for name, model in models.items()}
     write_outputs(out, comparison, examples, scores, {**facts, "Predictions": headers})
@@ -187,7 +196,10 @@ def judge(
 
 
 def score_all(
-    examples: Sequence[Example], runs: Mapping[str, Runs], scorers: Sequence[tuple[Task, Scorer]] = (), workers: int = 0
+    examples: Sequence[Example],
+    runs: Mapping[str, Runs],
+    scorers: Sequence[Asked | tuple[Task, Scorer]] = (),
+    workers: int = 0,
 ) -> dict[str, list[CaseScores]]:
     """Returns the scores of every training seed of every model.
 
@@ -195,7 +207,7 @@ def score_all(
     process would load the model again.
     """
     jobs = [(name, run) for name, of_model in runs.items() for run in of_model]
-    if workers > 1 and all(scorer.kind == "cpu" for _, scorer in scorers):
+    if workers > 1 and all(scorer.kind == "cpu" for _, scorer, *_ in scorers):
         with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
             found = list(pool.map(score_cases, repeat(examples), [run for _, run in jobs], repeat(scorers)))
     else:

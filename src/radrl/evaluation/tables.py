@@ -60,6 +60,7 @@ def latex(comparison: Comparison) -> str:
     significant after correction."""
     lines = [
         "% \\usepackage{booktabs}",
+        *(f"% {' '.join(note.split())}" for note in comparison.notes),
         f"\\begin{{tabular}}{{l{'r' * len(comparison.models)}}}",
         "\\toprule",
         " & ".join(["Metric", *map(_tex, comparison.models)]) + " \\\\",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 import radrl.scoring  # noqa: F401  registers the scorers
 from radrl.errors import UserError
@@ -50,7 +53,8 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def score_files(predictions: Path, references: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Returns ``{scorer: value of the whole set, ..., "cases": {id: {scorer: value}}}``; None where a scorer does not
-    apply. Without names: every installed scorer of reports that reads the reference, but for neural ones.
+    apply. A name may have options: ``bleu_4(words=split)``. Without names: every installed scorer of reports that reads
+    the reference, but for neural ones.
 
     Raises:
         UserError: a file or line is wrong, ids are missing or unknown, a scorer is unknown, not installed or not for
@@ -58,8 +62,8 @@ def score_files(predictions: Path, references: Path, names: Sequence[str] | None
     """
     said, wanted = read_texts(predictions), read_texts(references)
     _same_ids(predictions, said, references, wanted)
-    scorers = [registry.get(name) for name in dict.fromkeys(names)] if names else usual()
-    tasks = {scorer.name: _task(scorer) for scorer in scorers}
+    scorers = {name: named(name) for name in names} if names else {scorer.name: scorer for scorer in usual()}
+    tasks = {name: _task(scorer) for name, scorer in scorers.items()}
     examples = {
         task: [Example(id=name, task=task, question="text", reference=text) for name, text in wanted.items()]
         for task in set(tasks.values())
@@ -67,14 +71,35 @@ def score_files(predictions: Path, references: Path, names: Sequence[str] | None
     answers = [Answer(said[name]) for name in wanted]
     values: dict[str, float | None] = {}
     cases: dict[str, dict[str, float | None]] = {name: {} for name in wanted}
-    for scorer in scorers:
-        asked = examples[tasks[scorer.name]]
+    for called, scorer in scorers.items():
+        asked = examples[tasks[called]]
         ready = scorer.fitted(asked)
         scores = ready(asked, answers)
-        values[scorer.name] = ready.corpus_value(asked, answers, scores)
+        values[called] = ready.corpus_value(asked, answers, scores)
         for name, score in zip(wanted, scores, strict=True):
-            cases[name][scorer.name] = None if score is None else score.value
+            cases[name][called] = None if score is None else score.value
     return {**values, "cases": cases}
+
+
+def split_names(text: str) -> list[str]:
+    """Returns the scorers of a list such as ``bleu_1, bleu_4(words=split)``."""
+    return [name.strip() for name in re.findall(r"[^,()]+(?:\([^()]*\)?)?", text) if name.strip()]
+
+
+def named(text: str) -> Scorer:
+    """Returns the scorer of a name that may have options. Raises UserError where there is none, or no such option."""
+    name, bracket, rest = text.partition("(")
+    scorer = registry.get(name.strip())
+    options = {}
+    for part in rest.removesuffix(")").split(",") if bracket else ():
+        key, equals, value = part.partition("=")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals:
+            raise UserError(f"scorer {text!r}: write options as {name}(option=value)")
+    return scorer.with_options(options)
 
 
 def usual() -> list[Scorer]:

@@ -1,4 +1,4 @@
-"""The rewards a recipe names, and what each makes of its scorer's value.
+"""The scorers a recipe names: its rewards, with what each makes of its scorer's value, and the columns of its tables.
 
 A reward is ``clip(scale * gated(value))``: the value with its sign turned where lower is better, let through by the
 gate, scaled and clipped.
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from radrl.errors import UserError
 from radrl.example import Task
+from radrl.protocols import Column
 from radrl.recipe import Recipe, Reward
 from radrl.recipe_yaml import one_line
 from radrl.scoring import registry
@@ -84,22 +85,56 @@ def read_items(recipe: Recipe) -> list[Item]:
     return items
 
 
+def read_columns(recipe: Recipe, columns: Sequence[Column], at: str) -> list[list[tuple[Task, Scorer]]]:
+    """Returns for each column its scorer, ready for the recipe, with each task it is a figure of. ``at`` is the dotted
+    key of the list.
+
+    Raises:
+        UserError: a scorer or option is unknown, or does not score the task; the line names the column's key.
+    """
+    found = []
+    for index, column in enumerate(columns):
+        key = f"{recipe.file}: key '{at}.{index}"
+        scorer = _ready(recipe, _named(column.scorer, f"{key}.scorer'"), f"{key}.scorer'")
+        if column.task and column.task not in scorer.tasks:
+            raise UserError(one_line(_scores_others(f"{key}.task'", scorer, column.task)))
+        try:
+            scorer = scorer.with_options(column.options)
+        except UserError as error:
+            raise UserError(one_line(f"{key}.options': {error}")) from None
+        found.append([(task, scorer) for task in ((column.task,) if column.task else scorer.tasks)])
+    return found
+
+
 def _scorer(recipe: Recipe, task: Task, name: str, at: str) -> Scorer:
-    """Returns a scorer with the settings the recipe has for it (judge, device, weights)."""
+    """Returns a scorer of a task with the settings the recipe has for it."""
+    scorer = _named(name, at)
+    if task not in scorer.tasks:
+        raise UserError(one_line(_scores_others(at, scorer, task)))
+    return _ready(recipe, scorer, at)
+
+
+def _scores_others(at: str, scorer: Scorer, task: Task) -> str:
+    return f"{at}: '{scorer.name}' scores {', '.join(scorer.tasks)}, not {task}"
+
+
+def _named(name: str, at: str) -> Scorer:
     import radrl.scoring  # noqa: F401  registers the scorers
 
     try:
-        scorer = registry.get(name)
+        return registry.get(name)
     except UserError as error:
         raise UserError(one_line(f"{at}: {error}")) from None
-    if task not in scorer.tasks:
-        raise UserError(one_line(f"{at}: '{name}' scores {', '.join(scorer.tasks)}, not {task}"))
+
+
+def _ready(recipe: Recipe, scorer: Scorer, at: str) -> Scorer:
+    """Returns a scorer with what the recipe says of judge, device and weights."""
     if scorer.kind == "judge" and recipe.judge:
         cache = recipe.path(recipe.judge.cache) if recipe.judge.cache else recipe.path(recipe.out) / "judge.jsonl"
         prompt = str(recipe.path(recipe.judge.prompt)) if recipe.judge.prompt else None
         return scorer.with_options({"judge": recipe.judge.model_copy(update={"cache": str(cache), "prompt": prompt})})
     if scorer.kind == "judge":
-        raise UserError(one_line(f"{at}: 'judge' asks a model; name it under 'judge' (url, model)"))
+        raise UserError(one_line(f"{at}: '{scorer.name}' asks a model; name it under 'judge' (url, model)"))
     if scorer.kind == "neural":
         folders = {name: str(recipe.path(folder)) for name, folder in recipe.scoring.weights.items()}
         return scorer.with_options({"weights": folders, "device": recipe.scoring.device})

@@ -1,13 +1,14 @@
-"""METEOR 1.5: its authors' Java program, started once per process and asked line by line.
+"""METEOR 1.5: its authors' Java program aligns two texts; it is started once per process and asked line by line.
 
-The program is in the PyPI package pycocoevalcap, whose wrapper reads no errors and keeps a pipe nobody empties.
+The program is in the PyPI package pycocoevalcap, whose wrapper reads no errors and keeps a pipe nobody empties. What
+it counts of a pair can be added up over a set, and the value is a formula of the counts (Denkowski and Lavie, WMT 2014;
+the program's own settings for English).
 """
 
 from __future__ import annotations
 
 import atexit
 import importlib.util
-import math
 import shutil
 import subprocess
 import threading
@@ -15,9 +16,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from radrl.errors import UserError
-from radrl.example import Answer, Example
+import numpy as np
+from numpy.typing import NDArray
 
+from radrl.errors import UserError
+
+COUNTS = 23
+WORDS, FUNCTION, WAY, CHUNKS, MATCHED = slice(0, 2), slice(2, 4), slice(4, 20), 20, slice(21, 23)  # see `statistics`
+WEIGHTS = (1.0, 0.6, 0.8, 0.6)  # of a match by word, stem, synonym, paraphrase
+ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 MOST = 20_000  # characters of a text that are read; aligning much longer ones takes minutes
 _lock = threading.Lock()
 
@@ -31,35 +38,49 @@ def missing() -> str | None:
     return None
 
 
-def scores(answers: Sequence[str], references: Sequence[str]) -> list[float]:
-    """Returns METEOR of each pair, in 0-1. Raises UserError when the program fails."""
-    return _evaluate(answers, references)[0]
+def statistics(answers: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
+    """Returns what the program counts of each pair, (pairs, 23); `value` makes METEOR of it. Raises UserError when the
+    program fails.
 
-
-def corpus(examples: Sequence[Example], answers: Sequence[Answer]) -> float:
-    """Returns METEOR of a whole set, in 0-1. Raises UserError when the program fails."""
-    return _evaluate([answer.text for answer in answers], [example.reference for example in examples])[1]
-
-
-def _evaluate(answers: Sequence[str], references: Sequence[str]) -> tuple[list[float], float]:
+    The counts are: words of answer and reference, function words of both; of each way to match (word, stem, synonym,
+    paraphrase) the content words of both and the function words of both; chunks; words matched in both. As in the
+    program's own sums, a pair of equal texts has no chunk: order costs it nothing.
+    """
     with _lock:
-        statistics = [
-            _ask(f"SCORE ||| {_line(wanted)} ||| {_line(given)}")
-            for given, wanted in zip(answers, references, strict=True)
-        ]
-        values = [_value(_ask("EVAL ||| " + " ||| ".join(statistics)))]
-        values += [_value(_read()) for _ in statistics]  # one line a pair, then that of the set
-    return values[:-1], values[-1]
+        counts = [_count(_line(given), _line(wanted)) for given, wanted in zip(answers, references, strict=True)]
+    found = np.array(counts, dtype=np.float64).reshape(len(counts), COUNTS)
+    matched = found[:, WAY].reshape(-1, len(WEIGHTS), 2, 2).sum(axis=(1, 2))  # of both texts
+    equal = (matched == found[:, WORDS]).all(axis=1) & (found[:, CHUNKS] == 1)
+    found[equal, CHUNKS] = 0.0
+    return found
+
+
+def value(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns METEOR, in 0-1, of counts (..., 23), those of a pair or sums over pairs; 0 where no word matches."""
+    ways = counts[..., WAY].reshape(*counts.shape[:-1], len(WEIGHTS), 2, 2)
+    content, function = np.moveaxis(np.einsum("w,...wct->...ct", WEIGHTS, ways), -2, 0)  # (..., 2): answer, reference
+    of_function = counts[..., FUNCTION]
+    length = DELTA * (counts[..., WORDS] - of_function) + (1 - DELTA) * of_function
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision, recall = np.moveaxis((DELTA * content + (1 - DELTA) * function) / length, -1, 0)
+        mean = 1 / ((1 - ALPHA) / precision + ALPHA / recall)
+        fragments = counts[..., CHUNKS] / (counts[..., MATCHED].sum(axis=-1) / 2)
+        found = mean * (1 - GAMMA * fragments**BETA)
+    return np.clip(np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
+
+
+@lru_cache(maxsize=20_000)  # the value of a case and that of its set ask for the same counts
+def _count(answer: str, reference: str) -> tuple[float, ...]:
+    line = _ask(f"SCORE ||| {reference} ||| {answer}")
+    counts = tuple(map(float, line.split()))
+    if len(counts) != COUNTS:
+        raise UserError(f"scorer 'meteor': the METEOR program said {line[:80]!r} where {COUNTS} counts were due")
+    return counts
 
 
 def _line(text: str) -> str:
     """The program reads lines of fields; anything it could take for their ends goes."""
     return " ".join(text[:MOST].replace("|||", " ").encode("utf-8", "replace").decode().split())
-
-
-def _value(line: str) -> float:
-    value = float(line)
-    return 0.0 if math.isnan(value) else min(max(value, 0.0), 1.0)  # NaN: a text in which it finds no word
 
 
 def _ask(line: str) -> str:

@@ -7,19 +7,20 @@ made of their words' codes, are for tables that outlive a batch: two n-grams of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radrl.scoring.words import CODE, read
+from radrl.scoring.words import CODE
 
 ORDERS = 4
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # odd, with well mixed bits
 
 Codes = NDArray[np.uint64]
+Coded = Callable[[str], bytes]
 Integers = NDArray[np.int64]
 
 
@@ -116,8 +117,9 @@ class Overlaps(NamedTuple):
 
 
 @lru_cache(maxsize=4)  # the scorers of one rollout ask for the same batch
-def overlaps(answers: tuple[str, ...], references: tuple[str, ...]) -> Overlaps:
-    """Counts the n-grams of pairs of texts; equal references are counted once."""
+def overlaps(answers: tuple[str, ...], references: tuple[str, ...], codes: Coded) -> Overlaps:
+    """Counts the n-grams of pairs of texts, each given to ``codes`` for the codes of its words; equal references are
+    counted once."""
     groups: dict[str, list[int]] = {}
     for i, reference in enumerate(references):
         groups.setdefault(reference, []).append(i)
@@ -129,7 +131,7 @@ def overlaps(answers: tuple[str, ...], references: tuple[str, ...]) -> Overlaps:
         row[members] = range(len(texts) + 1, len(own))
         texts += [reference, *(answers[i] for i in members)]
     reference = np.array(own, dtype=np.int64)
-    found = [_overlap(one, reference) for one in grams([read(text).codes for text in texts])]
+    found = [_overlap(one, reference) for one in grams([codes(text) for text in texts])]
     return Overlaps(found, row, reference[row])
 
 

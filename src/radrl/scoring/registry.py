@@ -17,12 +17,12 @@ from radrl.errors import UserError, nearest
 from radrl.example import Answer, Example, Score, Task
 
 ScoreFunction = Callable[..., list[Score | None]]
-CorpusFunction = Callable[..., float]
 
 
 class Pooled(NamedTuple):
-    """The value of a set as a function of sums over its cases. ``table`` takes Examples and Answers, as a score
-    function does, and returns what is added up, (cases, s); ``value`` maps sums (..., s) to values (...)."""
+    """The value of a set as a function of sums over its cases. ``table`` takes Examples, Answers and options, as a
+    score function does, and returns what is added up, (cases, s); ``value`` maps sums (..., s) to values (...). A case
+    that has no Score adds nothing. Both are plain functions of a module: they are sent to other processes."""
 
     table: Callable[..., NDArray[np.float64]]
     value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -37,11 +37,11 @@ class Scorer:
     equal pairs are scored once. Every value is finite and in [low, high]. Keyword-only parameters of the function are
     its options.
 
-    ``corpus`` gives the value of a whole set where that is not the mean of its cases (BLEU); ``pooled`` gives the same
-    as a function of sums over cases, so that an evaluation can resample it. ``fit`` returns options
-    that come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line
-    that says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
-    Answers without text, which else get the worst value.
+    ``pooled`` gives the value of a whole set where that is not the mean of its cases (BLEU): a function of sums over
+    them, which an evaluation can also resample. ``fit`` takes Examples and the options set, and returns options that
+    come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line that
+    says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
+    Answers without text, which else get the worst value. ``title`` is the figure's name in tables, with its variant.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Scorer:
     low: float
     high: float
     higher_is_better: bool
-    corpus: CorpusFunction | None = None
     pooled: Pooled | None = None
-    fit: Callable[[Sequence[Example]], Mapping[str, Any]] | None = None
+    fit: Callable[..., Mapping[str, Any]] | None = None
     missing: Callable[..., str | None] = lambda **options: None
     kind: Literal["cpu", "neural", "judge"] = "cpu"
     reads_blank: bool = False
+    title: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
@@ -91,16 +91,27 @@ class Scorer:
                     scores[i] = blank if same == BLANK else scores[same]
         return scores
 
+    def sums(
+        self, examples: Sequence[Example], answers: Sequence[Answer], scores: Sequence[Score | None]
+    ) -> NDArray[np.float64]:
+        """Returns what is added up for the value of a set, (cases, s); 0 for a case whose score is None. Only of a
+        scorer that has ``pooled``."""
+        rows = [i for i, score in enumerate(scores) if score is not None]
+        found = self.pooled.table([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
+        wide = np.zeros((len(scores), found.shape[1]))
+        wide[rows] = found
+        return wide
+
     def corpus_value(
         self, examples: Sequence[Example], answers: Sequence[Answer], scores: Sequence[Score | None]
     ) -> float | None:
         """Returns the value of a whole set whose ``scores`` this scorer gave; None where it applies to no case."""
-        rows = [i for i, score in enumerate(scores) if score is not None]
-        if not rows:
+        known = [score.value for score in scores if score is not None]
+        if not known:
             return None
-        if self.corpus is None:
-            return sum(scores[i].value for i in rows) / len(rows)
-        return self.corpus([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
+        if self.pooled is None:
+            return sum(known) / len(known)
+        return float(self.pooled.value(self.sums(examples, answers, scores).sum(axis=0)))
 
     def with_options(self, options: Mapping[str, Any]) -> Scorer:
         """Returns this scorer with some of its options set.
@@ -108,11 +119,7 @@ class Scorer:
         Raises:
             UserError: it has no such option, or the value is of another type.
         """
-        known = {
-            name: parameter
-            for name, parameter in inspect.signature(self.function, eval_str=True).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        }
+        known = self._parameters()
         for name, value in options.items():
             if name not in known:
                 offered = f"; it has: {', '.join(known)}" if known else "; it has none"
@@ -125,15 +132,22 @@ class Scorer:
 
     def fitted(self, examples: Sequence[Example]) -> Scorer:
         """Returns this scorer made ready with a corpus of references; itself where it needs none."""
-        return self if self.fit is None else self.with_options(self.fit(examples))
+        return self if self.fit is None else self.with_options(self.fit(examples, **self.options))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.name, dict(self.options))  # by name: functions made in a loop cannot be pickled
 
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        every = inspect.signature(self.function, eval_str=True).parameters
+        return {name: one for name, one in every.items() if one.kind is one.KEYWORD_ONLY}
+
+    def _required(self) -> set[str]:
+        return {name for name, one in self._parameters().items() if one.default is one.empty}
+
     def _check_ready(self) -> None:
         if problem := self.missing(**self.options):
             raise UserError(problem)
-        if self.fit is not None and not self.options:
+        if self.fit is not None and (self._required() - self.options.keys()):
             raise ValueError(f"scorer {self.name} needs a corpus: call .fitted(examples) first")
 
 
@@ -180,6 +194,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 _SCORERS: dict[str, Scorer] = {}
+_RETIRED: dict[str, str] = {}
 
 
 def scorer(
@@ -200,12 +215,19 @@ def scorer(
     return register
 
 
+def retired(name: str, instead: str) -> None:
+    """Makes a name that was ambiguous or is gone an error that says what to name instead."""
+    _RETIRED[name] = instead
+
+
 def get(name: str) -> Scorer:
     """Returns the scorer of that name.
 
     Raises:
         UserError: there is none; the nearest right name is given.
     """
+    if name in _RETIRED:
+        raise UserError(f"scorer '{name}': {_RETIRED[name]}")
     if name not in _SCORERS:
         raise UserError(f"unknown scorer '{name}'{nearest(name, _SCORERS)}; known: {', '.join(sorted(_SCORERS))}")
     return _SCORERS[name]

@@ -16,9 +16,10 @@ from typing import Any
 
 from radrl.answers import parse
 from radrl.errors import UserError
-from radrl.example import Answer, Example, Task, read_manifest
+from radrl.example import Answer, Example, Task
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe, load
+from radrl.recipe_data import load_examples
 from radrl.scoring.items import Item, read_items
 from radrl.scoring.registry import Scorer
 from radrl.scoring.workers import Pool, start
@@ -131,7 +132,7 @@ class RewardFunction:
 def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = None) -> list[RewardFunction]:
     """Returns the TRL reward functions of a recipe, or of a recipe file, for these tasks (None: all it has).
 
-    A scorer that needs a corpus (CIDEr) gets the references of the recipe's ``data.train``.
+    A scorer that needs a corpus (CIDEr) gets the training Examples of its task that the recipe's ``data`` keeps.
 
     Raises:
         UserError: the recipe is wrong, or a scorer's package or weights are missing.
@@ -144,9 +145,13 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
             if problem := scorer.missing(**scorer.options):
                 raise UserError(problem)
     if any(item.scorer.fit for item in items):
-        corpus = [example for path in recipe.manifests("train") for example in read_manifest(path)]
-        fits = {item.scorer.name: item.scorer.fit(corpus) for item in items if item.scorer.fit}
-        items = [item._replace(scorer=item.scorer.with_options(fits.get(item.scorer.name, {}))) for item in items]
+        corpus = load_examples(recipe, "train")
+        items = [
+            item._replace(scorer=item.scorer.fitted([e for e in corpus if e.task == item.task]))
+            if item.scorer.fit
+            else item
+            for item in items
+        ]
     style = recipe.style()
     rewards = Rewards(items, style, recipe.scoring.workers)
     return [

@@ -39,6 +39,21 @@ def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list
     return [Score(float(is_right(example, answer))) for example, answer in zip(examples, answers, strict=True)]
 
 
+@scorer("vqa_accuracy_exact", tasks=("vqa_closed",), title="accuracy, nothing but the option")
+def vqa_accuracy_exact(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """1 where the answer is the right option's letter, its text, or ``letter. text``, in any case, else 0. So
+    MedVLThinker grades what stands in its answer tags (arXiv 2508.02669, eval/run_offline_inference.py)."""
+    return [Score(float(_is_exact(example, answer))) for example, answer in zip(examples, answers, strict=True)]
+
+
+def _is_exact(example: Example, answer: Answer) -> bool:
+    right = {example.reference}
+    if example.reference in example.choices:
+        letter = string.ascii_uppercase[example.choices.index(example.reference)]
+        right |= {letter, f"{letter}. {example.reference}"}
+    return answer.text.strip().lower() in {one.strip().lower() for one in right}
+
+
 @scorer("token_f1", tasks=("vqa_open",))
 def token_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """F1 of the normalised words of answer and reference, counted as often as they stand, in 0-1 (as in SQuAD).

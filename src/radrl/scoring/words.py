@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -47,6 +48,11 @@ def words(text: str) -> list[str]:
     return list(read(text).words)
 
 
+def codes_of(said: Iterable[str]) -> bytes:
+    """Returns the codes of words one after another."""
+    return b"".join(map(_code.__getitem__, said))
+
+
 def read(text: str) -> Words:
     """Returns the words of a text and their codes."""
     return _kept(text) if len(text) <= LONGEST_KEPT else _read(text)
@@ -85,8 +91,7 @@ _sentences, _inner = _Sentences(), _Sentences(end=".")
 def _cut(text: str) -> Words:
     """Reads a text whose white space is spaces only."""
     said = _cut_words(text.lower())
-    codes = b"".join(map(_code.__getitem__, filter(None, said)))
-    return Words(said, codes, array("q", map(hash, text.casefold().split())).tobytes())
+    return Words(said, codes_of(filter(None, said)), array("q", map(hash, text.casefold().split())).tobytes())
 
 
 def _cut_words(text: str) -> list[str]:

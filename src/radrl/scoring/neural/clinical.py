@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radrl.example import Answer, Example, Score
 from radrl.scoring.neural import models
 from radrl.scoring.neural.features import Scored, Texts, bertscores, each, graph_scores, lacks, readings
 from radrl.scoring.neural.graphs import FORMS
-from radrl.scoring.registry import scorer
+from radrl.scoring.registry import Pooled, scorer
 
 RadGraphName = Literal["radgraph", "radgraph-xl"]
 Form = Literal["entity", "relation", "radcliq", "simple", "partial", "complete"]
@@ -38,34 +41,45 @@ def radgraph(
     )
 
 
-def _micro(examples: Sequence[Example], answers: Sequence[Answer], **options: Any) -> float:
-    counts = _label_counts(examples, answers, **options)
-    right, given, wanted = (sum(one[k] for one in counts) for k in range(3))
-    return 2 * right / (given + wanted) if given + wanted else 0.0
-
-
-def _macro(examples: Sequence[Example], answers: Sequence[Answer], **options: Any) -> float:
-    counts = _label_counts(examples, answers, **options)
-    return sum(2 * right / (given + wanted) if given + wanted else 0.0 for right, given, wanted in counts) / len(counts)
-
-
-def _label_counts(
+def _label_table(
     examples: Sequence[Example], answers: Sequence[Answer], weights: dict | None = None, device: str = "auto"
-) -> list[tuple[int, int, int]]:
-    """Returns for each condition how often it is right, given and wanted. An Answer without text names nothing."""
-    spoken = [(e, a) for e, a in zip(examples, answers, strict=True) if a.text.strip()]
-    texts = [(models.readable(a.text), models.readable(e.reference)) for e, a in spoken]
-    pairs = [(a.positive, b.positive) for a, b in readings(texts, weights, device)]
-    silent = [models.readable(e.reference) for e, a in zip(examples, answers, strict=True) if not a.text.strip()]
-    pairs += [(frozenset(), b.positive) for _, b in readings([(text, text) for text in silent], weights, device)]
-    return [
-        (sum(k in a and k in b for a, b in pairs), sum(k in a for a, _ in pairs), sum(k in b for _, b in pairs))
-        for k in range(CONDITIONS)
+) -> NDArray[np.float64]:
+    """Returns for each case and condition whether it is right, given and wanted, (cases, 3 * 14). An Answer without
+    text names nothing."""
+    wanted = [models.readable(e.reference) for e in examples]
+    texts = [
+        (models.readable(a.text) if a.text.strip() else reference, reference)
+        for a, reference in zip(answers, wanted, strict=True)
     ]
+    table = np.zeros((len(texts), 3, CONDITIONS))
+    for row, answer, (given, reference) in zip(table, answers, readings(texts, weights, device), strict=True):
+        said = given.positive if answer.text.strip() else frozenset()
+        row[0, list(said & reference.positive)] = row[1, list(said)] = row[2, list(reference.positive)] = 1
+    return table.reshape(len(texts), -1)
 
 
-def _register_f1(name: str, corpus: Callable[..., float], said: str) -> None:
-    @scorer(name, tasks=("report",), corpus=corpus, missing=lacks(name, "chexbert"), kind="neural")
+def _f1(right: NDArray, given: NDArray, wanted: NDArray) -> NDArray[np.float64]:
+    return np.divide(2 * right, given + wanted, out=np.zeros_like(right), where=given + wanted > 0)
+
+
+def _micro(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    counts = sums.reshape(*sums.shape[:-1], 3, CONDITIONS).sum(axis=-1)
+    return _f1(counts[..., 0], counts[..., 1], counts[..., 2])
+
+
+def _macro(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    counts = sums.reshape(*sums.shape[:-1], 3, CONDITIONS)
+    return _f1(counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]).mean(axis=-1)
+
+
+def _register_f1(name: str, value: Callable[[NDArray], NDArray], said: str) -> None:
+    @scorer(
+        name,
+        tasks=("report",),
+        pooled=Pooled(_label_table, value),
+        missing=lacks(name, "chexbert"),
+        kind="neural",
+    )
     def chexbert_f1(
         examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
     ) -> Scored:

@@ -101,7 +101,7 @@ def radvlm(
     return [next(found) if ok else Score(FAILED, {"failed": 1.0}) for ok in good]
 
 
-def _references(examples: Sequence[Example]) -> Mapping[str, Any]:
+def _references(examples: Sequence[Example], **_: Any) -> Mapping[str, Any]:
     texts = tuple(example.reference for example in examples if example.task == "report")
     if len(set(texts)) < 2:
         raise UserError(
