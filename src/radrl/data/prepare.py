@@ -25,6 +25,7 @@ from radrl.data.published import inside, is_plain
 from radrl.data.questions import Asking, examples, why_none
 from radrl.data.readers import reader as reader_of
 from radrl.data.reading import Reader, Record, Skipped, chosen
+from radrl.data.units import widest
 from radrl.data.writing import Manifests, Summary, Text, id_hash, state_of
 from radrl.errors import UserError
 from radrl.files import no_space
@@ -34,7 +35,7 @@ from radrl.recipe_yaml import one_line
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 CHUNK = 256  # records
-VERSION = 1  # raise it when the same files give other manifests
+VERSION = 2  # raise it when the same files give other manifests
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,8 @@ def _first(error: Exception) -> str:
 
 
 def _drawn(name: str, record: Record, shares: Mapping[str, float]) -> str:
-    """Returns the split that a patient falls into: the same for all records of one, whatever else is prepared."""
-    unit = record.patient or record.study or record.id
+    """Returns the split that a unit falls into: the same for all records of one, whatever else is prepared."""
+    _, unit = widest(record.patient, record.study, record.images, record.id)
     place = id_hash(f"{name}/{unit}") / 2**64 * sum(shares.values())
     for split, share in shares.items():
         place -= share
