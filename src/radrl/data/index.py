@@ -1,8 +1,8 @@
-"""Where each Example of some manifests lies, and what training asks of all of them at once, in about 50 bytes each, and 24 an image.
+"""Where each Example of some manifests lies, and what training asks of all of them at once.
 
-A manifest of a million Examples does not fit in memory as Examples, nor is there time to check every line in full
-before a run. So manifests are read through once, for an index; an Example is read, and checked in full, when it is
-asked for.
+That is about 50 bytes each, and 24 an image. A manifest of a million Examples does not fit in memory as Examples, nor
+is there time to check every line in full before a run. So manifests are read through once, for an index; an Example is
+read, and checked in full, when it is asked for.
 """
 
 from __future__ import annotations

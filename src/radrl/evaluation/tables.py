@@ -76,7 +76,8 @@ def latex(comparison: Comparison) -> str:
         lines.append(" & ".join([_tex(metric.title), *row]) + " \\\\")
     notes = (
         f"{CONFIDENCE:.0%} intervals over {comparison.patients} {comparison.units}; * differs from {comparison.base} "
-        "(Holm-corrected p below 0.05); dagger: does not reach a trivial baseline."
+        "(Holm-corrected p below 0.05)"
+        f"{'; dagger: does not reach a trivial baseline' if comparison.baselines else ''}."
     )
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"% {' '.join(notes.split())}"]) + "\n"
 
