@@ -175,6 +175,13 @@ def test_questions_that_several_images_are_asked_are_not_guessed_at(tmp_path, vq
     assert "2 missing ids: 'vqa_rad/785', 'vqa_rad/9999'; 2 ids that are not in the manifest: 'output 9'" in message
 
 
+def test_the_same_question_on_an_image_that_is_not_in_the_manifest_is_no_answer(tmp_path, vqa_rad, refusal):
+    records = published("vlm_r1", vqa_rad)
+    records[0]["image"] = "images/another.jpg"
+    message = refusal(joined, write(tmp_path / "x.json", records), vqa_rad)
+    assert "1 missing ids: 'vqa_rad/785'; 1 ids that are not in the manifest: 'output 1'" in message
+
+
 def test_image_paths_are_compared_as_far_as_they_must(tmp_path):
     """CheXpert calls every first frontal film view1_frontal.jpg; the folders above tell."""
     assert joined(write(tmp_path / "x.json", published("radvlm", STUDIES)[::-1]), STUDIES) == [
