@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from radrl import files
 from radrl.errors import UserError
-from radrl.example import TASKS, Box, Example, Finding, patients, read_manifest, write_manifest
+from radrl.example import TASKS, Box, Example, Finding, read_manifest, write_manifest
 from radrl.files import write_json, write_text
 
 GOOD = '{"id": "a", "task": "report", "question": "q"}'
@@ -163,12 +163,6 @@ def test_what_json_cannot_hold_is_refused_before_the_file_is_touched(tmp_path, b
         write_manifest(path, [Example(**{"id": "a", "task": "report", "question": "q", **bad})])
     assert str(caught.value).encode()
     assert path.read_text() == "old"
-
-
-def test_patients_fall_back_to_the_image_and_then_the_id():
-    base = Example(id="a", task="report", question="q")
-    with_image = base.model_copy(update={"images": ("x.png",)})
-    assert patients([base, with_image, with_image.model_copy(update={"patient": "p"})]) == ["a", "x.png", "p"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])

@@ -266,8 +266,3 @@ def write_manifest(path: str | os.PathLike[str], examples: Iterable[Example]) ->
             ) from None
     write_text(path, "".join(line + "\n" for line in lines))
     return len(lines)
-
-
-def patients(examples: Sequence[Example]) -> list[str]:
-    """Returns the unit to resample for each Example: its patient, or its image where no patient is known."""
-    return [e.patient or (e.images[0] if e.images else e.id) for e in examples]

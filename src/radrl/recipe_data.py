@@ -19,20 +19,24 @@ def begin_reading(recipe: Recipe) -> None:
     index.begin(*_manifests(recipe, "train"))
 
 
-def load_examples(recipe: Recipe, split: str = "train") -> ExampleSet:
+def load_examples(recipe: Recipe, split: str = "train", *, needed: bool = True) -> ExampleSet:
     """Returns the Examples of a split that the recipe's ``data`` section keeps.
 
     Raises:
-        UserError: a manifest cannot be read, or nothing is left to train on.
+        UserError: a manifest cannot be read, or nothing is left and some are ``needed``.
     """
     data = recipe.data
     sources = recipe.sources(split)
     examples = read_manifests(*_manifests(recipe, split))
     examples = examples.select(data.tasks, gold=data.quality == "gold")
-    examples = examples.mixed([(source.weight, source.count) for source in sources], recipe.seed)
+    amounts = [(source.weight, source.count) for source in sources]
+    if not needed:  # a count that has nothing to take from is no mistake then
+        kept = set(examples.index.manifest[examples.rows].tolist())
+        amounts = [amount if number in kept else (None, None) for number, amount in enumerate(amounts)]
+    examples = examples.mixed(amounts, recipe.seed)
     if data.limit is not None:
         examples = examples.take(range(min(data.limit, len(examples))))
-    if not len(examples):
+    if not len(examples) and needed:
         raise UserError(f"{recipe.file}: section 'data' keeps no Example of 'data.{split}'; loosen its filters")
     return examples
 

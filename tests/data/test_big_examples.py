@@ -107,11 +107,6 @@ def test_a_mix_takes_what_was_asked_and_the_same_every_time(manifest, tmp_path, 
     assert "none to take" in refusal(both.take(range(10)).mixed, [(None, None), (None, 2)], 0)
 
 
-def test_what_two_sets_share_is_named(examples):
-    assert examples.take([0, 1]).shared(examples.take([30, 31])) is None
-    assert examples[0].patient in examples.take([0]).shared(examples.take([1, 30]))
-
-
 def test_traces_are_laid_over(examples):
     given = examples.with_thinking({examples[3].id: "because."})
     assert (given[3].thinking, given[2].thinking) == ("because.", examples[2].thinking)

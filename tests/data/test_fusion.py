@@ -20,6 +20,7 @@ def test_groups_by_hand():
     assert fuse(boxes, readers, "majority", 0.5, 3) == [pytest.approx((2 / 3, 1 / 3, 32 / 3, 11))]
     assert fuse(boxes, readers, "union", 0.5, 3) == [(0, 0, 12, 13), FAR]
     assert fuse([A, A], ["1", "1"], "majority", 0.5, 3) == []  # one reader twice is no majority
+    assert fuse([A, B], ["1", "2"], "majority", 0.5, 4) == []  # nor are two of four
     assert fuse([], [], "wbf", 0.5, 3) == []
 
 

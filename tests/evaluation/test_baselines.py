@@ -91,6 +91,18 @@ def test_two_boxes_of_one_label_stay_two():
     assert [b.xyxy[0] for b in found.boxes] == pytest.approx([0.1, 0.7])
 
 
+def test_usual_is_what_more_than_half_have():
+    """Of two halves neither is usual: a label of half of the films is left out, and where half have no box, the others'
+    boxes are given."""
+    both = [example(f"b{k}", "grounding", "Lungs?", boxes=(box(0.1, "l"), box(0.6, "r"))) for k in range(2)]
+    left = [example(f"l{k}", "grounding", "Lungs?", boxes=(box(0.1, "l"),)) for k in range(2)]
+    none = [example(f"n{k}", "grounding", "Lungs?") for k in range(4)]
+    question = [example("t", "grounding", "Lungs?")]
+    for train, labels in ((both + left, ["l"]), (both + left + none, ["l"]), (left + none, [])):
+        (found,) = baselines.answers(train, question)
+        assert [b.label for b in found.boxes] == labels
+
+
 def test_the_type_of_a_grounding_question_does_not_give_away_that_there_is_nothing():
     train = [example(f"a{k}", "grounding", f"Where {k}?", meta={"type": "absent"}) for k in range(2)]
     train += [example(f"b{k}", "grounding", f"Where {k}?", boxes=(box(0.1),), meta={"type": "there"}) for k in range(3)]

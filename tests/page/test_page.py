@@ -105,6 +105,9 @@ def test_hostile_text_is_shown_as_text(hostile):
 def test_the_browser_has_every_case(written, tmp_path):
     data, made = shown(written), synthetic.make(tmp_path)
     assert [case["id"] for case in data["cases"]] == [example.id for example in made["examples"]]
+    for k, case in enumerate(data["cases"]):
+        beside = [clean(made["answers_by_model"][model][k].text) for model in data["models"]]
+        assert [answer["t"] for answer in case["a"]] == beside
     report = data["cases"][0]
     for model, answer in zip(data["models"], report["a"], strict=True):
         own = made["answers_by_model"][model][0]

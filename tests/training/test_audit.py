@@ -21,8 +21,8 @@ from radrl.data import phantom
 from radrl.example import TASKS, Example
 from radrl.prompt import PromptStyle
 from radrl.training import stages
-from radrl.training.audit import DRIFT, GROUPS, Audit
-from radrl.training.audit_figures import batch_figures, correlation, group_row, means, measure, metric_name
+from radrl.training.audit import DRIFT, GROUPS, Audit, Change
+from radrl.training.audit_figures import Means, batch_figures, correlation, group_row, means, measure, metric_name
 from radrl.training.held_out import Dev
 from radrl.training.run import Progress
 
@@ -170,6 +170,19 @@ def test_answers_that_grow_and_improve_are_not_warned_of(tmp_path):
         figures = stream.batch([RIGHT] * 4)
     assert figures["audit/report/length_change"] > DRIFT
     assert stream.kinds == []
+
+
+@pytest.mark.parametrize(("rise", "kinds"), [(0.13, ["longer answers", "more clinical errors"]), (0.15, [])])
+def test_the_clinical_metric_follows_only_where_it_rises_by_its_standard_error(tmp_path, rise, kinds):
+    errors = dict.fromkeys(KINDS, (0.0, 0.0))
+
+    def at(length, metric):  # each mean with a standard error of 0.1: that of the difference is 0.141
+        return Means((length, 0.01), (metric, 0.1), errors, (1.0, 0.0), 20.0)
+
+    stream = Stream(tmp_path)
+    change = Change(at(1.0, 0.4), at(2.0, 0.4 + rise), length=1.0, drift=True, worse=["false_finding"])
+    stream.audit._judge("report", change, 7)
+    assert stream.kinds == kinds
 
 
 def test_longer_references_are_no_drift(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from radrl.training import stages
+from radrl.training import grpo, stages
 from radrl.training.grpo import _check_saves
 from radrl.training.run import Progress, last_checkpoint
 
@@ -59,6 +59,54 @@ def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, m
         assert all(math.isfinite(row[key]) for row in steps)
     logged = {key for row in steps for key in row if key.startswith("rewards/")}
     assert logged == {f"rewards/{name}/{figure}" for name in NAMES for figure in ("mean", "std")}
+
+
+@pytest.fixture
+def trainer_of(make_recipe, monkeypatch):
+    """``trainer_of("a.b=c", ...)`` returns the trainer of a GRPO run that has not begun."""
+
+    def make(*overrides):
+        made = []
+        monkeypatch.setattr(grpo, "finish", lambda trainer, *_: made.append(trainer))
+        stages.run_grpo(make_recipe(*RUN, *overrides))
+        return made[0]
+
+    return make
+
+
+def test_the_weights_of_the_recipe_are_those_of_the_reward(make_recipe):
+    one_step = ("data.tasks=[report]", "grpo.max_steps=1", "data.limit=12")
+    rewards = "rewards={report: [{scorer: length, weight: 0.25}, {scorer: finding_f1, weight: 3}]}"
+    stage = stages.run_grpo(make_recipe(*RUN, *one_step, rewards))
+    step = next(row for row in stage.log() if "reward" in row)
+    length, finding_f1 = (step[f"rewards/report/{name}/mean"] for name in ("length", "finding_f1"))
+    assert length > 0
+    assert step["reward"] == pytest.approx(0.25 * length + 3 * finding_f1)
+
+
+def test_prompts_are_asked_as_the_recipe_says(trainer_of):
+    changed = trainer_of("prompt={box_format: thousand, thinking: true}")
+    asked = {row["example"].id: row["prompt"][-1]["content"][-1]["text"] for row in changed.train_dataset}
+    assert all(text.endswith(" /think") for text in asked.values())
+    boxes = [row["example"].id for row in changed.train_dataset if row["example"].task == "grounding"]
+    assert boxes
+    assert all("JSON" in asked[name] for name in boxes)
+
+
+def test_every_epoch_has_an_order_of_its_own_and_groups_stay_whole(trainer_of):
+    loader = trainer_of().get_train_dataloader()
+
+    def order(epoch):
+        loader.set_epoch(epoch)
+        seen = [row["example"].id for batch in loader for row in batch]
+        assert seen[::2] == seen[1::2]  # the two rollouts of a prompt
+        return seen[::2]
+
+    first, second, again = order(0), order(1), order(0)
+    assert first == again  # of the epoch, not of what was drawn before
+    assert sorted(first) == sorted(second)
+    assert len(set(first)) == 6
+    assert len({tuple(sorted(first)), tuple(first), tuple(second)}) == 3
 
 
 def test_a_task_without_rewards_is_refused(make_recipe, refusal):

@@ -133,6 +133,23 @@ def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(make_rec
     assert not equal(one, other)
 
 
+@pytest.mark.parametrize("loss", ["losses.coordinate_sigma=0.02", "data.questions_per_row=2", "seed=0"])
+def test_every_token_counts_alike_however_a_batch_is_split(make_recipe, loss):
+    """The mean is over the tokens of the whole batch: a mean of the parts' means would weigh a short part's tokens
+    more (the fault of huggingface/transformers#34191)."""
+
+    def step(at_once):
+        split = f"per_device_train_batch_size: {at_once}, gradient_accumulation_steps: {4 // at_once}"
+        stage = stages.run_sft(
+            make_recipe("data.limit=12", loss, f"sft={{max_steps: 1, save_strategy: 'no', {split}}}"), f"by{at_once}"
+        )
+        return next(row for row in stage.log() if "loss" in row)
+
+    whole, parts = step(4), step(1)
+    assert parts["loss"] == pytest.approx(whole["loss"], rel=1e-4)
+    assert parts["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-3)
+
+
 def test_soft_labels_become_cross_entropy_as_sigma_vanishes(tiny, examples):
     model, processor = tiny
     batch = sft_inputs(processor, [Row(examples.pictures(i), [(examples[i], PromptStyle())]) for i in range(6)])

@@ -131,19 +131,6 @@ class ExampleSet(Sequence[Example]):
         within = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         return order, np.r_[np.flatnonzero(within % most == 0), len(order)]
 
-    def shared(self, other: ExampleSet) -> str | None:
-        """Returns a patient or id that both sets have, as text; None where they have none in common."""
-        for name, of in (("patient", "patients"), ("Example", "ids")):
-            mine, theirs = getattr(self.index, of)[self.rows], getattr(other.index, of)[other.rows]
-            both = np.setdiff1d(np.intersect1d(mine, theirs), [0])
-            for key in both.tolist():
-                one = self[int(np.flatnonzero(mine == key)[0])]
-                two = other[int(np.flatnonzero(theirs == key)[0])]
-                said = [(e.patient if name == "patient" else e.id, e.source) for e in (one, two)]
-                if said[0] == said[1]:
-                    return f"{name} '{said[0][0]}'"
-        return None
-
 
 def _times_before(rows: np.ndarray) -> np.ndarray:
     """Returns how often each row stands before."""

@@ -1,13 +1,14 @@
-"""Where each Example of some manifests lies, and what training asks of all of them at once, in about 40 bytes each.
+"""Where each Example of some manifests lies, and what training asks of all of them at once.
 
-A manifest of a million Examples does not fit in memory as Examples, nor is there time to check every line in full
-before a run. So manifests are read through once, for an index; an Example is read, and checked in full, when it is
-asked for.
+That is about 50 bytes each, and 24 an image. A manifest of a million Examples does not fit in memory as Examples, nor
+is there time to check every line in full before a run. So manifests are read through once, for an index; an Example is
+read, and checked in full, when it is asked for.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from typing import IO, Any
 import numpy as np
 from pydantic_core import from_json
 
+from radrl.data.units import family
 from radrl.errors import UserError
 from radrl.example import TASKS, Example, manifest_error, open_manifest, parse_line
 from radrl.machine import cores
@@ -37,8 +39,9 @@ _TEXT_OR_NONE = (str, type(None))
 class Index:
     """Manifests, the folder each one's images start from, and a column of each of their Examples' properties.
 
-    ``images`` and ``patients`` are hashes: equal where two Examples have the same images, or the same source and
-    patient (0: no patient is known).
+    ``images``, ``patients`` and ``studies`` are hashes: equal where two Examples have the same images, or the same
+    patient or study of one data set (0: none is known). The last three columns have an entry an image file: the
+    ``images`` it is one of, a hash of the file that stands there, and its size in bytes.
     """
 
     paths: list[Path]
@@ -52,7 +55,11 @@ class Index:
     gold: np.ndarray
     images: np.ndarray
     patients: np.ndarray
+    studies: np.ndarray
     ids: np.ndarray
+    file_of: np.ndarray
+    file: np.ndarray
+    file_size: np.ndarray
     files: dict[int, int] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -167,12 +174,13 @@ class _Columns:
     def __init__(self) -> None:
         self.manifest, self.start, self.length = array("H"), array("q"), array("i")
         self.task, self.thinking, self.gold = array("b"), array("b"), array("b")
-        self.images, self.patients, self.ids = array("q"), array("q"), array("q")
+        self.images, self.patients, self.studies, self.ids = array("q"), array("q"), array("q"), array("q")
+        self.file_of, self.file, self.file_size = array("q"), array("q"), array("q")
         self.found: set[int] = set()  # hashes of images that are there
 
     def arrays(self) -> dict[str, np.ndarray]:
-        names = ("manifest", "start", "length", "task", "thinking", "gold", "images", "patients", "ids")
-        return {name: np.array(getattr(self, name)) for name in names}
+        names = ("manifest", "start", "length", "task", "thinking", "gold", "images", "patients", "studies", "ids")
+        return {name: np.array(getattr(self, name)) for name in (*names, "file_of", "file", "file_size")}
 
     def extend(self, other: dict[str, np.ndarray]) -> None:
         for name, column in other.items():
@@ -184,7 +192,7 @@ class _Columns:
         # looked up once: this loop is what a large run waits for
         start, length, task = self.start.append, self.length.append, self.task.append
         thinking, gold, pictures = self.thinking.append, self.gold.append, self.images.append
-        patients, ids = self.patients.append, self.ids.append
+        patients, studies, ids = self.patients.append, self.studies.append, self.ids.append
         for raw in lines:
             size = len(raw)
             at += size
@@ -200,7 +208,7 @@ class _Columns:
                 key = hash((root, *images))
                 if key not in found:
                     for image in images:
-                        if not os.path.isfile(f"{root}/{image}"):
+                        if not self._add_file(key, f"{root}/{image}"):
                             name = fields["id"]
                             raise UserError(f"{path}: image '{image}' of '{name}' is missing; put it at {root}/{image}")
                     found.add(key)
@@ -213,10 +221,23 @@ class _Columns:
             meta = fields.get("meta")
             gold(meta is not None and meta.get("quality") == "gold")
             pictures(key)
-            patient = fields.get("patient")
-            patients(hash((fields.get("source", ""), patient)) if patient else 0)
+            patient, study = fields.get("patient"), fields.get("study")
+            of = family(fields.get("source", "")) if patient or study else ""
+            patients(hash((of, patient)) if patient else 0)
+            studies(hash((of, study)) if study else 0)
             ids(hash(fields["id"]))
         self.manifest.extend([number] * (len(self.ids) - before))
+
+    def _add_file(self, images: int, path: str) -> bool:
+        """Adds an image file; False where there is none."""
+        try:
+            state = os.stat(path)
+        except (OSError, ValueError):
+            return False
+        self.file_of.append(images)
+        self.file.append(hash((state.st_dev, state.st_ino)))  # whatever path or link leads there
+        self.file_size.append(state.st_size)
+        return stat.S_ISREG(state.st_mode)
 
 
 def _parts(lines: IO[bytes], size: int) -> list[tuple[int, int]]:
@@ -258,7 +279,7 @@ def _fields(raw: bytes) -> dict[str, Any] | None:
         images = get("images", [])
         if type(images) is not list or type(get("meta", {})) is not dict or type(get("source", "")) is not str:
             return None
-        if type(get("patient")) not in _TEXT_OR_NONE:
+        if type(get("patient")) not in _TEXT_OR_NONE or type(get("study")) not in _TEXT_OR_NONE:
             return None
         for image in images:
             if type(image) is not str or not image or image[0] == "/" or ".." in image or "\\" in image:

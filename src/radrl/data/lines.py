@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from radrl.data.units import family
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
 from radrl.prompt import PromptStyle, answer_text, earlier, question
@@ -141,9 +142,8 @@ def key(text: str) -> int:
 
 
 def patient_key(example: Example) -> int:
-    """Returns a hash of an Example's patient, the same in all data sets of the same films (check.yaml)."""
-    family = _data()["families"].get(example.source, example.source)
-    return key(f"{family}\0{example.patient}")
+    """Returns a hash of an Example's patient, the same in all data sets of the same films (families.yaml)."""
+    return key(f"{family(example.source)}\0{example.patient}")
 
 
 @cache

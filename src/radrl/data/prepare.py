@@ -26,6 +26,7 @@ from radrl.data.questions import Asking, OutsideFilm, examples, why_none
 from radrl.data.readers import reader as reader_of
 from radrl.data.reading import Reader, Record, Skipped, chosen
 from radrl.data.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_edge, frame_of, read_annotated
+from radrl.data.units import widest
 from radrl.data.writing import Manifests, Summary, Text, id_hash, state_of
 from radrl.errors import UserError
 from radrl.files import no_space
@@ -236,8 +237,8 @@ def _first(error: Exception) -> str:
 
 
 def _drawn(name: str, record: Record, shares: Mapping[str, float]) -> str:
-    """Returns the split that a patient falls into: the same for all records of one, whatever else is prepared."""
-    unit = record.patient or record.study or record.id
+    """Returns the split that a unit falls into: the same for all records of one, whatever else is prepared."""
+    _, unit = widest(record.patient, record.study, record.images, record.id)
     place = id_hash(f"{name}/{unit}") / 2**64 * sum(shares.values())
     for split, share in shares.items():
         place -= share

@@ -21,8 +21,9 @@ from scipy.stats import spearmanr
 
 from radrl.choices import LETTERS, is_yes_no
 from radrl.data.examples import ExampleSet
+from radrl.data.units import unit_of
 from radrl.evaluation.statistics import bootstrap_mean, paired_difference
-from radrl.example import Answer, Example, patients
+from radrl.example import Answer, Example
 from radrl.scoring.vqa import is_right
 
 ROTATED, BLANK, SWAPPED = "rotated choices", "blank image", "swapped image"
@@ -84,7 +85,7 @@ def blank(examples: ExampleSet) -> Changed:
 def swapped(examples: ExampleSet, seed: int = 0) -> Changed:
     """Returns the Examples, each with the images of another patient's Example: patients are put in a circle by the
     seed, and all Examples of one get images of the next. With a single patient the images stay."""
-    units = patients(examples)
+    units = [unit_of(example) for example in examples]
     order = sorted(set(units))
     random.Random(seed).shuffle(order)
     after = dict(zip(order, order[1:] + order[:1], strict=True))
@@ -120,7 +121,7 @@ def positions(
     rows: list[Row] = []
     for n in sorted({len(group) for group in asked.values()}):
         groups = [group for group in asked.values() if len(group) == n]
-        units = patients([group[0][0] for group in groups])
+        units = [unit_of(group[0][0]) for group in groups]
         for place in range(n):
             right = [float(is_right(e, a)) for g in groups for e, a in g if e.choices.index(e.reference) == place]
             rows.append(_row({"options": n, "what": f"right where {LETTERS[place]} is right"}, right, units, seed))
@@ -140,7 +141,7 @@ def positions(
 def controls(examples: Sequence[Example], real: Values, without: Mapping[str, Values], seed: int) -> list[Row]:
     """Returns for each metric its mean with the image, and for each control its mean, the paired difference to the one
     with the image with interval and p, and ``left``: the control's mean as a share of the real one's."""
-    units = patients(examples)
+    units = [unit_of(example) for example in examples]
     rows = []
     for metric, values in real.items():
         known = np.isfinite(values)
@@ -195,7 +196,7 @@ def lengths(examples: Sequence[Example], answers: Sequence[Answer], values: Valu
 
 def subgroups(examples: Sequence[Example], values: Values, seed: int) -> list[Row]:
     """Returns each metric's mean and 95% interval over patients within each sex, age band, view and source."""
-    units = patients(examples)
+    units = [unit_of(example) for example in examples]
     rows = []
     for by, group_of in GROUPS.items():
         groups = [group_of(example) for example in examples]

@@ -64,7 +64,7 @@ class Cell(NamedTuple):
 class Comparison:
     """The result of ``compare``. ``cells[model][metric]`` is None where the metric applies to no case; ``findings`` and
     ``labels`` count over all seeds and samples, of which a case has ``answers[model]``; ``types`` are cells within
-    types of questions; ``notes`` are lines a reader must see first."""
+    types of questions; ``notes`` are lines a reader must see first; ``units`` says what counts as a patient."""
 
     base: str
     others_base: str | None
@@ -82,6 +82,7 @@ class Comparison:
     seed: int
     answers: dict[str, int]
     notes: tuple[str, ...] = ()
+    units: str = "patients"
 
     @property
     def headline(self) -> tuple[Metric, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from radrl.data.units import said, unit_of
 from radrl.errors import UserError, nearest
 from radrl.evaluation import baselines as trivial
 from radrl.evaluation.cells import SIGNIFICANT, Cell, Comparison, Difference
@@ -15,7 +16,7 @@ from radrl.evaluation.metrics import CaseScores, Column, FindingCounts, Metric, 
 from radrl.evaluation.pooled import mean
 from radrl.evaluation.seeds import over_seeds
 from radrl.evaluation.statistics import SAMPLES, Resamples, holm, interval, units
-from radrl.example import TASKS, Example, patients
+from radrl.example import TASKS, Example
 
 TYPED = ("vqa_closed accuracy", "vqa_open accuracy", "token_f1", "token_recall")
 
@@ -55,7 +56,7 @@ def compare(
         for scores in of_model:
             if scores.cases != len(examples):
                 raise ValueError(f"{name}: scores of {scores.cases} cases for {len(examples)} examples")
-    patient = units(patients(examples))
+    patient = units([unit_of(example) for example in examples])
     trivials = tuple(name for name in runs if name in baselines)
     runs = dict(sorted(runs.items(), key=lambda item: item[0] not in trivials))  # else the order is kept
     metrics = metrics_of([scores for of_model in runs.values() for scores in of_model])
@@ -112,6 +113,7 @@ def compare(
         types=by_group(examples, runs, [question_type(e) for e in examples], TYPED, seed=seed),
         cases={task: count for task in TASKS if (count := sum(e.task == task for e in examples))},
         patients=int(patient.max()) + 1,
+        units=said(examples),
         samples=samples,
         seed=seed,
         answers={name: sum(s.samples for s in of_model) for name, of_model in runs.items()},
@@ -138,7 +140,7 @@ def by_group(
     ``groups`` names the group of each case (sex, view, question type), None for those of no group. A cell is None where
     the metric applies to no case of the group.
     """
-    unit = np.asarray(units(patients(examples)))
+    unit = np.asarray(units([unit_of(example) for example in examples]))
     found: dict[str, dict[str, dict[str, Cell | None]]] = {}
     for group in sorted({group for group in groups if group is not None}):
         rows = np.array([i for i, one in enumerate(groups) if one == group])

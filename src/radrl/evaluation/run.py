@@ -20,18 +20,18 @@ import numpy as np
 from radrl import page, protocols
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError, nearest
-from radrl.evaluation import baselines, bias_run
+from radrl.evaluation import baselines, bias_run, from_training
 from radrl.evaluation import predictions as store
 from radrl.evaluation.asked import Asked, asked, protocol_facts, protocol_notes
 from radrl.evaluation.collect import Collected, Shard, Source, collect, is_file
 from radrl.evaluation.comparison import compare
 from radrl.evaluation.facts import decoding_differs, run_facts
+from radrl.evaluation.from_training import FromTraining, only
 from radrl.evaluation.header import Header
 from radrl.evaluation.metrics import CaseScores, score_cases
 from radrl.evaluation.outputs import write_outputs
 from radrl.example import Answer, Example, Task
 from radrl.files import write_text
-from radrl.progress import progress_bar
 from radrl.recipe import ColdStart, Recipe
 from radrl.recipe_data import load_examples
 from radrl.scoring.registry import Scorer
@@ -94,7 +94,7 @@ def run_evaluation(
         controls = bias_run.collect_controls(recipe, sources, test, folder, shard)
     if shard is not None:
         return folder
-    trivial = _trivial(recipe, test)
+    trivial = from_training.look(recipe, test)
     if look_for_bias:
         rows = {name: (model.header.style, model.runs[0]) for name, model in found.items()}
         bias_run.write(out, test, rows, controls, _values, recipe.seed)
@@ -120,7 +120,7 @@ def run_comparison(
         models: for each name its files of predictions, one a training seed, and whether they were asked to think
             (only looked at for files without a Header). Differences are to the first one.
         out: folder for table and page.
-        recipe: names the test data, and the training data the trivial baselines come from.
+        recipe: names the test data, and maybe the training data the trivial baselines come from.
 
     Returns:
         The page.
@@ -148,7 +148,7 @@ def run_comparison(
         found[name] = _model(runs, test)
     _keep_recipe(recipe, out / "predictions")
     facts = {"title": title, **run_facts(recipe.seed, test, {name: model.header for name, model in found.items()})}
-    return judge(recipe, test, found, _trivial(recipe, test), out, facts, second_base=second_base, logs={})
+    return judge(recipe, test, found, from_training.look(recipe, test), out, facts, second_base=second_base, logs={})
 
 
 def _keep_recipe(recipe: Recipe, folder: Path) -> None:
@@ -161,7 +161,7 @@ def judge(
     recipe: Recipe,
     test: ExampleSet,
     models: Mapping[str, Model],
-    trivial: Mapping[str, list[Answer]],
+    trivial: FromTraining,
     out: Path,
     facts: Mapping[str, Any],
     *,
@@ -170,10 +170,12 @@ def judge(
 ) -> Path:
     """Scores and compares what was collected, and writes comparison, table and page. The one place that calls the
     half of evaluation that knows metrics and statistics."""
-    examples, workers = list(test), recipe.scoring.workers
-    runs = {name: model.runs for name, model in models.items()} | {name: [[row]] for name, row in trivial.items()}
+    examples, workers, facts = list(test), recipe.scoring.workers, trivial.into(facts)
+    runs = {name: model.runs for name, model in models.items()}
+    runs |= {name: [[row]] for name, row in trivial.answers.items()}
     asking = asked(recipe, Counter(example.task for example in examples))
     scores = score_all(examples, runs, asking.scorers, workers if isinstance(workers, int) else 0)
+    scores |= {name: [only(one, examples, trivial.tasks) for one in scores[name]] for name in trivial.answers}
     if told := protocol_facts(recipe, asking.left_out):
         facts = {**facts, "Protocol": told}
     notes = protocol_notes(recipe, asking.left_out, {name: model.header for name, model in models.items()})
@@ -182,7 +184,7 @@ def judge(
         scores,
         base=next(iter(models)),
         others_base=second_base,
-        baselines=tuple(trivial),
+        baselines=tuple(trivial.answers),
         seed=recipe.seed,
         notes=(*notes, *asking.unused, *facts.get("Warnings", {}).values()),
     )
@@ -227,15 +229,6 @@ def _values(examples: Sequence[Example], rows: Sequence[Sequence[Answer]]) -> di
 def _model(collected: Sequence[Collected], examples: Sequence[Example]) -> Model:
     runs = [store.answers(one.samples, examples, one.header.style) for one in collected]
     return Model(collected[0].header, runs)
-
-
-def _trivial(recipe: Recipe, test: ExampleSet) -> dict[str, list[Answer]]:
-    train = load_examples(recipe, "train")
-    with progress_bar() as bar:
-        task = bar.add_task("Nearest images", total=None, note="")
-        return baselines.table(
-            train, test, recipe.seed, lambda done, total: bar.update(task, completed=done, total=total)
-        )
 
 
 def _check_names(names: Sequence[str], second_base: str | None) -> None:

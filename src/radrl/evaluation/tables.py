@@ -76,8 +76,9 @@ def latex(comparison: Comparison) -> str:
             row.append(f"{value_and_interval(cell, metric)}{star}{dagger}")
         lines.append(" & ".join([_tex(metric.title), *row]) + " \\\\")
     notes = (
-        f"{CONFIDENCE:.0%} intervals over {comparison.patients} patients; * differs from {comparison.base} "
-        "(Holm-corrected p below 0.05); dagger: does not reach a trivial baseline."
+        f"{CONFIDENCE:.0%} intervals over {comparison.patients} {comparison.units}; * differs from {comparison.base} "
+        "(Holm-corrected p below 0.05)"
+        f"{'; dagger: does not reach a trivial baseline' if comparison.baselines else ''}."
     )
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"% {' '.join(notes.split())}"]) + "\n"
 
@@ -173,9 +174,9 @@ def _notes(comparison: Comparison) -> list[str]:
     total = sum(comparison.cases.values())
     seeds = {cell.seeds for row in comparison.cells.values() for cell in row.values() if cell}
     lines = [
-        f"{total} cases of {comparison.patients} patients. Brackets: {CONFIDENCE:.0%} BCa bootstrap interval over "
-        f"patients ({comparison.samples} resamples, seed {comparison.seed}). p: two-sided, the models' places swapped "
-        "by patient; in parentheses corrected for the number of comparisons (Holm)."
+        f"{total} cases of {comparison.patients} {comparison.units}. Brackets: {CONFIDENCE:.0%} BCa bootstrap interval "
+        f"over {comparison.units} ({comparison.samples} resamples, seed {comparison.seed}). p: two-sided, the models' "
+        f"places swapped by these; in parentheses corrected for the number of comparisons (Holm)."
     ]
     if max(seeds, default=1) > 1:
         lines.append(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from radrl.evaluation.comparison import question_type
+from radrl.evaluation.from_training import NONE
 from radrl.evaluation.metrics import MAIN, CaseScores, Metric, metrics_of
 from radrl.example import TASKS, Answer, Box, Example, Finding
 from radrl.page.pictures import Picture
@@ -92,7 +93,7 @@ def _case(
     for name, of_model in answers.items():
         answer = of_model[i]
         one: dict[str, Any] = {"t": clean(answer.text), "v": [_number(values[name, m.name], i) for m in metrics]}
-        if example.task == "report":
+        if example.task == "report" and answer is not NONE:
             (score,) = registry.get("finding_f1")([example], [answer])
             marks = score.marks if score else ()
             one["m"] = _runs(answer.text, [m for m in marks if m.side == "answer"], notes)

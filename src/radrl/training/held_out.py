@@ -13,9 +13,11 @@ from accelerate.utils import gather_object
 from trl.data_utils import prepare_multimodal_messages
 
 from radrl.answers import parse
+from radrl.data import leaks
 from radrl.data.examples import ExampleSet
+from radrl.data.units import unit_of
 from radrl.errors import UserError
-from radrl.example import TASKS, Task, patients
+from radrl.example import TASKS, Task
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import completion_text
@@ -31,7 +33,7 @@ class Dev:
     """A fixed sample of the dev Examples: at most ``A_TASK`` of each task, drawn from the seed.
 
     Raises:
-        UserError: an Example or a patient of dev is in the training data too, or ``grpo.eval_steps`` is no count.
+        UserError: a patient, study or image of dev is in the training data too, or ``grpo.eval_steps`` is no count.
     """
 
     def __init__(self, recipe: Recipe, dev: ExampleSet, train: ExampleSet, eval_steps: float | None) -> None:
@@ -64,7 +66,7 @@ class Dev:
     def change(self, task: str, before: Values, after: Values) -> tuple[float, float, float]:
         """Returns a task's mean before, after, and the standard error of their paired difference, patients being what
         was drawn at random; NaN where no Example has a value."""
-        units = patients([self.examples[i] for i in self.rows[task]])
+        units = [unit_of(self.examples[i]) for i in self.rows[task]]
         pairs = np.array([before[task], after[task]], dtype=float)
         known = np.isfinite(pairs).all(0)
         if not known.any():
@@ -121,6 +123,8 @@ def _greedily(trainer: Any) -> Iterator[None]:
 
 
 def _check_held_out(recipe: Recipe, dev: ExampleSet, train: ExampleSet) -> None:
-    both = dev.shared(train)
-    if both:
-        raise UserError(f"{recipe.file}: key 'data.dev': {both} is in 'data.train' too; hold it out")
+    both = leaks.find(dev, train)
+    if both.examples:
+        raise UserError(
+            f"{recipe.file}: key 'data.dev' shares {both.said} with 'data.train' (first: '{both.first}'); hold it out"
+        )

@@ -115,6 +115,9 @@ class RadrlSFTTrainer(SFTTrainer):
         if deadline is not None:
             kwargs["args"].max_steps = ENDLESS
         super().__init__(*args, **kwargs)
+        # The losses here, TRL's and ours, divide by the tokens of the whole batch where they are told them. Without
+        # this they are not: Qwen-VL's own loss does not take the count, and every part's mean would weigh alike.
+        self.model_accepts_loss_kwargs = True
         self.soft_labels = (
             SoftCoordinates(self.processing_class.tokenizer, coordinate_sigma) if coordinate_sigma > 0 else None
         )

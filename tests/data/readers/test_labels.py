@@ -8,6 +8,8 @@ import pytest
 import sets
 from test_reports import read
 
+from radrl.data.readers.vindr_labels import NEEDED
+
 
 def asked(out):
     return {e["id"]: e for file in sorted(out.glob("*.jsonl")) for e in map(json.loads, file.open()) if "task" in e}
@@ -88,3 +90,9 @@ def test_vindr_votes(tmp_path):
     assert present() == [["cardiomegaly"], [], "the readers agree on no label", ["COPD", "other disease"]]
     assert present(vote="any")[:3] == [["cardiomegaly", "edema", "pneumonia"], ["ILD"], ["ILD", "edema"]]
     assert present(vote="all")[:2] == ["the readers agree on no label"] * 2
+    assert {n: [NEEDED[rule](n) for rule in NEEDED] for n in (1, 2, 3, 4)} == {
+        1: [1, 1, 1],
+        2: [1, 2, 2],  # one of two is half, no majority
+        3: [1, 2, 3],
+        4: [1, 3, 4],
+    }

@@ -52,7 +52,6 @@ def _record(where: str, row: dict[str, Any], path: str, split: Any) -> Record | 
     return Record(
         name,
         (image,),
-        patient=None if split else image,  # of one image all or no questions are for training
         split=split,
         questions=(QA("", said(row, "question"), answer, choices, said(row, "question_type")),),
         meta={
