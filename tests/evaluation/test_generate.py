@@ -54,7 +54,8 @@ def test_a_sampled_completion_does_not_depend_on_its_batch(tiny, films):
 def test_draws_follow_the_distribution():
     logits = torch.tensor([0.3, 2.0, -1.0, -torch.inf, 1.0])
     for temperature in (1.0, 0.5):
-        draws = Draws(temperature, [case_seed(0, "x", k) for k in range(4000)], 1, 3)
+        decoding = Decoding(temperature, max_new_tokens=1)
+        draws = Draws(decoding, [case_seed(0, "x", k) for k in range(4000)], 3)
         picked = draws(torch.zeros(4000, 3, dtype=torch.long), logits.expand(4000, -1)).argmax(-1)
         share = torch.bincount(picked, minlength=5) / 4000
         wanted = torch.softmax(logits / temperature, -1)
