@@ -71,14 +71,6 @@ class Endpoint(BaseModel):
         return v.rstrip("/")
 
 
-class JudgedEndpoint(Endpoint):
-    """A model behind an endpoint that an evaluation judges, and what its requests may hold."""
-
-    sampling: Literal["vllm", "openai"] = "vllm"
-    """``vllm``: requests say every sampling setting by the names of vLLM and SGLang, so that none is the server's own.
-    ``openai``: only temperature, top_p, max_tokens, seed and stop, for servers that refuse others."""
-
-
 class Judge(Endpoint):
     """A model that judges answers (scoring/judge.py): what verdicts it gives, where they are kept, what it may cost."""
 
@@ -92,6 +84,14 @@ class Judge(Endpoint):
     """File of verdicts, JSONL, relative to the recipe's folder; ``judge.jsonl`` in the run folder when not given."""
     budget: int = Field(default=100_000, ge=1)
     """Most calls in one run of a command; verdicts from the file cost none."""
+
+
+class JudgedEndpoint(Endpoint):
+    """A model behind an endpoint that an evaluation judges, and what its requests may hold."""
+
+    sampling: Literal["vllm", "openai"] = "vllm"
+    """``vllm``: requests say every sampling setting by the names of vLLM and SGLang, so that none is the server's own.
+    ``openai``: only temperature, top_p, max_tokens, seed and stop, for servers that refuse others."""
 
 
 class Reply(NamedTuple):
