@@ -46,7 +46,7 @@ OWN = {
     "do_sample": True, "temperature": 0.6, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.3,
     "no_repeat_ngram_size": 4, "min_new_tokens": 12,
 }  # fmt: skip
-STEPS = 130
+STEPS = 60
 
 
 def completion(example) -> str:
@@ -65,6 +65,7 @@ def train(folder: Path, examples, asked: list[list[dict]], own: dict | None = No
     """Saves a model that answers ``examples``, asked by the messages ``asked``, with ``own`` generation settings."""
     texts = [turns[-1]["content"][-1]["text"] + TEMPLATE for turns in asked] + [completion(e) for e in examples]
     model, processor = make_tiny(texts, image_size=64, seed=1)
+    models.suit_to_cpu(model)
     processor = Qwen3VLProcessor(processor.image_processor, processor.tokenizer, chat_template=TEMPLATE)
     processor.tokenizer.chat_template = TEMPLATE
     prompts = [processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) for turns in asked]
