@@ -244,6 +244,7 @@ def _folder(recipe: Recipe, source: Source, examples: ExampleSet, style: PromptS
     def answer(todo: Sequence[Ask], done: Done) -> None:
         if wanted.backend == "vllm":
             given = {"dtype": dtype, "options": wanted.vllm, "ends": loading.end_tokens(own, processor.tokenizer)}
+            given["bounds"] = {name: bound for name, bound in bounds.items() if bound is not None}
             generate_vllm.generate(start, processor, examples, style, decoding, todo, done, **given)
             return
         model, _ = loading.load(start, dtype=dtype, **bounds)

@@ -10,7 +10,6 @@ from transformers import ProcessorMixin
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed
-from radrl.evaluation.image_sizes import image_facts
 from radrl.prompt import PromptStyle
 from radrl.recipe_yaml import one_line
 from radrl.training.batch import prompt_text
@@ -42,10 +41,12 @@ def generate(
     dtype: str = "auto",
     options: Mapping[str, Any] | None = None,
     ends: Sequence[int] = (),
+    bounds: Mapping[str, int] | None = None,
 ) -> None:
     """Answers ``todo`` with vLLM: our prompt text, pictures resized as in training, a seed for each sample.
 
-    ``options`` are arguments of ``vllm.LLM``; ``ends`` are the tokens that end a completion, which vLLM mostly knows.
+    ``options`` are arguments of ``vllm.LLM``; ``ends`` are the tokens that end a completion, which vLLM mostly knows;
+    ``bounds`` are min_pixels and max_pixels where they are not the folder's own.
 
     Raises:
         UserError: vLLM is not installed, or does not take the options or the model.
@@ -54,11 +55,11 @@ def generate(
         from vllm import LLM, SamplingParams
     except ImportError:
         raise UserError("'evaluation.backend: vllm' needs vLLM: pip install vllm (a GPU machine)") from None
-    images = image_facts(processor.image_processor)
     pictures = max((len(examples[i].images) for i, _ in todo), default=1)
-    given: dict[str, Any] = {"dtype": dtype, "limit_mm_per_prompt": {"image": pictures}, "generation_config": "vllm"}
-    if "factor" in images:
-        given["mm_processor_kwargs"] = {name: images[name] for name in ("min_pixels", "max_pixels")}
+    given: dict[str, Any] = {"dtype": dtype, "limit_mm_per_prompt": {"image": pictures, "video": 0}}
+    given["generation_config"] = "vllm"  # else the folder's settings are the defaults of a request
+    if bounds:
+        given["mm_processor_kwargs"] = dict(bounds)
     try:
         llm = LLM(model=start, **{**given, **(options or {})})
     except (TypeError, ValueError) as error:
