@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class State:
     """What the server does and saw.
 
-    ``answer(question, nth)`` returns a text, a status, (status, headers), "hang up", "not json" or "cut", or
-    the whole body as a dict. With ``whole`` it is ``answer(body)``, of the whole request.
+    ``answer(question, nth)`` returns a text, a status, (status, headers), ((status, headers), text), "hang up",
+    "not json" or "cut", or the whole body as a dict. With ``whole`` it is ``answer(body)``, of the whole request.
     """
 
     def __init__(self, answer):
@@ -57,7 +57,7 @@ def serve(answer, whole=False):
             if isinstance(result, int):
                 status, reply = result, "no"
             elif isinstance(result, tuple):
-                (status, headers), reply = result, "no"
+                (status, headers), reply = result if isinstance(result[0], tuple) else (result, "no")
             finish = "length" if reply == "cut" else "stop"
             message = {"choices": [{"message": {"content": reply}, "finish_reason": finish}]}
             message = reply if isinstance(reply, dict) else message
