@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from radrl.data.examples import read_manifests
@@ -52,10 +53,8 @@ def test_the_size_is_read_from_the_file_and_of_the_image_that_was_shown(films, p
 
 
 def test_a_processor_that_is_not_qwens_has_a_size_of_its_own():
-    class Other:
-        size = {"height": 384, "width": 384}
-
-    assert image_facts(Other()) == {"resized_by": "Other", "size": {"height": 384, "width": 384}}
+    other = CLIPImageProcessorPil(size={"shortest_edge": 336})
+    assert image_facts(other) == {"resized_by": "CLIPImageProcessorPil", "size": {"shortest_edge": 336}}
 
 
 @pytest.mark.parametrize(
