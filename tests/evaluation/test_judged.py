@@ -23,7 +23,7 @@ FOREIGN = (
 
 
 def test_a_models_options_stand_over_the_recipes_prompt(make_recipe):
-    recipe = make_recipe("prompt.system=You are kind.", "prompt.image_separator=|", FOREIGN)
+    recipe = make_recipe("prompt.system=You are kind.", "prompt.image_separator='|'", FOREIGN)
     usual, own = judged.style_of(recipe, "A", False), judged.style_of(recipe, "B", True)
     assert usual == recipe.style()
     assert (own.box_format, own.answer_format, own.system, own.template) == (
