@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from openai_server import serve
-from transformers import GenerationConfig
+from transformers import GenerationConfig, RepetitionPenaltyLogitsProcessor
 
 from radrl.data.examples import read_manifests
 from radrl.endpoint import Endpoint
@@ -21,7 +21,7 @@ from radrl.evaluation import generate, generate_endpoint, generate_vllm
 from radrl.evaluation.collect import Shard, Source, collect, model_hash
 from radrl.evaluation.decoding import Decoding, Said, case_seed, stop_at
 from radrl.evaluation.facts import settings_notes
-from radrl.evaluation.generate import Draws
+from radrl.evaluation.generate import Draws, Penalty
 from radrl.prompt import PromptStyle, question
 from radrl.training.processor import resized
 
@@ -107,17 +107,29 @@ def test_a_models_own_settings_change_no_completion(tiny, films, temperature):
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_settings_of_the_recipe_act_as_transformers_own(tiny, films, batch_size):
     model, processor = tiny
-    wanted = {"repetition_penalty": 1.6, "min_new_tokens": 5, "max_new_tokens": 30}
+    model.generation_config.eos_token_id = list(range(0, len(processor.tokenizer), 5))  # untrained, it hardly ever ends
+    wanted = {"repetition_penalty": 1.6, "min_new_tokens": 9, "max_new_tokens": 30}
     decoding = Decoding(**wanted, batch_size=batch_size)
     found = answered(generate.generate, model, processor, films, STYLE, decoding, todo=[(3, 0), (0, 0)])
     for i in (0, 3):
         inputs = generate.prompt_inputs(processor, [films[i]], [films.pictures(i)], STYLE)
         with torch.no_grad():
             output = model.generate(**inputs, do_sample=False, **wanted)
-        text = processor.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        assert found[i, 0].text == text
+        made = output[0, inputs["input_ids"].shape[1] :].tolist()
+        assert found[i, 0].tokens == len(made) > 9
+        said = made[:-1] if made[-1] in model.generation_config.eos_token_id else made
+        assert found[i, 0].text == processor.tokenizer.decode(said, skip_special_tokens=True)
     plain = answered(generate.generate, model, processor, films, STYLE, Decoding(max_new_tokens=30), todo=[(0, 0)])
     assert plain[0, 0].text != found[0, 0].text
+
+
+def test_padding_is_not_penalised():
+    scores = torch.tensor([[1.0, 2.0, 3.0, -1.0, 0.5, 0.4]])
+    ids, mask = torch.tensor([[0, 0, 2, 3], [4, 4, 2, 5]]), torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])
+    found = Penalty(2.0, mask)(torch.cat([ids, torch.tensor([[1], [1]])], 1), scores.repeat(2, 1))
+    theirs = RepetitionPenaltyLogitsProcessor(2.0)
+    assert torch.equal(found[:1], theirs(torch.tensor([[2, 3, 1]]), scores))
+    assert torch.equal(found[1:], theirs(torch.tensor([[4, 4, 2, 5, 1]]), scores))
 
 
 def test_a_stop_text_ends_a_completion_and_is_left_out(tiny, films):

@@ -24,6 +24,7 @@ side = st.integers(8, 700)
 @example((2021, 3000), KINDS[1])  # a film
 @example((3, 550), KINDS[0])  # a side of less than half a patch
 @example((42, 70), KINDS[0])  # halves are rounded to even
+@example((561, 799), KINDS[1])  # below the bound, and above it once rounded
 def test_sizes_are_the_processors(size, kind):
     patch, merge, least, most = kind
     processor = Qwen2VLImageProcessorPil(

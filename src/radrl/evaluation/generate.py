@@ -146,7 +146,7 @@ class StopTexts(StoppingCriteria):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any) -> torch.BoolTensor:
         new = input_ids[:, self.prompt :].tolist()
         for row, tokens in enumerate(new):
-            if self.length[row] is None and len(tokens) > self.least and self._stops(tokens[-self.tail :], len(tokens)):
+            if self.length[row] is None and self._stops(tokens[-self.tail :], len(tokens)):
                 self.length[row] = len(tokens)
         return torch.tensor([length is not None for length in self.length], device=input_ids.device)
 
