@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -134,6 +135,35 @@ def test_a_setting_of_the_folder_that_nobody_has_is_named(make_recipe, refusal):
     assert line.startswith("--model M=m: its generation_config sets num_beams to 4")
     quiet = GenerationConfig(num_beams=1, renormalize_logits=True, use_cache=False, max_length=2048, chat_format="x")
     assert judged.decoding_of(make_recipe(), False, quiet, "M") == (Decoding(), {})
+
+
+def test_own_settings_are_read_as_transformers_reads_them(tiny_folder, tmp_path, refusal):
+    from radrl.training import models
+
+    model, processor = models.load(str(tiny_folder))
+    own = models.own_generation_config(str(tiny_folder))
+    assert own.to_dict() == model.generation_config.to_dict()
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_folder, copy)
+    (copy / "generation_config.json").unlink()
+    without = models.load(str(copy))[0].generation_config
+    assert models.own_generation_config(str(copy)).to_dict() == without.to_dict()
+    end = processor.tokenizer.eos_token_id
+    assert models.end_tokens(own, processor.tokenizer) == models.end_tokens(without, processor.tokenizer) == [end]
+    assert models.end_tokens(GenerationConfig(eos_token_id=3), processor.tokenizer) == [3, end]
+    (copy / "generation_config.json").write_text("{")
+    assert "generation_config.json: cannot be read" in refusal(models.own_generation_config, str(copy))
+
+
+def test_boxes_in_another_convention_are_told_above_the_table(make_recipe, phantom_set, tmp_path):
+    films = read_manifests([phantom_set / "test.jsonl"])
+    said = tmp_path / "theirs.jsonl"
+    lines = [{"id": e.id, "text": json.dumps([{"bbox_2d": [100, 200, 300, 400], "label": "x"}])} for e in films]
+    said.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run_evaluation(make_recipe(), {"Theirs": (str(said), False)}, tmp_path / "out")
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "lie outside 'unit' and fit 'thousand'" in table
+    assert "set evaluation.models.Theirs.box_format" in table
 
 
 def test_samples_need_a_temperature_from_somewhere(make_recipe, refusal):

@@ -141,12 +141,14 @@ def own_generation_config(start: str) -> GenerationConfig:
         UserError: the folder or its files cannot be read.
     """
     _check(start)
-    try:
-        return GenerationConfig.from_pretrained(start)
-    except OSError:
-        pass  # it has none
-    except Exception as error:
-        raise UserError(one_line(f"{start}: generation_config.json cannot be read ({str(error)[:300]})")) from None
+    folder = Path(start)
+    if not folder.is_dir() or (folder / "generation_config.json").is_file():
+        try:
+            return GenerationConfig.from_pretrained(start)
+        except Exception as error:
+            if folder.is_dir():  # else the hub has none
+                line = f"{folder / 'generation_config.json'}: cannot be read ({str(error)[:300]}); mend it"
+                raise UserError(one_line(line)) from None
     try:
         return GenerationConfig.from_model_config(AutoConfig.from_pretrained(start))
     except Exception as error:
