@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -26,6 +26,7 @@ LONGEST_PAUSE = 60.0  # seconds; the doubling stops here
 LONGEST_RETRY_AFTER = 600.0  # seconds; a server that asks for more than this is not waited for longer
 REFUSALS_IN_A_ROW = 20  # so many requests refused, and none answered: the fault is not in a single request
 ONE_REQUEST = (400, 413, 422)  # statuses that may be the fault of one request (too large, a content filter)
+NOT_OPENAIS = ("top_k", "min_p", "repetition_penalty", "min_tokens", "chat_template_kwargs")  # fields of vLLM, SGLang
 
 
 class Endpoint(BaseModel):
@@ -93,6 +94,14 @@ class Judge(Endpoint):
     """File of verdicts, JSONL, relative to the recipe's folder; ``judge.jsonl`` in the run folder when not given."""
     budget: int = Field(default=100_000, ge=1)
     """Most calls in one run of a command; verdicts from the file cost none."""
+
+
+class JudgedEndpoint(Endpoint):
+    """A model behind an endpoint that an evaluation judges, and what its requests may hold."""
+
+    sampling: Literal["vllm", "openai"] = "vllm"
+    """``vllm``: requests say every sampling setting by the names of vLLM and SGLang, so that none is the server's own.
+    ``openai``: only temperature, top_p, max_tokens, seed and stop, for servers that refuse others."""
 
 
 class Reply(NamedTuple):
@@ -174,15 +183,21 @@ class Chat:
                     trouble = f"HTTP {status} (lower 'concurrency', or wait)"
                     wanted = _retry_after(response.headers.get("retry-after"))
                 else:
-                    self._refuse(status)
+                    self._refuse(status, [name for name in NOT_OPENAIS if name in extra and name in response.text])
             if repeat < self.endpoint.retries:
                 pause = min(LONGEST_PAUSE, self.endpoint.backoff * 2 ** min(repeat, 30))
                 # jitter, so that tasks turned away together do not come back together; it decides no result
                 await asyncio.sleep(max(wanted, pause * random.uniform(0.5, 1.0)))
         raise self._stop(f"{trouble}, {self.endpoint.retries + 1} times")
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, fields: Sequence[str]) -> None:
+        """Raises what a refusal means; ``fields`` are those of the request that the refusal names."""
         self._refusals += 1
+        if fields and status in ONE_REQUEST and not self._answered:
+            raise self._stop(
+                f"HTTP {status} and names {', '.join(fields)} (set 'sampling: openai' at this endpoint where it takes "
+                "OpenAI's fields only)"
+            )
         if status in ONE_REQUEST and (self._answered or self._refusals < REFUSALS_IN_A_ROW):
             raise Refused(f"the endpoint refused the request (HTTP {status})")
         mend = f"check the address and the model name '{self.endpoint.model}'"

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from radrl import instructions, recipe_check, recipe_trl
 from radrl.data.augment import Augment
-from radrl.endpoint import Endpoint, Judge, Teacher
+from radrl.endpoint import Judge, JudgedEndpoint, Teacher
 from radrl.errors import UserError, nearest
 from radrl.example import Task
 from radrl.prompt import AnswerFormat, BoxFormat, PromptStyle
@@ -177,7 +177,8 @@ class JudgedModel(_Section):
     prompt: Prompt | None = None
     """A preset's name, or keys of the ``prompt`` section that replace the recipe's."""
     min_pixels: int | None = Field(default=None, ge=1)
-    """Files of predictions with boxes in pixels: smallest area the model's images were resized to."""
+    """Smallest area this model's images are resized to; None: ``model.min_pixels``, else its processor's own. Of a file
+    of predictions: what they were resized to, by Qwen2.5-VL's rule, for its boxes in pixels; None: not resized."""
     max_pixels: int | None = Field(default=None, ge=1)
     """The same, largest area."""
 
@@ -202,7 +203,8 @@ class Evaluation(_Section):
     stop: list[Name] = []
     """Texts at which a completion ends; they are cut off."""
     generation_config: Literal["recipe", "model"] = "recipe"
-    """``model`` takes what this section does not set from the model folder's own ``generation_config.json``."""
+    """``model`` takes what this section does not set from the model folder's own ``generation_config.json``, for an
+    endpoint from the server. What ends a completion is the model's in any case."""
 
     backend: Literal["transformers", "vllm"] = "transformers"
     """What runs the models that are folders or hub ids."""
@@ -216,14 +218,15 @@ class Evaluation(_Section):
     """Completions of each Example; above 1 needs a temperature."""
     batch_size: int = Field(default=64, ge=1)
     """Completions made at once by transformers."""
-    endpoints: dict[Name, Endpoint] = {}
+    endpoints: dict[Name, JudgedEndpoint] = {}
     """Models behind an endpoint, by the name that ``--model NAME=endpoint:…`` calls them."""
     vllm: dict[str, Any] = {}
     """Arguments of ``vllm.LLM``."""
 
     @model_validator(mode="after")
     def _sampled(self) -> Self:
-        if self.samples > 1 and not self.temperature:
+        from_model = self.generation_config == "model" and "temperature" not in self.model_fields_set
+        if self.samples > 1 and not self.temperature and not from_model:
             raise ValueError("samples above 1 need a temperature above 0: greedy decoding gives one completion")
         return self
 

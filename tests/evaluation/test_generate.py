@@ -9,15 +9,19 @@ import types
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from openai_server import serve
+from transformers import GenerationConfig, RepetitionPenaltyLogitsProcessor
 
 from radrl.data.examples import read_manifests
 from radrl.endpoint import Endpoint
 from radrl.errors import UserError
 from radrl.evaluation import generate, generate_endpoint, generate_vllm
 from radrl.evaluation.collect import Shard, Source, collect, model_hash
-from radrl.evaluation.decoding import Decoding, Said, case_seed
-from radrl.evaluation.generate import Draws
+from radrl.evaluation.decoding import Decoding, Said, case_seed, stop_at
+from radrl.evaluation.facts import settings_notes
+from radrl.evaluation.generate import Draws, Penalty
 from radrl.prompt import PromptStyle, question
 from radrl.training.processor import resized
 
@@ -37,8 +41,9 @@ def answered(function, *arguments, todo, **more) -> dict[tuple[int, int], Said]:
     return {(one.index, one.sample): one for one in found}
 
 
-def test_a_sampled_completion_does_not_depend_on_its_batch(tiny, films):
-    decoding = Decoding(temperature=1.0, max_new_tokens=6, samples=3, seed=5)
+@pytest.mark.parametrize("settings", [{}, {"repetition_penalty": 1.8, "top_k": 40, "top_p": 0.9}])
+def test_a_sampled_completion_does_not_depend_on_its_batch(tiny, films, settings):
+    decoding = Decoding(temperature=1.0, max_new_tokens=6, samples=3, seed=5, **settings)
     todo = [(i, sample) for i in range(len(films)) for sample in range(3)]
     state = torch.random.get_rng_state()
     together = answered(generate.generate, *tiny, films, STYLE, decoding, todo=todo)
@@ -54,12 +59,101 @@ def test_a_sampled_completion_does_not_depend_on_its_batch(tiny, films):
 def test_draws_follow_the_distribution():
     logits = torch.tensor([0.3, 2.0, -1.0, -torch.inf, 1.0])
     for temperature in (1.0, 0.5):
-        draws = Draws(temperature, [case_seed(0, "x", k) for k in range(4000)], 1, 3)
+        decoding = Decoding(temperature, max_new_tokens=1)
+        draws = Draws(decoding, [case_seed(0, "x", k) for k in range(4000)], 3)
         picked = draws(torch.zeros(4000, 3, dtype=torch.long), logits.expand(4000, -1)).argmax(-1)
         share = torch.bincount(picked, minlength=5) / 4000
         wanted = torch.softmax(logits / temperature, -1)
         error = torch.sqrt(wanted * (1 - wanted) / 4000)
         assert ((share - wanted).abs() <= 4 * error).all()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"top_k": 3}, {"top_p": 0.7}, {"top_k": 4, "top_p": 0.8}, {"more": {"min_p": 0.2}}]
+)
+def test_draws_are_narrowed_as_transformers_narrows(tiny, settings):
+    logits = torch.tensor([[0.3, 2.0, -1.0, -torch.inf, 1.0, 1.2]])
+    draws = Draws(Decoding(0.5, 1, **settings), [case_seed(0, "x", k) for k in range(4000)], 3)
+    picked = draws(torch.zeros(4000, 3, dtype=torch.long), logits.expand(4000, -1)).argmax(-1)
+    flat = {**settings, **settings.get("more", {}), "top_k": settings.get("top_k", 0)}
+    flat.pop("more", None)
+    config = GenerationConfig(do_sample=True, temperature=0.5, **flat)
+    theirs = tiny[0]._get_logits_processor(config, input_ids_seq_length=3)
+    wanted = torch.softmax(theirs(torch.zeros(1, 3, dtype=torch.long), logits), -1)[0]
+    share = torch.bincount(picked, minlength=6) / 4000
+    assert ((share - wanted).abs() <= 4 * torch.sqrt(wanted * (1 - wanted) / 4000)).all()
+    assert (wanted == 0).sum() > 1
+
+
+OWN = {
+    "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "min_new_tokens": 7, "suppress_tokens": [*range(0, 600, 2)],
+    "bad_words_ids": [[1]], "do_sample": True, "temperature": 9.0, "top_k": 3, "num_beams": 2, "stop_strings": "e",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_models_own_settings_change_no_completion(tiny, films, temperature):
+    model, processor = tiny
+    decoding, todo = Decoding(temperature, max_new_tokens=8), [(i, 0) for i in range(len(films))]
+    before = answered(generate.generate, model, processor, films, STYLE, decoding, todo=todo)
+    own = model.generation_config = GenerationConfig(
+        eos_token_id=model.generation_config.eos_token_id, pad_token_id=model.generation_config.pad_token_id, **OWN
+    )
+    assert answered(generate.generate, model, processor, films, STYLE, decoding, todo=todo) == before
+    assert model.generation_config is own
+    assert own.repetition_penalty == 1.3
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_settings_of_the_recipe_act_as_transformers_own(tiny, films, batch_size):
+    model, processor = tiny
+    model.generation_config.eos_token_id = list(range(0, len(processor.tokenizer), 5))  # untrained, it hardly ever ends
+    wanted = {"repetition_penalty": 1.6, "min_new_tokens": 9, "max_new_tokens": 30}
+    decoding = Decoding(**wanted, batch_size=batch_size)
+    found = answered(generate.generate, model, processor, films, STYLE, decoding, todo=[(3, 0), (0, 0)])
+    for i in (0, 3):
+        inputs = generate.prompt_inputs(processor, [films[i]], [films.pictures(i)], STYLE)
+        with torch.no_grad():
+            output = model.generate(**inputs, do_sample=False, **wanted)
+        made = output[0, inputs["input_ids"].shape[1] :].tolist()
+        assert found[i, 0].tokens == len(made) > 9
+        said = made[:-1] if made[-1] in model.generation_config.eos_token_id else made
+        assert found[i, 0].text == processor.tokenizer.decode(said, skip_special_tokens=True)
+    plain = answered(generate.generate, model, processor, films, STYLE, Decoding(max_new_tokens=30), todo=[(0, 0)])
+    assert plain[0, 0].text != found[0, 0].text
+
+
+def test_padding_is_not_penalised():
+    scores = torch.tensor([[1.0, 2.0, 3.0, -1.0, 0.5, 0.4]])
+    ids, mask = torch.tensor([[0, 0, 2, 3], [4, 4, 2, 5]]), torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])
+    found = Penalty(2.0, mask)(torch.cat([ids, torch.tensor([[1], [1]])], 1), scores.repeat(2, 1))
+    theirs = RepetitionPenaltyLogitsProcessor(2.0)
+    assert torch.equal(found[:1], theirs(torch.tensor([[2, 3, 1]]), scores))
+    assert torch.equal(found[1:], theirs(torch.tensor([[4, 4, 2, 5, 1]]), scores))
+
+
+def test_a_stop_text_ends_a_completion_and_is_left_out(tiny, films):
+    model, processor = tiny
+    todo = [(i, 0) for i in range(len(films))]
+    plain = answered(generate.generate, model, processor, films, STYLE, Decoding(max_new_tokens=16), todo=todo)
+    stop = plain[0, 0].text[6:9]
+    assert len(stop) == 3
+    stopped = Decoding(max_new_tokens=16, stop=(stop, "not said"))
+    found = answered(generate.generate, model, processor, films, STYLE, stopped, todo=todo)
+    for ask, one in plain.items():
+        assert found[ask].text == one.text.partition(stop)[0]
+        assert (found[ask].tokens < one.tokens) == (stop in one.text)
+    late = stopped._replace(min_new_tokens=16)
+    assert answered(generate.generate, model, processor, films, STYLE, late, todo=todo) == plain
+
+
+@given(st.text("ab", max_size=12), st.lists(st.text("ab", min_size=1, max_size=3), min_size=1), st.integers(0, 12))
+def test_the_stop_text_that_is_complete_first_counts(text, stop, start):
+    at = stop_at(text, stop, start)
+    ends = [k for k in range(start + 1, len(text) + 1) if text[:k].endswith(tuple(stop))]
+    assert (at is None) == (not ends)
+    if ends:
+        assert any(text[at:].startswith(one) and at + len(one) == ends[0] for one in stop)
 
 
 def test_tokens_count_the_end_token(tiny, films):
@@ -199,6 +293,53 @@ def test_every_case_is_answered_once_in_order_through_all_faults(make_recipe, fi
     assert found.header.decoding["max_new_tokens"] == 256
 
 
+NEUTRAL = {"top_p": 1.0, "top_k": -1, "repetition_penalty": 1.0}
+FULL = ("top_p=0.9", "top_k=5", "repetition_penalty=1.1", "min_new_tokens=3", "stop=[END]", "temperature=0.5")
+
+
+@pytest.mark.parametrize(
+    ("sampling", "overrides", "sent", "theirs"),
+    [
+        ("vllm", (), NEUTRAL, []),  # so that the defaults of the server's folder are off
+        (
+            "vllm",
+            FULL,
+            {"top_p": 0.9, "top_k": 5, "repetition_penalty": 1.1, "min_tokens": 3, "stop": ["END"], "min_p": 0.0},
+            [],
+        ),
+        ("vllm", ("generation_config=model", "top_k=0"), {"top_k": -1}, ["top_p", "repetition_penalty"]),
+        ("openai", (), {}, ["top_p", "top_k", "repetition_penalty"]),
+        ("openai", ("top_p=0.9", "stop=[END]"), {"top_p": 0.9, "stop": ["END"]}, ["top_k", "repetition_penalty"]),
+    ],
+)
+def test_an_endpoint_is_told_every_setting_or_the_header_says_whose_it_is(
+    make_recipe, films, tmp_path, sampling, overrides, sent, theirs
+):
+    with serve(lambda said, nth: "fine") as server:
+        recipe = make_recipe(
+            f"evaluation.endpoints.api={{url: '{server.url}', model: big, sampling: {sampling}}}",
+            *(f"evaluation.{one}" for one in overrides),
+        )
+        found = collect(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+    usual = {"model", "messages", "max_tokens", "temperature", "seed"}
+    assert {key: value for key, value in server.bodies[0].items() if key not in usual} == sent
+    decoding = found.header.decoding
+    assert [key for key, value in decoding.items() if value == "the server's own"] == theirs
+    assert any("decoded by its server's own" in note for note in settings_notes({"API": found.header})) == bool(theirs)
+
+
+def test_settings_that_an_endpoint_does_not_take_are_named(make_recipe, films, tmp_path, refusal):
+    strict = (400, {"content-type": "application/json"})
+    with serve(lambda said, nth: (strict, "Unrecognized request argument supplied: repetition_penalty")) as server:
+        api = f"evaluation.endpoints.api={{url: '{server.url}', model: big, concurrency: 1"
+        line = refusal(collect, make_recipe(api + "}"), Source("API", "endpoint:api"), films, tmp_path / "out")
+        assert "names repetition_penalty" in line
+        assert "sampling: openai" in line
+        assert len(server.asked) == 1  # at once, not after twenty
+        recipe = make_recipe(api + ", sampling: openai}", "evaluation.top_k=5")
+        assert "has no top_k" in refusal(collect, recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+
+
 def test_a_stopped_endpoint_run_goes_on(make_recipe, films, tmp_path, refusal):
     asked = [question(example, STYLE) for example in films]
     broken = {"yes": True}
@@ -279,10 +420,11 @@ def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypat
     vllm = types.SimpleNamespace(LLM=LLM, SamplingParams=lambda **settings: settings)
     monkeypatch.setitem(sys.modules, "vllm", vllm)
     todo = [(2, 1), (0, 0)]
-    decoding = Decoding(0.7, 9, 2, seed=3)
+    decoding = Decoding(0.7, 9, 2, 3, 64, 0.9, 5, 1.1, 2, ("END",), {"min_p": 0.1})
     found = answered(
-        generate_vllm.generate, "folder", tiny[1], films, STYLE, decoding, todo=todo, options={"max_model_len": 512}
-    )
+        generate_vllm.generate, "folder", tiny[1], films, STYLE, decoding, todo=todo, options={"max_model_len": 512},
+        ends=[638], bounds={"max_pixels": 4096},
+    )  # fmt: skip
     assert found[2, 1] == Said(2, 1, "said 0", 1)
     assert found[0, 0] == Said(0, 0, "said 1", 2)
     assert seen["options"]["model"] == "folder"
@@ -292,8 +434,18 @@ def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypat
         seen["prompts"][1]["multi_modal_data"]["image"][0].size
         == resized(tiny[1].image_processor, films.pictures(0)[0]).size
     )
-    assert seen["settings"][0]["seed"] == case_seed(3, films[2].id, 1)
-    assert (seen["settings"][0]["temperature"], seen["settings"][0]["max_tokens"]) == (0.7, 9)
+    assert seen["options"]["generation_config"] == "vllm"
+    assert seen["options"]["mm_processor_kwargs"] == {"max_pixels": 4096}
+    assert seen["settings"][0] == {
+        "temperature": 0.7, "max_tokens": 9, "seed": case_seed(3, films[2].id, 1), "top_p": 0.9, "top_k": 5,
+        "repetition_penalty": 1.1, "min_tokens": 2, "stop": ["END"], "stop_token_ids": [638], "min_p": 0.1,
+    }  # fmt: skip
+
+
+def test_settings_that_vllm_does_not_have_are_named(refusal):
+    line = refusal(generate_vllm.check, Decoding(more={"no_repeat_ngram_size": 3}), "--model A=a")
+    assert line.startswith("--model A=a: its generation_config sets no_repeat_ngram_size, which vLLM does not take")
+    generate_vllm.check(Decoding(more={"min_p": 0.1}), "x")
 
 
 def test_vllm_not_installed_is_said(tiny, films, monkeypatch):

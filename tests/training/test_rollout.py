@@ -6,13 +6,15 @@ import copy
 
 import pytest
 import torch
-from prefix_models import make_model, make_rows
+from peft import LoraConfig
+from prefix_models import make_model, make_rows, make_trainer
 from scipy.stats import chisquare
 from transformers import GenerationConfig
 from trl.data_utils import prepare_multimodal_messages
 
 from radrl.errors import UserError
 from radrl.training import logprobs, rollout
+from radrl.training.held_out import greedy
 from radrl.training.packing import Picture, Prompt
 
 GROUP, NEW = 3, 24
@@ -120,3 +122,41 @@ def test_a_group_need_not_lie_together(asked):
 def test_settings_that_ask_for_more_are_named(name, value):
     assert rollout.refusal(GenerationConfig(max_new_tokens=4, temperature=0.7, top_k=3)) is None
     assert name in rollout.refusal(GenerationConfig(**{name: value}))
+
+
+OWN = {"repetition_penalty": 3.0, "no_repeat_ngram_size": 1, "min_new_tokens": 9, "bad_words_ids": [[5]], "min_p": 0.9}
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("peft", [None, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")])
+def test_a_rollout_is_decoded_by_the_recipe_and_not_by_the_models_folder(tmp_path, share, peft):
+    model, processor = make_model("qwen3_vl")
+    trainer = make_trainer(tmp_path, model, processor, make_rows((1, 1)), share=share, peft=copy.deepcopy(peft))
+    asked = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in trainer.train_dataset]
+    prompts = [prompt for prompt in asked for _ in range(8)]
+
+    def made():
+        torch.manual_seed(0)
+        sampled = trainer._generate(prompts)[1]
+        return sampled, greedy(trainer, prompts[::8])
+
+    before = made()
+    core = trainer.accelerator.unwrap_model(trainer.model)
+    core = core.get_base_model() if peft else core
+    for name, value in OWN.items():
+        setattr(core.generation_config, name, value)
+    assert made() == before
+    assert core.generation_config.repetition_penalty == 3.0  # it is saved with the model as it was
+
+
+def test_held_out_examples_are_decoded_greedily_whatever_rollouts_are(tmp_path):
+    model, processor = make_model("qwen3_vl")
+    said = []
+    for settings in ({}, {"repetition_penalty": 3.0, "top_k": 2, "temperature": 2.0, "min_p": 0.5}):
+        trainer = make_trainer(tmp_path, model, processor, make_rows((1, 1)), **settings)
+        prompts = [prepare_multimodal_messages(r["prompt"], images=r["images"]) for r in trainer.train_dataset]
+        own = trainer.generation_config
+        said.append(greedy(trainer, prompts))
+        assert trainer.generation_config is own
+        assert own.repetition_penalty == settings.get("repetition_penalty", 1.0)
+    assert said[0] == said[1]

@@ -13,7 +13,7 @@ from PIL import Image
 from radrl.data.index import Index, read_index
 from radrl.errors import UserError
 from radrl.example import TASKS, Example, Task
-from radrl.images import read_image
+from radrl.images import image_size, read_image
 
 
 class ExampleSet(Sequence[Example]):
@@ -27,6 +27,7 @@ class ExampleSet(Sequence[Example]):
         """``rows`` are rows of the index, ``traces`` the thinking of some of them."""
         self.index, self.rows, self.traces = index, rows, dict(traces or {})
         self._read = lru_cache(maxsize=64)(read_image)
+        self._size = lru_cache(maxsize=65_536)(image_size)
         self._example = lru_cache(maxsize=4096)(self._parse)
 
     def __reduce__(self) -> tuple[Any, ...]:  # the Examples and pictures kept stay behind
@@ -71,6 +72,11 @@ class ExampleSet(Sequence[Example]):
         """Returns the pictures of one Example; equal paths give the same object."""
         root = self.root(index)
         return [self._read(root, path) for path in self[index].images]
+
+    def sizes(self, index: int) -> list[tuple[int, int]]:
+        """Returns width and height of the pictures of one Example, from their files' headers alone."""
+        root = self.root(index)
+        return [self._size(root, path) for path in self[index].images]
 
     def where(self, keep: Callable[[Example], bool]) -> ExampleSet:
         """Returns the Examples for which ``keep`` is true, in the same order; reads every one."""

@@ -53,6 +53,10 @@ class Changed(Sequence[Example]):
         found = self.source.pictures(self.pictures_of[index])
         return [Image.new("RGB", picture.size, GREY) for picture in found] if self.grey else found
 
+    def sizes(self, index: int) -> list[tuple[int, int]]:
+        """Returns width and height of the pictures of one Example."""
+        return self.source.sizes(self.pictures_of[index])
+
 
 def rotated(examples: ExampleSet) -> Changed:
     """Returns every other rotation of the options of each question that has lettered ones, ids ``ID ~k``."""

@@ -12,7 +12,6 @@ from radrl.evaluation import bias, bias_tables
 from radrl.evaluation import predictions as store
 from radrl.evaluation.collect import Collected, Shard, Source, collect, is_file
 from radrl.example import Answer, Example
-from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
 
 Controls = dict[str, tuple[bias.Changed, dict[str, Collected]]]
@@ -42,32 +41,33 @@ def collect_controls(
 def write(
     out: Path,
     test: ExampleSet,
-    models: Mapping[str, tuple[PromptStyle, list[list[Answer]]]],
+    models: Mapping[str, list[list[Answer]]],
     controls: Controls,
     values_of: Callable[[Sequence[Example], Sequence[Sequence[Answer]]], Mapping[str, np.ndarray]],
     seed: int,
 ) -> None:
     """Writes bias.md, bias.json and length.csv.
 
-    ``models`` holds each model's style and its Answers by sample; ``values_of`` scores Answers to Examples, one value a
-    case by metric.
+    ``models`` holds each model's Answers by sample; ``values_of`` scores Answers to Examples, one value a case by
+    metric.
     """
     examples = list(test)
     seen = [i for i, example in enumerate(examples) if example.images]
     tables: dict[str, dict[str, list[bias.Row]]] = {}
     cases = {}
-    for name, (style, rows) in models.items():
+    for name, rows in models.items():
         values = values_of(examples, rows)
         mine = tables[name] = {}
         if bias.ROTATED in controls and name in controls[bias.ROTATED][1]:
             turned, said = controls[bias.ROTATED]
-            parsed = store.answers(said[name].samples[:1], turned, style)[0]
+            parsed = store.answers(said[name].samples[:1], turned, said[name].header)[0]
             mine["positions"] = bias.positions(examples, rows[0], list(turned), parsed, seed)
         without = {}
         for control in (bias.BLANK, bias.SWAPPED):
             if control in controls and name in controls[control][1]:
                 changed, said = controls[control]
-                without[control] = values_of(list(changed), store.answers(said[name].samples, changed, style))
+                answers = store.answers(said[name].samples, changed, said[name].header)
+                without[control] = values_of(list(changed), answers)
         if without:
             own = {metric: column[seen] for metric, column in values.items()}
             mine["controls"] = bias.controls([examples[i] for i in seen], own, without, seed)

@@ -14,15 +14,17 @@ from typing import Any, NamedTuple
 
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError, nearest
-from radrl.evaluation import foreign
+from radrl.evaluation import foreign, judged
 from radrl.evaluation import predictions as store
-from radrl.evaluation.decoding import Ask, Decoding, Done, Said
+from radrl.evaluation.decoding import Ask, Done, Said
 from radrl.evaluation.header import Header, begin, digest, manifest_hash, read_header
+from radrl.evaluation.image_sizes import image_facts
 from radrl.evaluation.predictions import Prediction
 from radrl.progress import progress_bar
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
 
+Backend = tuple[Header, Callable[[Sequence[Ask], Done], None]]  # what a model will say, and what asks it
 ENDPOINT = "endpoint:"
 BLOCKS, BLOCK = 64, 65_536  # of each weight file so many pieces go into its digest: all of it may be 16 GB
 
@@ -31,12 +33,18 @@ class Source(NamedTuple):
     """A model to judge: its name in the tables, where its answers come from, and whether it is asked to think.
 
     ``start`` is a model folder, a hub id, ``endpoint:NAME`` (of the recipe's ``evaluation.endpoints``), or a file of
-    predictions.
+    predictions. ``model`` is its name in ``evaluation.models`` where that is another, as for a training seed.
     """
 
     name: str
     start: str
     thinking: bool = False
+    model: str = ""
+
+    @property
+    def known_as(self) -> str:
+        """The name under which the recipe's ``evaluation.models`` has it."""
+        return self.model or self.name
 
 
 class Shard(NamedTuple):
@@ -84,7 +92,7 @@ def collect(
     """
     path = folder / f"{store.file_name(source.name + (f' ~ {control}' if control else ''))}.jsonl"
     if is_file(source.start):
-        return _from_file(source, recipe.style(source.thinking), examples, path)
+        return _from_file(recipe, source, examples, path)
     header, answer = _backend(recipe, source, examples, control)
     name = f"{source.name} ({control})" if control else source.name
     mine = path if shard is None else path.with_name(f"{path.stem}.shard-{shard.k}-of-{shard.n}.jsonl")
@@ -131,9 +139,13 @@ def _parts(path: Path) -> list[Path]:
     return [p for p in [path, *sorted(path.parent.glob(f"{path.stem}.shard-*-of-*.jsonl"))] if p.is_file()]
 
 
-def _from_file(source: Source, style: PromptStyle, examples: ExampleSet, path: Path) -> Collected:
-    file = Path(source.start)
-    header, rows = foreign.read(file, examples, style)
+def _from_file(recipe: Recipe, source: Source, examples: ExampleSet, path: Path) -> Collected:
+    file, name = Path(source.start), source.known_as
+    header, rows = foreign.read(file, examples, judged.style_of(recipe, name, source.thinking))
+    if header.backend == "file":
+        header = replace(header, images={**header.images, **judged.file_images(recipe, name)})
+    else:
+        judged.check_style(recipe, name, header, file)
     header = replace(header, model=source.name, hashes={**header.hashes, "manifest": manifest_hash(examples)})
     samples = store.arrange(rows, examples, header.samples, file)
     settings = header.settings
@@ -147,92 +159,115 @@ def _from_file(source: Source, style: PromptStyle, examples: ExampleSet, path: P
     return Collected(header, samples)
 
 
-def _backend(
-    recipe: Recipe, source: Source, examples: ExampleSet, control: str | None
-) -> tuple[Header, Callable[[Sequence[Ask], Done], None]]:
+def _backend(recipe: Recipe, source: Source, examples: ExampleSet, control: str | None) -> Backend:
     """Returns the Header of what a model will say, and the function that asks it; no weights are loaded yet."""
-    import torch  # late, with all that needs it: to read files of predictions takes a second and little memory without
-
-    from radrl.evaluation import generate, generate_endpoint, generate_vllm
-    from radrl.training import models as loading
-
-    wanted, settings = recipe.evaluation, recipe.model
-    longest = wanted.thinking_max_new_tokens if source.thinking else None
-    decoding = Decoding(
-        wanted.temperature, longest or wanted.max_new_tokens, wanted.samples, recipe.seed, wanted.batch_size
-    )
-    style = recipe.style(source.thinking)
-    bounds = {"min_pixels": settings.min_pixels, "max_pixels": settings.max_pixels}
+    style = judged.style_of(recipe, source.known_as, source.thinking)
     hashes = {"manifest": manifest_hash(examples)}
+    begun = Header(model=source.name, source="", backend="", prompt=asdict(style), decoding={}, hashes=hashes)
     if source.start.startswith(ENDPOINT):
-        known = source.start.removeprefix(ENDPOINT)
-        if known not in wanted.endpoints:
-            raise UserError(
-                f"--model {source.name}={source.start}: no endpoint '{known}'{nearest(known, wanted.endpoints)}; "
-                f"name it in {recipe.file} under 'evaluation.endpoints' (url, model)"
-            )
-        endpoint = wanted.endpoints[known]
-        image_processor = _image_processor(recipe)
-        called, backend, packages = f"{endpoint.url} {endpoint.model}", "endpoint", ("radrl", "transformers")
-        hashes["model"] = digest(endpoint.model)  # not the address: a server that was begun again has another port
-
-        def answer(todo: Sequence[Ask], done: Done) -> None:
-            generate_endpoint.generate(endpoint, image_processor, examples, style, decoding, todo, done)
-
+        header, answer = _behind_endpoint(recipe, source, examples, style, begun)
     else:
-        processor = loading.load_processor(source.start, **bounds)
-        image_processor = processor.image_processor
-        called, backend, packages = source.start, wanted.backend, ("radrl", "torch", "transformers")
-        hashes["model"] = model_hash(source.start)
-        if backend == "vllm":
-            packages += ("vllm",)
+        header, answer = _folder(recipe, source, examples, style, begun)
+    return replace(header, images={**header.images, **({"control": control} if control else {})}), answer
 
-        def answer(todo: Sequence[Ask], done: Done) -> None:
-            if backend == "vllm":
-                options = {"dtype": settings.dtype, "options": wanted.vllm}
-                generate_vllm.generate(source.start, processor, examples, style, decoding, todo, done, **options)
-                return
-            model, _ = loading.load(source.start, dtype=settings.dtype, **bounds)
-            if torch.cuda.is_available():
-                model.to("cuda")
-            generate.generate(model, processor, examples, style, decoding, todo, done)
 
-    told = decoding._asdict()
-    del told["batch_size"]  # a sampled completion does not depend on it, a greedy one but for rounding
-    if not decoding.temperature:
-        told["seed"] = None
-    if backend != "endpoint":
-        told["dtype"] = settings.dtype
-    size = image_processor.size
-    header = Header(
-        model=source.name,
-        source=called,
-        backend=backend,
-        prompt=asdict(style),
-        decoding=told,
-        images={
-            "resized_by": type(image_processor).__name__,
-            "min_pixels": size["shortest_edge"],
-            "max_pixels": size["longest_edge"],
-            **({"control": control} if control else {}),
-        },
-        versions=versions(packages),
-        hashes=hashes,
+def _behind_endpoint(
+    recipe: Recipe, source: Source, examples: ExampleSet, style: PromptStyle, begun: Header
+) -> Backend:
+    from radrl.evaluation import generate_endpoint  # late, with all that needs torch
+
+    known = source.start.removeprefix(ENDPOINT)
+    endpoints = recipe.evaluation.endpoints
+    if known not in endpoints:
+        raise UserError(
+            f"--model {source.name}={source.start}: no endpoint '{known}'{nearest(known, endpoints)}; "
+            f"name it in {recipe.file} under 'evaluation.endpoints' (url, model)"
+        )
+    endpoint = endpoints[known]
+    where = f"{recipe.file}: endpoint '{known}'"
+    decoding, _ = judged.decoding_of(recipe, style.thinking, where=where)
+    fields = generate_endpoint.fields(recipe.evaluation, endpoint, decoding, where)
+    image_processor = _image_processor(recipe, source)
+    header = replace(
+        begun,
+        source=f"{endpoint.url} {endpoint.model}",
+        backend="endpoint",
+        decoding=generate_endpoint.facts(recipe.evaluation, decoding, fields),
+        images=image_facts(image_processor),
+        versions=versions(("radrl", "transformers")),
+        # not the address: a server that was begun again has another port
+        hashes={**begun.hashes, "model": digest(endpoint.model)},
     )
+
+    def answer(todo: Sequence[Ask], done: Done) -> None:
+        generate_endpoint.generate(endpoint, image_processor, examples, style, decoding, todo, done, fields=fields)
+
     return header, answer
 
 
-def _image_processor(recipe: Recipe) -> Any:
-    """Returns the image processor of the model the recipe trains: an endpoint gets pictures of that size."""
+def _folder(recipe: Recipe, source: Source, examples: ExampleSet, style: PromptStyle, begun: Header) -> Backend:
+    import torch  # late, with all that needs it: to read files of predictions takes a second and little memory without
+
+    from radrl.evaluation import generate, generate_vllm
     from radrl.training import models as loading
 
-    start, settings = recipe.model_start(), recipe.model
+    start, wanted, dtype = source.start, recipe.evaluation, recipe.model.dtype
+    bounds = judged.bounds_of(recipe, source.known_as)
+    processor = loading.load_processor(start, **bounds)
+    own = loading.own_generation_config(start)
+    taken_from = own if wanted.generation_config == "model" else None
+    decoding, taken = judged.decoding_of(recipe, style.thinking, taken_from, f"--model {source.name}={start}")
+    if wanted.backend == "vllm":
+        generate_vllm.check(decoding, f"--model {source.name}={start}")
+    images = image_facts(processor.image_processor)
+    if style.box_format == "pixel" and "factor" not in images:
+        raise UserError(
+            f"--model {source.name}={start}: boxes in pixels are of an image that Qwen-VL's processor resizes; this "
+            f"model has {images['resized_by']}; set another 'box_format', or judge a file of its predictions"
+        )
+    header = replace(
+        begun,
+        source=start,
+        backend=wanted.backend,
+        decoding={
+            **judged.facts_of(decoding),
+            "generation_config": wanted.generation_config,
+            **({"taken": taken} if wanted.generation_config == "model" else {}),
+            "end_tokens": loading.end_tokens(own, processor.tokenizer),
+            "dtype": dtype,
+        },
+        images=images,
+        versions=versions(("radrl", "torch", "transformers", *(["vllm"] if wanted.backend == "vllm" else []))),
+        hashes={**begun.hashes, "model": model_hash(start)},
+    )
+
+    def answer(todo: Sequence[Ask], done: Done) -> None:
+        if wanted.backend == "vllm":
+            given = {"dtype": dtype, "options": wanted.vllm, "ends": loading.end_tokens(own, processor.tokenizer)}
+            given["bounds"] = {name: bound for name, bound in bounds.items() if bound is not None}
+            generate_vllm.generate(start, processor, examples, style, decoding, todo, done, **given)
+            return
+        model, _ = loading.load(start, dtype=dtype, **bounds)
+        if torch.cuda.is_available():
+            model.to("cuda")
+        generate.generate(model, processor, examples, style, decoding, todo, done)
+
+    return header, answer
+
+
+def _image_processor(recipe: Recipe, source: Source) -> Any:
+    """Returns the image processor of the model the recipe trains: an endpoint gets pictures of that size, or of the
+    bounds that ``evaluation.models`` gives the endpoint's model."""
+    from radrl.training import models as loading
+
+    start = recipe.model_start()
     if start == "tiny":
         from radrl.training.tiny import image_processor
 
-        return image_processor(settings.image_size or 192)
-    bounds = {"min_pixels": settings.min_pixels, "max_pixels": settings.max_pixels}
-    return loading.load_processor(start, **bounds).image_processor
+        own, found = judged.options(recipe, source.known_as), image_processor(recipe.model.image_size or 192)
+        loading.set_bounds(found, min_pixels=own.min_pixels, max_pixels=own.max_pixels)
+        return found
+    return loading.load_processor(start, **judged.bounds_of(recipe, source.known_as)).image_processor
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

@@ -2,21 +2,73 @@
 
 The pictures travel as data URLs, resized by the image processor of the recipe's model, so that a server of the same
 model sees the pixels it was trained on. What leaves this machine is the pixels and the question; never an id.
+
+A server fills in what a request leaves open from its model's ``generation_config.json``: vLLM does so unless it was
+begun with ``--generation-config vllm``. So a request says every setting, the neutral ones too, by vLLM's names for
+them, which SGLang has as well. Where an endpoint refuses those, ``sampling: openai`` leaves them out, and the Header
+says that they are the server's own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from radrl.data.examples import ExampleSet
-from radrl.endpoint import Chat, Endpoint, Refused, run, side_by_side
+from radrl.endpoint import Chat, Endpoint, JudgedEndpoint, Refused, run, side_by_side
 from radrl.errors import UserError
-from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed
+from radrl.evaluation.decoding import SERVERS, Ask, Decoding, Done, Said, case_seed
+from radrl.evaluation.judged import facts_of
 from radrl.images import data_url
 from radrl.prompt import PromptStyle, messages
+from radrl.recipe import Evaluation
 from radrl.training.processor import resized
+
+# our name, the field of the request, and what is said there where the setting is neutral; only top_p is OpenAI's too
+FIELDS = (
+    ("top_p", "top_p", 1.0),
+    ("top_k", "top_k", -1),  # vLLM takes 0 too, SGLang does not
+    ("repetition_penalty", "repetition_penalty", 1.0),
+    ("min_new_tokens", "min_tokens", 0),
+)
+
+
+def fields(wanted: Evaluation, endpoint: JudgedEndpoint, decoding: Decoding, where: str) -> dict[str, Any]:
+    """Returns the fields of every request beside the model, the messages, temperature, length and seed.
+
+    Raises:
+        UserError: the recipe sets one that the endpoint is said not to take.
+    """
+    guarded = endpoint.sampling == "vllm" and wanted.generation_config == "recipe"
+    found: dict[str, Any] = {}
+    for name, field, neutral in FIELDS:
+        value = getattr(decoding, name)
+        if value == getattr(Decoding(), name):
+            said = name in wanted.model_fields_set and (endpoint.sampling == "vllm" or name == "top_p")
+            if (guarded or said) and name != "min_new_tokens":  # which no server has of its own
+                found[field] = neutral
+        elif endpoint.sampling == "openai" and name != "top_p":
+            raise UserError(
+                f"{where}: 'sampling: openai' has no {field}; leave 'evaluation.{name}' out, or set 'sampling: vllm'"
+            )
+        else:
+            found[field] = value
+    if guarded and decoding.temperature > 0:
+        found["min_p"] = 0.0
+    if decoding.stop:
+        found["stop"] = list(decoding.stop)
+    return found
+
+
+def facts(wanted: Evaluation, decoding: Decoding, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings in force, for the Header; those that no request says are the server's own."""
+    told = {**facts_of(decoding), "generation_config": wanted.generation_config}
+    for name, field, _ in FIELDS[:3]:
+        if field not in sent:
+            told[name] = SERVERS
+    return told
 
 
 def generate(
@@ -27,9 +79,11 @@ def generate(
     decoding: Decoding,
     todo: Sequence[Ask],
     done: Done,
+    *,
+    fields: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Answers ``todo``, each once, in the order in which replies come; the endpoint's own temperature and length are
-    not used.
+    not used. ``fields`` stand in every request.
 
     Raises:
         UserError: the endpoint fails for good, or refused some requests (an answer is never made up for them). Answers
@@ -38,7 +92,8 @@ def generate(
     asked = endpoint.model_copy(update={"temperature": decoding.temperature, "max_tokens": decoding.max_new_tokens})
     refused: list[tuple[str, str]] = []
     # vLLM and SGLang hand these to the chat template
-    extra = {"chat_template_kwargs": style.chat_template_kwargs} if style.chat_template_kwargs else {}
+    template = {"chat_template_kwargs": style.chat_template_kwargs} if style.chat_template_kwargs else {}
+    extra = {**fields, **template}
 
     async def all_of_them() -> None:
         waiting = iter(todo)

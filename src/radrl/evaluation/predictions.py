@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 from radrl.answers import parse
 from radrl.errors import UserError
+from radrl.evaluation.header import Header
+from radrl.evaluation.image_sizes import seen_size
 from radrl.example import Answer, Example
 from radrl.files import no_space
-from radrl.prompt import PromptStyle
 from radrl.recipe_yaml import one_line
 
 NAMED = 3  # so many ids are named in an error
@@ -204,14 +205,18 @@ def write(path: Path, samples: Sequence[Sequence[Prediction]]) -> None:
         raise _cannot_write(path, error) from None
 
 
-def answers(
-    rows: Sequence[Sequence[Prediction]], examples: Sequence[Example], style: PromptStyle
-) -> list[list[Answer]]:
-    """Returns the parsed Answers, one list a sample, in the order of the Examples."""
-    return [
-        [
-            parse(one.completion, example, style)._replace(tokens=one.tokens)
-            for one, example in zip(row, examples, strict=True)
-        ]
-        for row in rows
-    ]
+def answers(rows: Sequence[Sequence[Prediction]], examples: Sequence[Example], header: Header) -> list[list[Answer]]:
+    """Returns the parsed Answers, one list a sample, in the order of the Examples. Boxes in pixels are of the image as
+    the Header says that it was resized; ``examples`` then know how large their images are (`image_sizes.Sized`).
+
+    Raises:
+        UserError: boxes are in pixels, and an image's size cannot be read.
+    """
+    style = header.style
+    found: list[list[Answer]] = [[] for _ in rows]
+    for i, example in enumerate(examples):
+        pixels = style.box_format == "pixel" and example.task == "grounding"
+        size = seen_size(examples, i, header.images) if pixels else None
+        for answers_of, row in zip(found, rows, strict=True):
+            answers_of.append(parse(row[i].completion, example, style, row[i].tokens, size))
+    return found

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from radrl import page, protocols
+from radrl.box_notation import misfit
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError, nearest
-from radrl.evaluation import baselines, bias_run, from_training
+from radrl.evaluation import baselines, bias_run, from_training, judged
 from radrl.evaluation import predictions as store
 from radrl.evaluation.asked import Asked, asked, protocol_facts, protocol_notes
 from radrl.evaluation.collect import Collected, Shard, Source, collect, is_file
@@ -28,6 +29,7 @@ from radrl.evaluation.comparison import compare
 from radrl.evaluation.facts import decoding_differs, run_facts
 from radrl.evaluation.from_training import FromTraining, only
 from radrl.evaluation.header import Header
+from radrl.evaluation.image_sizes import seen_size
 from radrl.evaluation.metrics import CaseScores, score_cases
 from radrl.evaluation.outputs import write_outputs
 from radrl.example import Answer, Example, Task
@@ -82,6 +84,7 @@ def run_evaluation(
     asked(recipe, Counter(example.task for example in test))  # what is missing is said before anything is generated
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
     _check_names(list(models), second_base)
+    judged.check_names(recipe, models)
     if shard is not None and any(is_file(source.start) for source in sources):
         raise UserError("--shard is for models that are asked; leave files of predictions to the last call")
     _keep_recipe(recipe, folder)
@@ -96,11 +99,11 @@ def run_evaluation(
         return folder
     trivial = from_training.look(recipe, test)
     if look_for_bias:
-        rows = {name: (model.header.style, model.runs[0]) for name, model in found.items()}
+        rows = {name: model.runs[0] for name, model in found.items()}
         bias_run.write(out, test, rows, controls, _values, recipe.seed)
     facts = {
         "title": title,
-        **run_facts(recipe.seed, test, {name: model.header for name, model in found.items()}),
+        **_facts(recipe, test, found),
         **(extra_facts or {}),
     }
     return judge(recipe, test, found, trivial, out, facts, second_base=second_base, logs=_logs(models))
@@ -136,7 +139,7 @@ def run_comparison(
         folder = out / "predictions"
         many = len(files) > 1
         each = [
-            collect(recipe, Source(f"{name} seed {k}" if many else name, str(file), thinking), test, folder)
+            collect(recipe, Source(f"{name} seed {k}" if many else name, str(file), thinking, name), test, folder)
             for k, (file, thinking) in enumerate(files, 1)
         ]
         runs = [one for one in each if one is not None]
@@ -147,7 +150,7 @@ def run_comparison(
                 )
         found[name] = _model(runs, test)
     _keep_recipe(recipe, out / "predictions")
-    facts = {"title": title, **run_facts(recipe.seed, test, {name: model.header for name, model in found.items()})}
+    facts = {"title": title, **_facts(recipe, test, found)}
     return judge(recipe, test, found, from_training.look(recipe, test), out, facts, second_base=second_base, logs={})
 
 
@@ -227,8 +230,29 @@ def _values(examples: Sequence[Example], rows: Sequence[Sequence[Answer]]) -> di
 
 
 def _model(collected: Sequence[Collected], examples: Sequence[Example]) -> Model:
-    runs = [store.answers(one.samples, examples, one.header.style) for one in collected]
+    runs = [store.answers(one.samples, examples, one.header) for one in collected]
     return Model(collected[0].header, runs)
+
+
+def _facts(recipe: Recipe, test: ExampleSet, models: Mapping[str, Model]) -> dict[str, Any]:
+    """Returns the facts of the run."""
+    headers = {name: model.header for name, model in models.items()}
+    return run_facts(recipe.seed, test, headers, _misfits(test, models))
+
+
+def _misfits(test: ExampleSet, models: Mapping[str, Model]) -> list[str]:
+    """Returns a line for each model most of whose boxes lie outside its convention and fit another."""
+    asked = [i for i, example in enumerate(test) if example.task == "grounding"]
+    lines = []
+    for name, model in models.items():
+        rows = [row for run in model.runs for row in run]
+        texts = [row[i].text for row in rows for i in asked]
+        images, box_format = model.header.images, model.header.style.box_format
+        if box_format != "pixel" and misfit(name, texts, box_format) is None:
+            continue  # which is mostly so; then no image is opened
+        sizes = [seen_size(test, i, images) for i in asked] * len(rows)
+        lines.append(misfit(name, texts, box_format, sizes))
+    return [line for line in lines if line]
 
 
 def _check_names(names: Sequence[str], second_base: str | None) -> None:

@@ -26,6 +26,10 @@ from radrl.training.audit_figures import clinical_metric
 A_TASK = 64  # Examples of each task; thousands of rollouts are made between two looks
 EVERY = 20  # steps between two looks, where the recipe's grpo.eval_steps does not say
 
+# greedy is greedy: of how rollouts are sampled only their length and what cannot be said stay
+GREEDY = {"do_sample": False, **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "repetition_penalty"))}
+GREEDY_VLLM = {"temperature": 0.0, "repetition_penalty": 1.0}
+
 Values = dict[str, list[float | None]]  # by task, in the order of the Examples
 
 
@@ -106,15 +110,18 @@ def _greedily(trainer: Any) -> Iterator[None]:
     trainer.model.eval()
     trainer.num_generations_eval = 1
     if trainer.use_vllm:
-        temperature, trainer.vllm_generation.temperature = trainer.vllm_generation.temperature, 0.0
+        own = {name: getattr(trainer.vllm_generation, name) for name in GREEDY_VLLM}
+        for name, value in GREEDY_VLLM.items():
+            setattr(trainer.vllm_generation, name, value)
     else:
         config, trainer.generation_config = trainer.generation_config, copy.deepcopy(trainer.generation_config)
-        trainer.generation_config.update(do_sample=False, temperature=None, top_p=None, top_k=None, min_p=None)
+        trainer.generation_config.update(**GREEDY)
     try:
         yield
     finally:
         if trainer.use_vllm:
-            trainer.vllm_generation.temperature = temperature
+            for name, value in own.items():
+                setattr(trainer.vllm_generation, name, value)
         else:
             trainer.generation_config = config
         trainer.num_generations_eval = generations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -12,7 +14,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
 
 from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
@@ -67,12 +76,16 @@ def load_processor(
         processor = _load_processor(start, revision=revision or "main")
     except Exception as error:
         raise _cannot(start, error) from None
-    size = processor.image_processor.size
-    if min_pixels is not None:
-        size["shortest_edge"] = min_pixels
-    if max_pixels is not None:
-        size["longest_edge"] = max_pixels
+    set_bounds(processor.image_processor, min_pixels=min_pixels, max_pixels=max_pixels)
     return processor
+
+
+def set_bounds(image_processor: Any, *, min_pixels: int | None, max_pixels: int | None) -> None:
+    """Sets the bounds of the area that a Qwen-VL image processor resizes images to; None leaves its own."""
+    if min_pixels is not None:
+        image_processor.size["shortest_edge"] = min_pixels
+    if max_pixels is not None:
+        image_processor.size["longest_edge"] = max_pixels
 
 
 def _cannot(start: str, error: Exception) -> UserError:
@@ -110,8 +123,6 @@ def suit_to_cpu(model: nn.Module) -> None:
 def _load_processor(start: str, **kwargs: Any) -> ProcessorMixin:
     # Ours wherever it fits, so that a run with torchvision and one without ask the same class; the image processor
     # behind it is the torchvision or the PIL one, and image_backend() tells which.
-    from transformers import AutoConfig
-
     if AutoConfig.from_pretrained(start, **kwargs).model_type.startswith("qwen3_vl"):
         return Qwen3VLProcessor.from_folder(start, **kwargs)
     return AutoProcessor.from_pretrained(start, padding_side="left", **kwargs)
@@ -120,6 +131,53 @@ def _load_processor(start: str, **kwargs: Any) -> ProcessorMixin:
 def image_backend(processor: ProcessorMixin) -> str:
     """Returns the class that resizes images: it must be the same in training and evaluation."""
     return type(processor.image_processor).__name__
+
+
+def own_generation_config(start: str) -> GenerationConfig:
+    """Returns how a model's folder (or hub id) would have its completions decoded, as transformers reads it: its
+    ``generation_config.json``, else what its ``config.json`` says.
+
+    Raises:
+        UserError: the folder or its files cannot be read.
+    """
+    _check(start)
+    folder = Path(start)
+    if not folder.is_dir() or (folder / "generation_config.json").is_file():
+        try:
+            return GenerationConfig.from_pretrained(start)
+        except Exception as error:
+            if folder.is_dir():  # else the hub has none
+                line = f"{folder / 'generation_config.json'}: cannot be read ({str(error)[:300]}); mend it"
+                raise UserError(one_line(line)) from None
+    try:
+        return GenerationConfig.from_model_config(AutoConfig.from_pretrained(start))
+    except Exception as error:
+        raise _cannot(start, error) from None
+
+
+@contextmanager
+def own_settings_off(model: nn.Module) -> Iterator[None]:
+    """Meanwhile, a model has no generation settings of its own but the tokens that begin, end and pad a completion.
+
+    transformers' ``generate`` fills in from them whatever a call leaves open, also where it is given a whole
+    ``GenerationConfig``: the repetition penalty of a published folder would change every greedy answer in silence.
+    """
+    own = model.generation_config
+    kept = ("bos_token_id", "eos_token_id", "pad_token_id")
+    model.generation_config = GenerationConfig(**{name: getattr(own, name) for name in kept})
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
+def end_tokens(config: GenerationConfig, tokenizer: Any) -> list[int]:
+    """Returns the tokens that end a model's completions: those its generation settings name, and its tokenizer's end
+    token, as vLLM and TRL do. What ends a completion is the model's, whoever decodes it."""
+    named = config.eos_token_id
+    named = [] if named is None else [named] if isinstance(named, int) else list(named)
+    own = tokenizer.eos_token_id
+    return sorted({*named, *([] if own is None else [own])})
 
 
 def patch_embedding_as_matmul(model: nn.Module) -> None:

@@ -179,7 +179,7 @@ def rollout(
     images' features (`packing.Packed.seen`).
     """
     device = next(core.parameters()).device
-    config, _ = core._prepare_generation_config(config)  # the model's own settings where ours are silent
+    config, _ = core._prepare_generation_config(config)  # defaults where it is silent; see models.own_settings_off
     ends = torch.tensor(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])
     ends = ends.to(device)
     packed, after = pack_prompts(core.base_model, prompts, device)

@@ -1,6 +1,9 @@
 """TRL's GRPOTrainer with image and prompt computed once a group: in rollouts, in the update, and for the old and the
 reference policy. Exact: the same log-probabilities and gradients.
 
+A rollout is decoded by the ``grpo`` section alone: TRL leaves to the model's own ``generation_config`` what it does not
+set itself (no_repeat_ngram_size, min_new_tokens, min_p, ...), and a published folder has such settings.
+
 What TRL repeats for each completion is kept once here: rows of a group hold the same Picture (packing.py), from the
 processor on. Groups stay together when a generation batch is split, so that a micro-batch has something to share; one
 that holds a part of a group shares that part. Private methods of TRL are overridden, so its version is pinned; every
@@ -22,6 +25,7 @@ from trl.models import unwrap_model_for_generation
 
 from radrl.errors import UserError
 from radrl.training import logprobs, packing, rollout
+from radrl.training.models import own_settings_off
 from radrl.training.packing import Picture, Prompt
 
 log = logging.getLogger(__name__)
@@ -136,10 +140,12 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, has_tool_images: bool = False
     ) -> tuple[list[list[int]], Any]:
         if not self.sharing or self.use_vllm or self.use_transformers_continuous_batching:
-            return super()._generate_single_turn(
-                prompt_ids, images, multimodal_fields, num_generations, has_tool_images
-            )
+            with own_settings_off(_core(self, self.model)):
+                return super()._generate_single_turn(
+                    prompt_ids, images, multimodal_fields, num_generations, has_tool_images
+                )
         with (
+            own_settings_off(_core(self, self.model)),
             unwrap_model_for_generation(
                 self.model_wrapped,
                 self.accelerator,

@@ -95,6 +95,11 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Sta
 
 
 def _begin(recipe: Recipe, name: str, title: str, resume: bool) -> tuple[Stage, Path | None]:
+    if recipe.prompt.box_format == "pixel":  # targets and rewards have no size of an image to relate them to
+        raise UserError(
+            f"{recipe.file}: key 'prompt.box_format': 'pixel' is for models that are judged; train in 'thousand' or "
+            "'unit'"
+        )
     stage = Stage(recipe.path(recipe.out) / name, title)
     return stage, stage.begin(recipe, resume=resume)
 
