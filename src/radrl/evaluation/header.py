@@ -29,9 +29,9 @@ class Header:
     model: str
     source: str
     backend: str
-    prompt: dict[str, Any]  # box_format, thinking
-    decoding: dict[str, Any]  # temperature, max_new_tokens, samples, seed
-    images: dict[str, Any] = field(default_factory=dict)  # resized by which class, pixel bounds, control
+    prompt: dict[str, Any]  # the PromptStyle
+    decoding: dict[str, Any]  # `judged.facts_of`, and where settings, end tokens and dtype come from
+    images: dict[str, Any] = field(default_factory=dict)  # `image_sizes.image_facts`, control
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
 
