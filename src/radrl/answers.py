@@ -10,11 +10,12 @@ import re
 from radrl.choices import read_choice
 from radrl.example import Answer, Box, Example
 from radrl.prompt import BoxFormat, PromptStyle
+from radrl.reading.thinking import split_thinking
+from radrl.reading.unwrap import Kind, unwrap
 
 _NUMBER = r"-?\d{1,6}(?:\.\d{1,6})?"
 _BOX = re.compile(rf"\[\s{{0,3}}({_NUMBER})" + rf"\s{{0,3}},\s{{0,3}}({_NUMBER})" * 3 + r"\s{0,3}\]")
 _LABEL_AFTER = re.compile(r'\s{0,9},\s{0,9}"label"\s{0,3}:\s{0,3}"([^"\n]{0,200})"')
-_MAX_ANSWER = 20_000  # characters that are parsed; no radiology answer is longer
 
 
 def parse(
@@ -24,35 +25,36 @@ def parse(
     tokens: int | None = None,
     size: tuple[int, int] | None = None,
 ) -> Answer:
-    """Reads a completion: strips thinking, then reads boxes or the chosen option. It has ``tokens`` tokens, if known;
-    ``size`` is the width and height of the resized image, for boxes in pixels.
+    """Reads a completion: takes off its thinking and what the answer is wrapped in, then reads boxes or the chosen
+    option. It has ``tokens`` tokens, if known; ``size`` is the width and height of the resized image, for boxes in
+    pixels.
 
     Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
-    text is empty. Boxes that are not boxes (outside the image, x1 >= x2, not four numbers) are left out and make the
-    Answer not well formed; no other box notation is guessed.
+    text is empty. Reasoning before a wrapped answer counts as thinking. Boxes that are not boxes (outside the image,
+    x1 >= x2, not four numbers) are left out and make the Answer not well formed; no other box notation is guessed.
     """
-    thinking, text, well_formed = _split_thinking(completion, style.thinking)
-    text = text[:_MAX_ANSWER]
+    thinking, text, well_formed = split_thinking(completion, style)
+    text, reasoning, forms = unwrap(text, _kind(example))
+    if reasoning:
+        thinking = f"{thinking}\n\n{reasoning}" if thinking else reasoning
+    if style.answer_format != "plain":
+        well_formed = well_formed and style.answer_format in forms
     boxes: tuple[Box, ...] = ()
     choice = None
     if example.task == "grounding":
         boxes, readable = _read_boxes(text, style.box_format)
         well_formed = well_formed and readable
     elif example.choices:
-        choice = read_choice(text, example.choices)
+        choice = read_choice(text, example.choices, example.question)
         well_formed = well_formed and choice is not None
     return Answer(text, thinking, boxes, choice, well_formed and bool(text), tokens)
 
 
-def _split_thinking(completion: str, asked: bool) -> tuple[str | None, str, bool]:
-    before, closed, after = completion.rpartition("</think>")
-    if closed:
-        opened = before.lstrip().startswith("<think>")
-        once = before.count("<think>") == 1 and "</think>" not in before
-        return before.replace("<think>", "", 1).strip(), after.strip(), asked and opened and once
-    if asked or "<think>" in completion:
-        return completion.replace("<think>", "", 1).strip(), "", False
-    return None, completion.strip(), True
+def _kind(example: Example) -> Kind:
+    if example.choices:
+        return "option"
+    kinds: dict[str, Kind] = {"grounding": "boxes", "report": "report"}
+    return kinds.get(example.task, "words")
 
 
 def _read_boxes(text: str, box_format: BoxFormat) -> tuple[tuple[Box, ...], bool]:
