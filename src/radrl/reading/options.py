@@ -19,7 +19,8 @@ _NOT_ALONE = re.compile(
     r"(?:\d\s?(?:-|to|/|x|×)\s?|[<>≤≥]\s?"
     r"|\b(?:than|least|most|over|under|below|above|up to|figure|fig\.|image|series|stage|grade|level|type) )\Z"
 )
-_CLAUSE_END = re.compile(r"[!?\n;]|(?:\s([A-Z]))?\.(?!\d)( \w)?")
+_CLAUSE_END = re.compile(r"[!?\n;]|\.(?!\d)")
+_LABEL = re.compile(r"\s[A-Z]\. \w")
 _GOES_TO = re.compile(r"\s?(?:-|to|/|x|×)\s?\d")
 
 
@@ -116,9 +117,10 @@ class Named:
     def sentence_end(self, at: int) -> int:
         """Returns where the sentence or clause ends that is under way at a place."""
         for match in _CLAUSE_END.finditer(self.lines, at):
-            label = match.group(1) and match.group(2) and not self.inside(match.start(1))  # "B. effusion"
-            if not label and not self.inside(match.start()):
-                return match.start() if match.group(1) is None else match.end(1)
+            place = match.start()
+            label = place > 1 and _LABEL.match(self.lines, place - 2) and not self.inside(place - 1)  # "B. effusion"
+            if not label and not self.inside(place):
+                return place
         return len(self.lines)
 
     def inside(self, at: int) -> bool:
