@@ -30,12 +30,12 @@ CLAIMS = 60  # statements of one kind that are read
 CONFLICT = -1  # in a set of picks: the text contradicts itself
 
 # not re.I: it also lets [A-Z] match the long s and the Kelvin sign
-_LETTER = re.compile(r"[(\[{<'\s]{0,4}([A-Za-z])(?![\w'])(?!\.[A-Za-z]\.)([)\]}>'.:,;!?/]{0,4})")
+_LETTER = re.compile(r"[(\[{<'\s]{0,4}([A-Za-z])(?!'?\w)(?!\.[A-Za-z]\.)([)\]}>'.:,;!?/]{0,4})")
 # what may follow a bare letter and a space; without it "a mass" and "I see" would be picks
-_GOES_ON = re.compile(r" ?(?:(?:because|since|as|due|given|with|instead|rather|not)\b|-{1,2}(?!\w)|=|\((?!\w\)))")
+_GOES_ON = re.compile(r" ?(?:(?:because|since|as|due|given|with|instead|rather|not)\b|-{1,2}(?!\w)|\((?!\w\)))")
 _ANOTHER = re.compile(
     r"\s{0,2}(?:,|/|&|\+|;|-|and/or|and|or|nor|to|vs\.?|then|plus|as well as)?\s{0,2}(?:(?:but )?(?:also|maybe|possibly|perhaps|option) )?"
-    r"[(\[{'<]{0,2}([A-Za-z])(?![\w'])(?=[)\]}'.:,;!?/]|\s{0,9}\Z|\n| (?:and|or|&|are|both|seem)\b)"
+    r"[(\[{'<]{0,2}([A-Za-z])(?!'?\w)(?=[)\]}'.:,;!?/]|\s{0,9}\Z|\n| (?:and|or|&|are|both|seem)\b)"
 )
 _BESIDE = re.compile(r"[\s,]*(?:and/or|and|or|/|&|,|[(\[]?[A-Z][)\].:])[\s,]*(?:also |[Aa]n? |[Tt]he |possibly |maybe )*")
 # words with which a sentence after a letter may state another option: "B. The film shows a ..."
@@ -48,18 +48,20 @@ _NOUN = r"(?:options?|choices?|letters?|answers?|statements?)"
 _BEGINS = re.compile(rf"(?:{_NOUN} ?[:#.-]? ?)?", re.I)
 _OPTION_LETTER = re.compile(rf"(?:{_NOUN} )?[^\W\d_]", re.I)
 _ANSWER = re.compile(
-    r"\b(?:(?:answers?|ans|solution|prediction|verdict|conclusion)"
+    r"\b(?:answer|ans|(?P<loose>solution|prediction|verdict|conclusion)"
     r"|(?:correct|right|best|my|final|chosen|selected|most likely|most appropriate|likely|likeliest)"
     r" (?:choice|option|selection|pick|letter|one|response|diagnosis|guess))\b"
-    r"(?: (?:to|for|of|in|here|based|from|given|regarding|choice|option|letter)\b[^.!?:\n]{0,120}?)?"
+    r"(?P<about> (?:to|for|of|in|here|based|from|given|regarding|choice|option|letter)\b[^.!?:\n]{0,120}?)?"
     r"(?:\s{0,2}[:=]|\s?->|\s?-(?= )|,? (?:is|would be|should be|must be|will be|has to be|seems to be|appears to be)\b"
-    r"|\n|\.(?=\s)|(?= \(?[A-Z]\b))"
-    r"|\b(?:i|we|you|one|would|will|should|can|'d|'ll|to)(?: \w+)? (?:choose|chose|select(?:ed)?|pick(?:ed)?|go (?:with|for)|went with"
-    r"|opt(?:ed)? for|vote for|say|guess|answer|conclude|settle on)\b:?|\bgoing with\b"
+    r"|(?P<heading>\.? ?\n|\.(?= ))|(?<=nswer)(?= \(?[A-Z]\b)|(?<=ANSWER)(?= \(?[A-Z]\b))"
+    r"|\b(?:i|we|you|one|would|will|should|can|'d|'ll|(?:going|like|have|forced) to)(?: \w+)? (?:choose|chose|select(?:ed)?|pick(?:ed)?"
+    r"|go (?:with|for)|went with|opt(?:ed)? for|vote for|say|guess|answer|conclude|settle on)\b:?|\bgoing with\b"
     r"|(?:答案|选择|选项|应选|故选|选|回答|答え|正解|정답|답)(?: ?应该)?(?: ?(?:是|为|は|은|는))? ?:?"
     r"|\b(?:r[ée]ponse|respuesta|antwort|risposta|resposta|ответ)(?: (?:est|es|ist|è))? ?:?",
     re.I,
 )
+_HEADS = re.compile(r"(?:(?:the|my|final|correct|best|right) ){0,3}\Z", re.I)
+_LISTS = re.compile(r"\b(?:options|choices|following|list)\b|\bfrom:?\Z", re.I)  # "the best answer from the options:"
 _FILLS = re.compile(
     r"[\s:]{0,4}(?:(?:the|that|it|is|it's|therefore|thus|clearly|definitely|probably|most|likely|either|both|choice|option|letter"
     r"|answer|number|simply|just)\b[ :]{0,2}(?=\S)){0,9}",
@@ -73,7 +75,7 @@ _CORRECT = re.compile(
     r"|makes (?:the )?most sense|是)"
 )
 _NAMED = re.compile(
-    rf"\b(?i:{_NOUN}) ?[:#-]? ?[(\[]?([A-Z])(?![\w'-])"
+    rf"\b(?i:{_NOUN}) ?[:#-]? ?[(\[]?([A-Z])(?![\w-]|'\w)"
     r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|then|finally|but|conclusion|to)[,:]?|->|=>) [(\[']{0,2}"
     r"([A-Z])(?=[)\]']{0,2}(?:[.,;:!]|\Z|\n))"
     r"|(?<=[a-z]{2}[,:]) ([A-Z])(?=[.!]{0,3}(?:\Z|\n))"
@@ -96,7 +98,7 @@ _CORRECTS = re.compile(
     r"|that is wrong|let me correct|chang\w+ my|revis\w+|scratch that|oops|no, )"
 )
 _SEGMENT = re.compile(r"(?:[(\[]?[A-Z][)\]]?\. )?[^\n\s][^\n]*?(?:[.!?]+(?=\s|\Z)|(?=\n)|\Z)")
-_ITEM = re.compile(r"(?:^|(?<=[.!?;]\s)|(?<=\n))[(\[]?([A-Z])[)\]]?[.):](?=\s|\Z)")
+_ITEM = re.compile(r"(?:^|(?<=[.!?;]\s)|(?<=\n))(?:[(\[]?([A-Z])[)\]]?[.):]|\(([a-z])\))(?=\s|\Z)")
 _EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justification|because|why)\b")
 _ITEM_DENIED = re.compile(r"\b(?:no|not|wrong|incorrect|unlikely|absent|without|ruled out|excluded)\b|n't\b")
 
@@ -182,7 +184,9 @@ def _letter(named: Named, at: int, inverse: bool) -> set[int]:
 def _goes_on(named: Named, index: int, end: int, own: int | None, inverse: bool) -> set[int]:
     """Returns the other options that the sentence after an option states; CONFLICT where it denies the option."""
     stop = named.sentence_end(max(end, own or 0) + 1)
+    phrases = named.options.phrases
     here = [m for m in named.mentions if end <= m.start < stop]
+    here = [m for m in here if m.index == index or phrases[m.index] != phrases[index]]  # options may read the same
     mine = any(m.index == index for m in here)
     found = {CONFLICT} if mine and here[0][0] == index and here[0].said == "denied" and not inverse else set()
     for other in here:
@@ -198,16 +202,31 @@ def _answers(named: Named, inverse: bool) -> list[tuple[int, set[int]]]:
     leads = list(_ANSWER.finditer(named.lines))
     found = []
     for lead in leads if len(leads) <= CLAIMS else leads[: CLAIMS // 2] + leads[-CLAIMS // 2 :]:
-        if _turned(named, lead.end()):
+        if _turned(named, lead.end()) or _LISTS.search(lead.group()) or named.inside(lead.start()):
             continue
         at = _FILLS.match(named.lines, lead.end()).end()
-        stop = named.sentence_end(at)
-        if reason := _REASON.search(named.lower, at, stop):
-            stop = reason.start()
-        said = {m.index for m in named.mentions if lead.end() <= m.start < stop and m.said in ("said", "unsure")}
-        if picked := _letter(named, at, inverse) or _letter(named, lead.end(), inverse) or said:
-            found.append((lead.start(), picked))
+        next_line = "\n" in named.lines[lead.start() : at]
+        if next_line and lead.group("about"):
+            continue
+        line = named.lines.rfind("\n", 0, lead.start()) + 1
+        if lead.group("heading") and not _HEADS.fullmatch(named.lines, line, lead.start()):
+            continue
+        picked = _letter(named, at, inverse) or _letter(named, lead.end(), inverse)
+        if not picked and (next_line or lead.group("loose")):
+            picked = named.option(at, named.sentence_end(at))
+        elif not picked:
+            stop = named.sentence_end(at)
+            reason = _REASON.search(named.lower, at, stop)
+            stop = reason.start() if reason else stop
+            picked = {m.index for m in named.mentions if lead.end() <= m.start < stop and m.said in ("said", "unsure")}
+        if picked or _is_letter(named, at):
+            found.append((lead.start(), picked or {CONFLICT}))  # a letter that no option has
     return found
+
+
+def _is_letter(named: Named, at: int) -> bool:
+    match = _LETTER.match(named.lines, at)
+    return bool(match and match.group(1).isupper() and (match.group(2) or named.lines[match.end() :][:1] in ("", "\n")))
 
 
 def _correct(named: Named) -> list[tuple[int, int]]:
@@ -239,8 +258,8 @@ def _final(named: Named, answers: list[tuple[int, set[int]]], begins: set[int]) 
 def _items(named: Named) -> dict[int, int]:
     """Returns the options whose letters begin lines or sentences, by where they do."""
     matches = list(_ITEM.finditer(named.lines))[:CLAIMS]
-    kept = [match for match in matches if not named.inside(match.start(1))]
-    return {match.end(): index for match in kept for index in named.options.letter(match.group(1))}
+    kept = [match for match in matches if not named.inside(match.start(match.lastindex or 0))]
+    return {match.end(): index for match in kept for index in named.options.letter(match.group(match.lastindex or 0))}
 
 
 def _other_items(named: Named, items: dict[int, int]) -> set[int]:
@@ -265,12 +284,12 @@ def _alone(named: Named, inverse: bool) -> set[int]:
         if end - start > 300 or match.group().endswith("?"):
             continue
         label = _ITEM.match(named.lines, start)
-        begins = label.end() if label and label.end() < end and not named.inside(label.start(1)) else start
+        begins = label.end() if label and label.end() < end and not named.inside(label.start(label.lastindex or 0)) else start
         here, said = named.option(begins, end), named.phrase(begins, end)
-        if len(said) == 1 and len(said[0]) == 1 and not named.inside(named.first(begins)):
+        letter = named.options.letter(label.group(label.lastindex or 0)) if label and begins > start else set()
+        if len(said) == 1 and len(said[0]) == 1 and not here & letter and not named.inside(named.first(begins)):
             here |= named.options.letter(said[0])
-        if here and label and begins > start:
-            here |= named.options.letter(label.group(1))
+        here |= letter if here else set()
         for index in here:
             found |= {index} | _goes_on(named, index, end, None, inverse)
     return found

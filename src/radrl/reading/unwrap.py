@@ -91,6 +91,9 @@ def unwrap(text: str, kind: Kind) -> Unwrapped:
     found, before, forms = text, "", frozenset()
     if spans := sorted((*_tags(text), *_boxed(text)), key=lambda span: span.inner):
         found, before, forms = _last(text, spans)
+        after = text[spans[-1].end :]
+        if kind == "option" and (later := _LEAD.search(after)):  # "\\boxed{3.2 cm} ... Answer: B": both are said
+            found = f"Answer: {found}\n{after[later.start() :]}"
     if len(found) > MOST:
         half = MOST // 2  # an option is named at the beginning or at the end
         found = found[:MOST] if kind in ("report", "boxes") else f"{found[:half]}\n{found[-half:]}"
