@@ -114,6 +114,11 @@ class Named:
         longer = any(m.start <= said[0].start and m.end > said[-1].end for m in self.mentions)
         return None if longer else said[-1].end
 
+    def line_end(self, at: int) -> int:
+        """Returns where the line ends that a place is in."""
+        end = self.lines.find("\n", at)
+        return len(self.lines) if end < 0 else end
+
     def sentence_end(self, at: int) -> int:
         """Returns where the sentence or clause ends that is under way at a place."""
         for match in _CLAUSE_END.finditer(self.lines, at):
