@@ -18,6 +18,8 @@ is named while refusing to answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 from radrl.reading.letters import CONFLICT, LETTER, letter_at, stated_with
 from radrl.reading.options import LETTERS, Named, options
@@ -40,7 +42,7 @@ _EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justificati
 _DENIED = re.compile(r"\b(?:no|not|wrong|incorrect|unlikely|absent|without|ruled out|excluded)\b|n't\b")
 _NAMED = re.compile(
     rf"\b(?i:{_NOUN}) ?[:#-]? ?[(\[]?([A-Z])(?![\w-]|'\w)"
-    r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|then|finally|but|conclusion|to)[,:]?|->|=>) [(\[']{0,2}"
+    r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|finally|but|conclusion|to)[,:]?|->|=>) [(\[']{0,2}"
     r"([A-Z])(?=[)\]']{0,2}(?:[.,;:!]|\Z|\n))"
     r"|(?<=[a-z]{2}[,:]) ([A-Z])(?=[.!]{0,3}(?:\Z|\n))"
     r"|\(([A-Z])\)"
@@ -89,8 +91,9 @@ def _picked(named: Named, inverse: bool) -> set[int]:
     items = _items(named)
     in_turn = list(items.values())[:2] == [0, 1]  # the options are gone through, A first
     begins = set() if in_turn else _begins(named, inverse)
-    if answer := final_answer(named, begins, inverse):
-        return answer
+    at, answer = final_answer(named, begins, inverse)
+    if answer:
+        return answer | _alone(named, named.line_end(at))
     if correct := called_correct(named):
         return correct | begins
     alone = _alone(named)
@@ -98,13 +101,16 @@ def _picked(named: Named, inverse: bool) -> set[int]:
 
 
 def _begins(named: Named, inverse: bool) -> set[int]:
-    """Returns the option whose letter the text begins with, unless it is called wrong."""
+    """Returns the option that the text begins with: its letter, unless that is called wrong, or its words alone."""
     at = _HEAD.match(named.lines).end()
     letter = LETTER.match(named.lines, at)
     wrong = letter and CALLED_WRONG.match(named.lower, letter.end(1))
     if wrong and not any(wrong.start() <= m.start < wrong.end() for m in named.mentions):  # "B. Cannot be told"
         return set()
-    return letter_at(named, at, inverse)
+    if found := letter_at(named, at, inverse):
+        return found
+    first, second = (named.option(*part) for part in [*islice(_parts(named), 2), (0, 0), (0, 0)][:2])
+    return set() if second - first else first  # a list of options is no answer
 
 
 def _items(named: Named) -> dict[int, int]:
@@ -123,15 +129,14 @@ def _other_items(named: Named, items: dict[int, int]) -> set[int]:
     return {i for at, i in items.items() if at < stop and not _DENIED.search(named.lower, at, named.line_end(at))}
 
 
-def _alone(named: Named) -> set[int]:
+def _alone(named: Named, after: int = 0) -> set[int]:
     """Returns the options that are lines or sentences of their own; in an explanation only where there are no others."""
     explains = _EXPLAINS.search(named.lower)
     found: set[int] = set()
-    for match in list(_PART.finditer(named.lines))[:PARTS]:
-        start, end = match.span()
-        if found and explains and start > explains.start():
+    for start, end in _parts(named):
+        if (found or after) and explains and start > explains.start():
             break
-        if end - start > 300 or match.group().endswith("?"):
+        if start < after or end - start > 300 or named.lines[end - 1] == "?":
             continue
         label = _ITEM.match(named.lines, start, end)
         at = label.end() if label and label.end() < end and not named.inside(named.first(start)) else start
@@ -141,10 +146,22 @@ def _alone(named: Named) -> set[int]:
             here = letter
         elif len(said) == 1 and len(said[0]) == 1 and not named.inside(named.first(at)):
             here |= named.options.letter(said[0])
-        found |= here | letter if here else here
+        found |= here | letter | named.option(start, at) if here else here
         for index in here:
-            found |= stated_with(named, index, end)
+            found |= stated_with(named, index, end, end)
     return found
+
+
+def _parts(named: Named) -> Iterator[tuple[int, int]]:
+    """Yields where lines and sentences begin and end; an option of several sentences stays whole."""
+    ends = [(m.start, m.end) for m in named.mentions if ". " in named.lines[m.start : m.end]]
+    begins: int | None = None
+    for match in list(_PART.finditer(named.lines))[:PARTS]:
+        if not any(start < match.end() < end for start, end in ends):
+            yield match.start() if begins is None else begins, match.end()
+            begins = None
+        elif begins is None:
+            begins = match.start()
 
 
 def _named(named: Named, inverse: bool) -> set[int]:

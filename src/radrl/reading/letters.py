@@ -13,18 +13,18 @@ LETTER = re.compile(r"[(\[{<'\s]{0,4}([A-Za-z])(?!'?\w)(?!\.[A-Za-z]\.)([)\]}>'.
 # what may follow a bare letter and a space; without it "a mass" and "I see" would be picks
 _GOES_ON = re.compile(r" ?(?:(?:because|since|as|due|given|with|instead|rather|not)\b|-{1,2}(?!\w)|\((?!\w\)))")
 _ANOTHER = re.compile(
-    r"\s{0,2}(?:,|/|&|\+|;|-|and/or|and|or|nor|to|vs\.?|then|plus|as well as)?\s{0,2}"
+    r"\s{0,2}(?:,|/|&|\+|;|-|and/or|and|or|nor|to|vs\.?|then|plus|as well as|[或和与])?\s{0,2}"
     r"(?:(?:but )?(?:also|maybe|possibly|perhaps|option) )?[(\[{'<]{0,2}([A-Za-z])(?!'?\w)"
     r"(?=[)\]}'.:,;!?/]|\s{0,9}\Z|\n| (?:and|or|&|are|both|seem)\b)"
 )
 _BESIDE = re.compile(
-    r"[\s,]{0,9}(?:and/or|and|or|/|&|,|[(\[]?[A-Z][)\].:])[\s,]{0,9}(?:(?:also|[Aa]n?|[Tt]he|possibly|maybe) ){0,4}"
+    r"[^\w\n]{0,6}(?:and/or|and|or|/|&|,|[(\[]?[A-Z][)\].:])[\s,]{0,9}(?:(?:also|[Aa]n?|[Tt]he|possibly|maybe) ){0,4}"
 )
 # words with which a sentence after a letter may state another option: "B. The film shows a ..."
 _STATES = re.compile(
-    r"(?:[\s()\[\]{}<>.:,;'-]|\b(?:the|this|that|there|it|is|are|an?|images?|film|xray|radiograph|scan|ct|mri|picture|chest"
+    r"(?:\W|\b(?:the|this|that|there|it|is|are|an?|images?|film|xray|radiograph|scan|ct|mri|picture|chest"
     r"|patient|shows?|showing|demonstrates?|reveals?|has|have|indicates?|suggests?|consistent|with|most|likely|diagnosis"
-    r"|findings?|evidence|of|i|we|see|left|right|small|large|mild|option|answer)\b)*"
+    r"|findings?|evidence|of|i|we|see|left|right|small|large|mild)\b)*"
 )
 
 
@@ -45,6 +45,8 @@ def letter_at(named: Named, at: int, inverse: bool) -> set[int]:
     own, another = named.own_end(index, end), _ANOTHER.match(named.lines, end)
     if another and own is None and another.group(1).isupper() >= letter.isupper():
         found |= named.options.letter(another.group(1))
+    if own is None:  # options that are letters themselves, in another order
+        found |= {i for i, phrase in enumerate(named.options.phrases) if phrase == (letter.lower(),)}
     line = named.line_end(end)
     signed = match.group(2).strip("'")
     goes_on = letter != "a" and _GOES_ON.match(named.lines, end, line)
@@ -63,7 +65,8 @@ def is_letter(named: Named, at: int) -> bool:
 def stated_with(named: Named, index: int, end: int, own: int | None = None, inverse: bool = False) -> set[int]:
     """Returns the other options that the sentence after an option (which ends at ``end``, and its words after its letter
     at ``own``) states; CONFLICT where it denies the option itself."""
-    stop, phrases = named.sentence_end(max(end, own or 0) + 1), named.options.phrases
+    at, phrases = own or end, named.options.phrases
+    stop = named.sentence_end(at + (named.lines[at : at + 1] == "\n"))
     here = [m for m in named.mentions if end <= m.start < stop]
     here = [m for m in here if m.index == index or phrases[m.index] != phrases[index]]  # options may read the same
     mine = any(m.index == index for m in here)

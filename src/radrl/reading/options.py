@@ -7,7 +7,7 @@ from bisect import bisect_left
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from radrl.reading.wording import ARTICLES, SIGN, Said, cleaned, lowered, standing, words
+from radrl.reading.wording import ARTICLES, SIGN, Said, Word, cleaned, lowered, standing, words
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MENTIONS = 20  # of one option; what names it more often says it in the first ones
@@ -21,6 +21,7 @@ _NOT_ALONE = re.compile(
 )
 _CLAUSE_END = re.compile(r"[!?\n;]|\.(?!\d)")
 _LABEL = re.compile(r"\s[A-Z]\. \w")
+_LETTER_ENDS = re.compile(r"['\"]?\s?(?:[.,;:!?)\]/\n]|\Z| (?:and|or)\b)")
 _GOES_TO = re.compile(r"\s?(?:-|to|/|x|×)\s?\d")
 
 
@@ -50,8 +51,7 @@ def options(choices: tuple[str, ...]) -> Options:
     by_first: dict[str, list[int]] = {}
     for index in sorted(range(len(phrases)), key=lambda i: -len(phrases[i])):
         phrase = _bare(phrases[index])
-        # of a single letter nobody knows whether it is meant as letter or as word
-        if phrase and not (len(phrase) == 1 and len(phrase[0]) == 1 and phrase[0].isalpha()):
+        if phrase:
             by_first.setdefault(phrase[0], []).append(index)
     return Options(tuple(named), phrases, by_first, signed)
 
@@ -141,7 +141,8 @@ class Named:
             for index in self.options.by_first.get(word.norm, ()):
                 phrase = _bare(self.options.phrases[index])
                 last = k + len(phrase) - 1
-                if counts[index] < MENTIONS and tuple(w.norm for w in self.words[k : last + 1]) == phrase:
+                same = tuple(w.norm for w in self.words[k : last + 1]) == phrase
+                if same and counts[index] < MENTIONS and not self._is_plain_letter(word, phrase):
                     counts[index] += 1
                     article = phrase != self.options.phrases[index] and k and self.words[k - 1].norm in ARTICLES
                     start = self.words[k - 1 if article else k].start
@@ -157,6 +158,13 @@ class Named:
         start, end, index, part = spans[k]
         beside = [span[:2] for span in spans[max(0, k - MENTIONS) : k + MENTIONS] if span[:2] != (start, end)]
         return Mention(index, start, end, "unsure" if part else standing(self.lower, start, end, beside))
+
+    def _is_plain_letter(self, word: Word, phrase: Phrase) -> bool:
+        """Returns whether an option of a single letter ("I" of I, II, III) is another word here ("I think")."""
+        return (
+            len(phrase) == 1 and len(word.norm) == 1 and "a" <= word.norm <= "z"
+            and not (self.lines[word.start].isupper() and self.lines[word.start - 1 : word.start] != "/" and _LETTER_ENDS.match(self.lines, word.end))
+        )  # fmt: skip
 
     def _is_part(self, first: int, last: int, phrase: Phrase) -> bool:
         """Returns whether the text goes on as a longer option does, or the option is a number among others."""

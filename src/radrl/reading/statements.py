@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from radrl.reading.letters import CONFLICT, is_letter, letter_at
+from radrl.reading.letters import CONFLICT, is_letter, letter_at, stated_with
 from radrl.reading.options import Named
 
 STATEMENTS = 60  # of one kind that are read, half of them from the end
@@ -37,6 +37,7 @@ _CORRECT = re.compile(
     r"(?:(?:is|seems|appears|looks|must be|should be|would be|remains)"
     r" (?:(?:to be|the|a|most|clearly|therefore|thus|also|likely|indeed|probably|only|definitely|single|more|very)\s){0,4}"
     r"(?:correct|right|true|best|answer|likely|likeliest|appropriate|accurate|choice|option|consistent|suitable|one)\b"
+    r"(?: (?:answer|choice|option|one)\b)?"
     r"|(?:best |most closely |most accurately )?(?:fits|matches|describes|explains)(?: (?:it |this |the \w+ )?(?:best|most))?\b"
     r"|makes (?:the )?most sense|是)"
 )
@@ -58,23 +59,24 @@ CALLED_WRONG = re.compile(
 _CORRECTS = re.compile(
     r"\b(?:wait|actually|correction|sorry|i mean(?:t)?|on second (?:thought|look)|looking (?:again|closer|more closely)"
     r"|(?:up)?on (?:further|closer) \w+|re-?(?:consider|think|evaluat|examin|assess|check|visit|look)\w*|my mistake"
-    r"|i was wrong|that is wrong|let me correct|chang\w+ my|revis\w+|scratch that|oops|no, )"
+    r"|i was wrong|that is wrong|let me correct|chang\w+ my|revis\w+|scratch that|oops)\b|[.!?\n]\s?no, "
 )
 
 
-def final_answer(named: Named, begins: set[int], inverse: bool) -> set[int]:
-    """Returns the option that the last statement of the answer picks, with those of others that it contradicts: of
-    statements before it that it does not correct ("Wait, ..."), of the letter that the text ``begins`` with, and of
-    options that are called correct after it. Empty where the text says nowhere what the answer is."""
+def final_answer(named: Named, begins: set[int], inverse: bool) -> tuple[int, set[int]]:
+    """Returns where the last statement of the answer stands, and the option that it picks, with those of others that it
+    contradicts: of statements before it that it does not correct ("Wait, ..."), of the letter that the text ``begins``
+    with, and of options that are called correct after it. Nothing where the text says nowhere what the answer is."""
     answers = _answers(named, inverse)
     if not answers:
-        return set()
+        return 0, set()
     at, last = answers[-1]
-    corrects = max((match.start() for match in _CORRECTS.finditer(named.lower, 0, at)), default=-1)
+    corrections = _CORRECTS.finditer(named.lower, 0, at)
+    corrects = max((match.start() for match in corrections if not named.inside(match.end() - 1)), default=-1)
     others = [picks for place, picks in [(-1, begins), *answers[:-1]] if place >= corrects or corrects < 0]
     if any(len(picks) > 1 and last <= picks for picks in others):  # "A or B. The answer is B."
         others = [picks for picks in others if not last <= picks]
-    return last.union(*others, {index for place, index in _correct(named) if place > at})
+    return at, last.union(*others, {index for place, index in _correct(named) if place > at})
 
 
 def called_correct(named: Named) -> set[int]:
@@ -125,4 +127,5 @@ def _correct(named: Named) -> list[tuple[int, int]]:
     """Returns where the text says that an option is correct, and which."""
     matches = list(_CORRECT.finditer(named.lines))[:STATEMENTS]
     kept = [m for m in matches if not named.inside(m.start(1)) and not turned(named, m.start(1))]
-    return [(m.start(), index) for m in kept for index in named.options.letter(m.group(1))]
+    found = [(m, index) for m in kept for index in named.options.letter(m.group(1))]
+    return [(m.start(), i) for m, index in found for i in (index, *stated_with(named, index, m.end(), m.end()))]

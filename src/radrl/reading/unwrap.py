@@ -41,7 +41,7 @@ _ALL_JSON = re.compile(r"\s{0,99}(?:```\w{0,20}\s{0,99})?[\[{]")
 _COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt|bb)?|mbox|bm|operatorname)\s{0,3}\{([^{}]{0,20000})\}"
 )
-_LATEX = re.compile(r"\\[()\[\]]|\$+|\\(?=[%_&#])|\\[,;! ]|~")
+_LATEX = re.compile(r"\\[()\[\]]|\$+(?!\d)|\\(?=[%_&#])|\\[,;! ]|~")
 _FENCE = re.compile(r"^[ \t]{0,9}(?:```|~~~)[ \t]{0,3}\w{0,20}[ \t]{0,9}$", re.M)
 _HEADING = re.compile(r"^[ \t]{0,9}#{1,6}[ \t]+", re.M)
 _BOLD = re.compile(r"\*\*|(?<!\w)__|__(?!\w)")

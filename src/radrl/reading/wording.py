@@ -41,7 +41,7 @@ _OF_ABOVE = re.compile(
     re.I,
 )
 _WORD = re.compile(r"(?<![-=])[<>≤≥](?=\s?\d)|\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?|[^\W\d_]\w*(?:'\w+)*")
-_SIGNED = re.compile(rf"±|[+-](?=\d)|{_WORD.pattern}(?:[+-](?![\w ]))?")
+_SIGNED = re.compile(rf"±|[+-](?=\d)|{_WORD.pattern}(?:[+-](?!\w))?")
 SIGN = re.compile(r"±|[+-](?=\d)|\w[+-](?!\w)")
 
 
