@@ -38,6 +38,7 @@ _OPTION_LETTER = re.compile(rf"(?:{_NOUN} )?[^\W\d_]", re.I)
 _LABEL = re.compile(r"[(\[]?([A-Z])[)\]]?[).:\]]\s{0,2}(?=\S)")
 _ITEM = re.compile(r"(?:^|(?<=[.!?;]\s)|(?<=\n))(?:[(\[]?([A-Z])[)\]]?[.):]|\(([a-z])\))(?=\s|\Z)")
 _PART = re.compile(r"(?:[(\[]?[A-Z][)\]]?\. )?[^\n\s][^\n]*?(?:[.!?]+(?=\s|\Z)|(?=\n)|\Z)")  # a line or a sentence
+_IN_BRACKETS = re.compile(r"\(([AB])\)")
 _EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justification|because|why)\b")
 _DENIED = re.compile(r"\b(?:no|not|wrong|incorrect|unlikely|absent|without|ruled out|excluded)\b|n't\b")
 _NAMED = re.compile(
@@ -66,6 +67,7 @@ def read_choice(text: str, choices: tuple[str, ...], question: str = "") -> int 
     if not picked and is_yes_no(choices):
         said = read_yes_no(named.lines, question)
         picked = _begins(named, False) | ({[choice.lower() for choice in choices].index(said)} if said else set())
+        picked |= {i for match in _IN_BRACKETS.finditer(named.lines) for i in named.options.letter(match.group(1))}
     elif not picked:
         picked = _picked(named, inverse=bool(INVERSE.search(question)))
     return picked.pop() if len(picked) == 1 and CONFLICT not in picked else None

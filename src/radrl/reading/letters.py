@@ -18,7 +18,7 @@ _ANOTHER = re.compile(
     r"(?=[)\]}'.:,;!?/]|\s{0,9}\Z|\n| (?:and|or|&|are|both|seem)\b)"
 )
 _BESIDE = re.compile(
-    r"[^\w\n]{0,6}(?:and/or|and|or|/|&|,|[(\[]?[A-Z][)\].:])[\s,]{0,9}(?:(?:also|[Aa]n?|[Tt]he|possibly|maybe) ){0,4}"
+    r"[^\w\n]{0,6}(?:and/or|and|or|/|&|,|[(\[]?[A-Z][)\].:])[^\w\n]{0,6}(?:(?:also|[Aa]n?|[Tt]he|possibly|maybe) ){0,4}"
 )
 # words with which a sentence after a letter may state another option: "B. The film shows a ..."
 _STATES = re.compile(

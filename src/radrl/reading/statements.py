@@ -6,6 +6,7 @@ import re
 
 from radrl.reading.letters import CONFLICT, is_letter, letter_at, stated_with
 from radrl.reading.options import Named
+from radrl.reading.wording import CORRECTS
 
 STATEMENTS = 60  # of one kind that are read, half of them from the end
 
@@ -56,11 +57,6 @@ CALLED_WRONG = re.compile(
     rf"(?:{_BE}(?: \w+)? not\b|(?:{_BE} )?(?:\w+ )?{_WRONG})"
 )
 """What follows a letter that is said to be wrong."""
-_CORRECTS = re.compile(
-    r"\b(?:wait|actually|correction|sorry|i mean(?:t)?|on second (?:thought|look)|looking (?:again|closer|more closely)"
-    r"|(?:up)?on (?:further|closer) \w+|re-?(?:consider|think|evaluat|examin|assess|check|visit|look)\w*|my mistake"
-    r"|i was wrong|that is wrong|let me correct|chang\w+ my|revis\w+|scratch that|oops)\b|[.!?\n]\s?no, "
-)
 
 
 def final_answer(named: Named, begins: set[int], inverse: bool) -> tuple[int, set[int]]:
@@ -71,7 +67,7 @@ def final_answer(named: Named, begins: set[int], inverse: bool) -> tuple[int, se
     if not answers:
         return 0, set()
     at, last = answers[-1]
-    corrections = _CORRECTS.finditer(named.lower, 0, at)
+    corrections = CORRECTS.finditer(named.lower, 0, at)
     corrects = max((match.start() for match in corrections if not named.inside(match.end() - 1)), default=-1)
     others = [picks for place, picks in [(-1, begins), *answers[:-1]] if place >= corrects or corrects < 0]
     if any(len(picks) > 1 and last <= picks for picks in others):  # "A or B. The answer is B."

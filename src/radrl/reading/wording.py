@@ -124,6 +124,12 @@ INVERSE = re.compile(
     re.I,
 )
 """Finds questions whose answer may be what is not there, or not ill: "Which is not seen?", "Are the lungs normal?"."""
+CORRECTS = re.compile(
+    r"\b(?:wait|actually|correction|sorry|i mean(?:t)?|on second (?:thought|look)|looking (?:again|closer|more closely)"
+    r"|(?:up)?on (?:further|closer) \w+|re-?(?:consider|think|evaluat|examin|assess|check|visit|look)\w*|my mistake"
+    r"|i was wrong|that is wrong|let me correct|chang\w+ my|revis\w+|scratch that|oops)\b|[.!?\n]\s?no, "
+)
+"""Finds, in lower case, words with which an answer is taken back."""
 REFUSES = re.compile(
     r"\b(?:sorry|unable|cannot|can ?not|can't|could ?n[o']t|not able|(?:do not|don't|cannot) know|not sure|unsure|uncertain"
     r"|unclear|not certain|not clear|not possible|impossible|insufficient|not enough|need (?:more|to see|further)|more information"
