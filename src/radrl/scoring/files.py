@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import radrl.scoring  # noqa: F401  registers the scorers
+from radrl.answers import parse
 from radrl.errors import UserError
-from radrl.example import Answer, Example
+from radrl.example import Example
+from radrl.prompt import PromptStyle
 from radrl.scoring import registry
 from radrl.scoring.registry import Scorer
 
@@ -64,14 +66,15 @@ def score_files(predictions: Path, references: Path, names: Sequence[str] | None
         task: [Example(id=name, task=task, question="text", reference=text) for name, text in wanted.items()]
         for task in set(tasks.values())
     }
-    answers = [Answer(said[name]) for name in wanted]
+    answers = {task: [parse(said[e.id], e, PromptStyle()) for e in of_task] for task, of_task in examples.items()}
     values: dict[str, float | None] = {}
     cases: dict[str, dict[str, float | None]] = {name: {} for name in wanted}
     for scorer in scorers:
         asked = examples[tasks[scorer.name]]
         ready = scorer.fitted(asked)
-        scores = ready(asked, answers)
-        values[scorer.name] = ready.corpus_value(asked, answers, scores)
+        given = answers[tasks[scorer.name]]
+        scores = ready(asked, given)
+        values[scorer.name] = ready.corpus_value(asked, given, scores)
         for name, score in zip(wanted, scores, strict=True):
             cases[name][scorer.name] = None if score is None else score.value
     return {**values, "cases": cases}
