@@ -1,18 +1,19 @@
-"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parse` calls it, with
-the answer taken out of what models wrap it in (`radrl.reading.unwrap`).
+"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parse` calls it,
+with the answer taken out of what models wrap it in (`radrl.reading.unwrap`).
 
 A text picks an option, in this order,
 1. by being it: its letter, its words, or both;
-2. by saying what the answer is ("the answer is B because ...", "Answer: right", "I would choose B"), or that an option is
-   correct;
+2. by saying what the answer is ("the answer is B because ...", "Answer: right", "I would choose B"), or that an option
+   is correct;
 3. by beginning with its letter ("B) effusion"), or having it for a line or sentence of its own;
 4. by naming it, by letter ("consistent with option B") or words, and no other that it does not deny ("there is an
    effusion, no pneumothorax").
 
-A text that picks several picks none: nothing is guessed. So "A or B", a letter with the words of another option, a letter
-whose own words are denied, and two different answers are none, unless the later one says that it corrects ("Wait,
-actually the answer is C"). What only begins like an option, or goes on like a longer one, is none; nor is an option that
-is named while refusing to answer.
+A text that picks several picks none: nothing is guessed. So "A or B", a letter with the words of another option, a
+letter whose own words are denied, and two different answers are none, unless the later one says that it corrects
+("Wait, actually the answer is C"). What only begins like an option, or goes on like a longer one, is none; nor is an
+option that is named while refusing to answer. Where the options are letters themselves, in another order, a letter
+alone may be either, and is none.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ _EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justificati
 _DENIED = re.compile(r"\b(?:no|not|wrong|incorrect|unlikely|absent|without|ruled out|excluded)\b|n't\b")
 _NAMED = re.compile(
     rf"\b(?i:{_NOUN}) ?[:#-]? ?[(\[]?([A-Z])(?![\w-]|'\w)"
-    r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|finally|but|conclusion|to)[,:]?|->|=>) [(\[']{0,2}"
-    r"([A-Z])(?=[)\]']{0,2}(?:[.,;:!]|\Z|\n))"
+    r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|finally|but|conclusion|to)[,:]?|->|=>) "
+    r"[(\[']{0,2}([A-Z])(?=[)\]']{0,2}(?:[.,;:!]|\Z|\n))"
     r"|(?<=[a-z]{2}[,:]) ([A-Z])(?=[.!]{0,3}(?:\Z|\n))"
     r"|\(([A-Z])\)"
 )
@@ -125,14 +126,14 @@ def _items(named: Named) -> dict[int, int]:
 
 
 def _other_items(named: Named, items: dict[int, int]) -> set[int]:
-    """Returns the options that an answer goes on to, but for those that it denies or that are part of an explanation."""
+    """Returns the options that an answer goes on to, but for those that it denies or that explain it."""
     explains = _EXPLAINS.search(named.lower)
     stop = explains.start() if explains else len(named.lower)
     return {i for at, i in items.items() if at < stop and not _DENIED.search(named.lower, at, named.line_end(at))}
 
 
 def _alone(named: Named, after: int = 0) -> set[int]:
-    """Returns the options that are lines or sentences of their own; in an explanation only where there are no others."""
+    """Returns the options that are lines or sentences of their own; in an explanation only if there are no others."""
     explains = _EXPLAINS.search(named.lower)
     found: set[int] = set()
     for start, end in _parts(named):

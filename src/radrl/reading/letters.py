@@ -63,8 +63,10 @@ def is_letter(named: Named, at: int) -> bool:
 
 
 def stated_with(named: Named, index: int, end: int, own: int | None = None, inverse: bool = False) -> set[int]:
-    """Returns the other options that the sentence after an option (which ends at ``end``, and its words after its letter
-    at ``own``) states; CONFLICT where it denies the option itself."""
+    """Returns the other options that the sentence after an option states; CONFLICT where it denies the option itself.
+
+    The option, or its letter, ends at ``end``, and its own words after its letter at ``own``.
+    """
     at, phrases = own or end, named.options.phrases
     stop = named.sentence_end(at + (named.lines[at : at + 1] == "\n"))
     here = [m for m in named.mentions if end <= m.start < stop]

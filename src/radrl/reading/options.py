@@ -96,13 +96,16 @@ class Named:
         if said and not found:
             bare = _bare(said)
             found = {i for i, phrase in enumerate(self.options.phrases) if phrase and _bare(phrase) == bare}
-            if found and bare != said and said[0] == "a":
-                at = self.first(start)
-                rest = self.lines[at + 2 :].lstrip("' ")
-                copied = any(rest.startswith(self.options.named[i][:1]) for i in found)
-                if self.lines[at + 1 : self.words[bisect_left(self._starts, start) + 1].start] != " " or (self.lines[at] == "A" and copied):
-                    found |= self.options.letter("A")
+            if found and bare != said and said[0] == "a" and self._may_be_letter(start, found):
+                found |= self.options.letter("A")
         return found
+
+    def _may_be_letter(self, start: int, found: set[int]) -> bool:
+        """Returns whether the A before an option's words may be a letter: it has a sign after it, or the words are
+        written as the option is ("A Mass")."""
+        article, word = self.words[(first := bisect_left(self._starts, start)) : first + 2]
+        written = any(self.options.named[i].startswith(self.lines[word.start]) for i in found)
+        return self.lines[article.end : word.start] != " " or (self.lines[article.start] == "A" and written)
 
     def own_end(self, index: int, at: int) -> int | None:
         """Returns where the option's own words end that begin at a place; None where others stand there."""
@@ -161,10 +164,11 @@ class Named:
 
     def _is_plain_letter(self, word: Word, phrase: Phrase) -> bool:
         """Returns whether an option of a single letter ("I" of I, II, III) is another word here ("I think")."""
-        return (
-            len(phrase) == 1 and len(word.norm) == 1 and "a" <= word.norm <= "z"
-            and not (self.lines[word.start].isupper() and self.lines[word.start - 1 : word.start] != "/" and _LETTER_ENDS.match(self.lines, word.end))
-        )  # fmt: skip
+        if len(phrase) > 1 or len(word.norm) > 1 or not "a" <= word.norm <= "z":
+            return False
+        before = self.lines[max(0, word.start - 1) : word.start]
+        as_option = self.lines[word.start].isupper() and _LETTER_ENDS.match(self.lines, word.end)
+        return not as_option or before == "/"  # "N/A"
 
     def _is_part(self, first: int, last: int, phrase: Phrase) -> bool:
         """Returns whether the text goes on as a longer option does, or the option is a number among others."""

@@ -19,8 +19,8 @@ _ANSWER = re.compile(
     r"|,? (?:is|would be|should be|must be|will be|has to be|seems to be|appears to be)\b"
     r"|(?P<heading>\.? ?\n|\.(?= ))|(?<=nswer)(?= \(?[A-Z]\b)|(?<=ANSWER)(?= \(?[A-Z]\b))"
     r"|\b(?:i|we|you|one|would|will|should|can|'d|'ll|(?:going|like|have|forced) to)(?: \w+)?"
-    r" (?:choose|chose|select(?:ed)?|pick(?:ed)?|go (?:with|for)|went with|opt(?:ed)? for|vote for|say|guess|answer|conclude"
-    r"|settle on)\b:?|\bgoing with\b"
+    r" (?:choose|chose|select(?:ed)?|pick(?:ed)?|go (?:with|for)|went with|opt(?:ed)? for|vote for|say|guess|answer"
+    r"|conclude|settle on)\b:?|\bgoing with\b"
     r"|(?:答案|选择|选项|应选|故选|选|回答|答え|正解|정답|답)(?: ?应该)?(?: ?(?:是|为|は|은|는))? ?:?"
     r"|\b(?:r[ée]ponse|respuesta|antwort|risposta|resposta|ответ)(?: (?:est|es|ist|è))? ?:?",
     re.I,
@@ -36,15 +36,15 @@ _REASON = re.compile(r"\b(?:because|since|as|due to|given|whereas|while|but|whic
 _CORRECT = re.compile(
     r"(?<![\w'-])[(\[]?([A-Z])[)\].]?(?:\s?\([^()\n]{1,80}\))?,? "
     r"(?:(?:is|seems|appears|looks|must be|should be|would be|remains)"
-    r" (?:(?:to be|the|a|most|clearly|therefore|thus|also|likely|indeed|probably|only|definitely|single|more|very)\s){0,4}"
+    r" (?:(?:to be|the|a|most|clearly|therefore|thus|also|likely|indeed|probably|only|definitely|single|more) ){0,4}"
     r"(?:correct|right|true|best|answer|likely|likeliest|appropriate|accurate|choice|option|consistent|suitable|one)\b"
     r"(?: (?:answer|choice|option|one)\b)?"
-    r"|(?:best |most closely |most accurately )?(?:fits|matches|describes|explains)(?: (?:it |this |the \w+ )?(?:best|most))?\b"
+    r"|(?:best |most closely |most accurately )?(?:fits|matches|describes|explains)\b"
     r"|makes (?:the )?most sense|是)"
 )
 _TURNS = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|no|rather than|instead of|exclud\w+|rul(?:e|ed|ing) out|eliminat\w+|wrong|incorrect"
-    r"|unlike|if|whether|unless|thought|initially|at first|first glance|was|were|between)\b|n't\b"
+    r"\b(?:not|never|cannot|neither|nor|no|rather than|instead of|exclud\w+|rul(?:e|ed|ing) out|eliminat\w+|wrong"
+    r"|incorrect|unlike|if|whether|unless|thought|initially|at first|first glance|was|were|between)\b|n't\b"
 )
 _TURNS_END = re.compile(r"[.;!?\n]|\b(?:but|however|so|therefore|thus|hence)\b|, ")
 _WRONG = (
@@ -60,9 +60,11 @@ CALLED_WRONG = re.compile(
 
 
 def final_answer(named: Named, begins: set[int], inverse: bool) -> tuple[int, set[int]]:
-    """Returns where the last statement of the answer stands, and the option that it picks, with those of others that it
-    contradicts: of statements before it that it does not correct ("Wait, ..."), of the letter that the text ``begins``
-    with, and of options that are called correct after it. Nothing where the text says nowhere what the answer is."""
+    """Returns where the last statement of the answer stands, and the option that it picks.
+
+    With it those that contradict it: of statements before it that it does not correct ("Wait, ..."), of what the text
+    ``begins`` with, and of options that are called correct after it. No option where nothing says what the answer is.
+    """
     answers = _answers(named, inverse)
     if not answers:
         return 0, set()

@@ -1,8 +1,8 @@
 """Takes off what models wrap their answers in: ``<answer>`` tags, ``\\boxed{}``, JSON, Markdown, "The answer is".
 
 The tags are those of DeepSeek-R1's format as VLM-R1, EasyR1 and MedVLThinker ask for it, ``\\boxed{}`` that of
-MedEvalKit and DeepMedix-R1, ``<|begin_of_box|>`` that of GLM-4.1V. Where there are several, the last one counts, whatever
-it holds: it is what the model has come to.
+MedEvalKit and DeepMedix-R1, ``<|begin_of_box|>`` that of GLM-4.1V. Where there are several, the last one counts,
+whatever it holds: it is what the model has come to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ Kind = Literal["report", "boxes", "option", "words"]
 MOST = 20_000  # characters of an answer that are read; no radiology answer is longer
 
 _TAG = re.compile(
-    r"<\s{0,3}(?P<close>/?)\s{0,3}(?:final[ _-]?answer|answers?|ans|conclusion|response|solution|report)\b[^<>]{0,100}(?:>|\Z)"
+    r"<\s{0,3}(?P<close>/?)\s{0,3}(?:final[ _-]?answer|answers?|ans|conclusion|response|solution|report)\b"
+    r"[^<>]{0,100}(?:>|\Z)"
     r"|\[(?P<close2>/?)(?:final[ _-]?)?answer\]|<\|(?:begin|(?P<close3>end))_of_solution\|>",
     re.I,
 )
@@ -29,7 +30,8 @@ _JOINED = re.compile(r"[\s$.]{0,9}(?:and|or|and/or|[,/&;+])[\s$]{0,9}", re.I)
 _KEY = re.compile(
     r"""(?:^|[{,\n])\s{0,40}["'](?:(?P<best>(?:(?:final|correct|the|my|best)[ _-]?)?answer)|(?P<report>report)
     |ans|prediction|predicted(?:[ _-]\w{1,12})?|choice|option|label|letter|response|result|output
-    |(?:selected|chosen|correct|final|best)[ _-]\w{1,12}|answer[ _-](?:letter|option|choice|text))["']\s{0,9}:\s{0,9}""",
+    |(?:selected|chosen|correct|final|best)[ _-]\w{1,12}|answer[ _-](?:letter|option|choice|text))
+    ["']\s{0,9}:\s{0,9}""",
     re.I | re.X,
 )
 _VALUE = re.compile(
@@ -63,7 +65,7 @@ _EXPLAINS = re.compile(
 
 
 class Unwrapped(NamedTuple):
-    """What a text answers, the reasoning that stood before it, and the forms that it keeps: one answer, closed, last."""
+    """What a text answers, the reasoning before it, and the forms that it keeps: one answer, closed, at the end."""
 
     text: str
     before: str = ""

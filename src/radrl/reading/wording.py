@@ -19,7 +19,9 @@ ARTICLES = frozenset({"a", "an", "the"})
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(NUMBERS)}
 # "one" is a number in "one nodule", but not here
-_NO_NUMBER = re.compile(r"\b(?:no|any|which|each|every|this|that|the|other) one\b|\bone (?:of|can|could|should|might|may|would)\b")
+_NO_NUMBER = re.compile(
+    r"\b(?:no|any|which|each|every|this|that|the|other) one\b|\bone (?:of|can|could|should|might|may|would)\b"
+)
 
 _SIGNS = str.maketrans(
     {"。": ". ", "、": ", ", "〔": "[", "〕": "]", "【": "[", "】": "]", "「": " ", "」": " ", "『": " ", "』": " ",
@@ -76,7 +78,9 @@ def cleaned(text: str) -> str:
 def words(text: str, signed: bool = False) -> list[Word]:
     """Returns the words of a cleaned text: lower case, numbers up to twelve as digits, signs only where they matter."""
     lower = lowered(text)
-    apart = {match.start() + match.group().find("one") for match in _NO_NUMBER.finditer(lower)} if "one" in lower else ()
+    apart = set()
+    if "one" in lower:
+        apart = {match.start() + match.group().find("one") for match in _NO_NUMBER.finditer(lower)}
     found = []
     for match in (_SIGNED if signed else _WORD).finditer(lower):
         norm = match.group()
@@ -103,7 +107,7 @@ _SUPPOSES = re.compile(
     r"|to (?:diagnose|exclude|assess|confirm|evaluate|determine|look for|check for|distinguish|differentiate))\b"
 )
 _BE = r"(?:is|are|was|were|can be|could be|has been|have been|would be|will be|seems?|appears?|looks?|may be)"
-_NO = r"(?:not|absent|excluded|ruled out|eliminated|unlikely|less likely|improbable|incorrect|wrong|false|resolved|never)"
+_RULED_OUT = r"(?:absent|excluded|ruled out|eliminated|unlikely|less likely|improbable|incorrect|wrong|false)"
 _CLEAR = r"(?:clear|normal|unremarkable|healthy|intact|unaffected|spared|well aerated|within normal limits)"
 _ITEM = r"(?!the |there |it |its |this |no )(?:[\w-]{1,30} ){0,3}[\w-]{1,30}"
 # what may stand between words and their predicate: the rest of a list, a place, "which"
@@ -112,8 +116,9 @@ _GAP = (
     r"(?: (?:in|on|of|at|within|along) (?:[\w-]{1,30} ){0,4}[\w-]{1,30})?,?(?: (?:which|that|also|both|all))?"
 )
 _DENIED = re.compile(
-    rf"{_GAP} (?:{_BE}(?: \w+)? {_NO}|(?:is|are|was|were|does|do|has|have|ca|could)n't|cannot|(?:does|do|has|have) not)\b"
-    r"|[ (:,]{1,2}(?:very |most )?(?:absent|excluded|ruled out|eliminated|unlikely|less likely|improbable|incorrect|wrong|false)\b"
+    rf"{_GAP} (?:{_BE}(?: \w+)? (?:{_RULED_OUT}|not|resolved|never)"
+    r"|(?:is|are|was|were|does|do|has|have|ca|could)n't|cannot|(?:does|do|has|have) not)\b"
+    rf"|[ (:,]{{1,2}}(?:very |most )?{_RULED_OUT}\b"
     r"|[ (:,]{1,2}not (?:seen|present|visible|evident|identified|noted|likely|found|detected|shown)\b"
     r"|[(:]{1,2} ?(?:no|not|negative)(?=[.,;)\n]|\Z)"
 )
@@ -131,10 +136,11 @@ CORRECTS = re.compile(
 )
 """Finds, in lower case, words with which an answer is taken back."""
 REFUSES = re.compile(
-    r"\b(?:sorry|unable|cannot|can ?not|can't|could ?n[o']t|not able|(?:do not|don't|cannot) know|not sure|unsure|uncertain"
-    r"|unclear|not certain|not clear|not possible|impossible|insufficient|not enough|need (?:more|to see|further)|more information"
-    r"|would need|as an ai|language model|consult (?:a|your|with|an)|it depends|indeterminate|inconclusive|(?:difficult|hard) to"
-    r"|not qualified|not provided|no image)\b(?! (?:see|find|identify|detect|appreciate|exclude|be excluded|be ruled out)\b)",
+    r"\b(?:sorry|unable|cannot|can ?not|can't|could ?n[o']t|(?:do not|don't) know|unsure|uncertain|unclear"
+    r"|impossible|not (?:able|sure|certain|clear|possible|enough|qualified|provided)|insufficient|need (?:more|to see|further)"
+    r"|more information|would need|as an ai|language model|consult (?:a|your|with|an)|it depends|indeterminate"
+    r"|inconclusive|(?:difficult|hard) to|no image)\b"
+    r"(?! (?:see|find|identify|detect|appreciate|exclude|be excluded|be ruled out)\b)",
     re.I,
 )
 

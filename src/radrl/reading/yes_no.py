@@ -34,8 +34,8 @@ _LEAD = re.compile(
     r"|\b(?:答案|回答) ?(?:是|为)? ?:?|\b(?:would|i|i'd) (?:say|answer)\b:?"
     r"|\b(?:(?:so|thus|therefore|hence),? (?:it is |it's |i say )?|(?:likely|probably|definitely|clearly|certainly) )"
     r"(?=(?:yes|no)\b(?:[.,!;\n]|\Z))|(?<=\w\w)[,:] ?(?=(?:yes|no)\b(?:[.!\n]|\Z)))"
-    r"\s?(?:(?:definitely|clearly|actually|therefore|probably|most likely|simply|a|an|option|that)\s){0,4}[(\[{'\s]{0,3}"
-    r"(yes|no|true|false|positive|negative|是|否)(?![\w-])(?! (?:\w+ ){0,2}(?:evidence|sign))",
+    r"\s?(?:(?:definitely|clearly|actually|therefore|probably|most likely|simply|a|an|option|that)\s){0,4}"
+    r"[(\[{'\s]{0,3}(yes|no|true|false|positive|negative|是|否)(?![\w-])(?! (?:\w+ ){0,2}(?:evidence|sign))",
     re.I,
 )
 _SENTENCE = re.compile(r"[^\n.!?;]+(?:\.(?=\d)[^\n.!?;]*)*[.!?;]*")
@@ -43,7 +43,8 @@ _EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justificati
 # "No" that belongs to a noun, as in "No pneumothorax is seen", is no answer by itself
 _OF_NOUN = re.compile(r"no (?!(?:it|there|this|that|the|i|they|he|she|because|since|as|its|not)\b)\w", re.I)
 _DENIES_TOO = re.compile(
-    r"(?:and |but )?(?:there (?:is|are) (?:no|not)\b|no\b(?! doubt| question| problem)|not\b(?! yes| no)|it is not\b|it isn't\b)",
+    r"(?:and |but )?(?:there (?:is|are) (?:no|not)\b|no\b(?! doubt| question| problem)|not\b(?! yes| no)"
+    r"|it is not\b|it isn't\b)",
     re.I,
 )
 _SEEN = r"(?:seen|present|visible|evident|identified|shown|noted|found|detected)"
@@ -61,7 +62,9 @@ _CLAIM = re.compile(
     r"|\b(?:is|are|was|were|seems?|appears?|looks?) \w",
     re.I,
 )
-_THERE_IS = re.compile(rf"\bthere (?:is|are|was|were) \w|\b(?:is|are) (?:\w+ )?{_SEEN}|\b(?:shows?|reveals?|see|has) \w", re.I)
+_THERE_IS = re.compile(
+    rf"\bthere (?:is|are|was|were) \w|\b(?:is|are) (?:\w+ )?{_SEEN}|\b(?:shows?|reveals?|see|has) \w", re.I
+)
 _HEDGES = re.compile(r"\b(?:may|might|could|possibl[ey]|cannot be|can't be|not be excluded|perhaps|maybe)\b", re.I)
 _PART = re.compile(r",? (?:and|but|with) (?=(?:no|without) )|, (?=(?:no|without) )")
 _SAYS = re.compile(r"\b(?:yes|answer|option)\b", re.I)
@@ -118,7 +121,7 @@ def _turns(lines: str, match: re.Match[str]) -> bool:
 
 
 def _says_the_opposite(read: str, head: re.Match[str], question: str) -> bool:
-    """Returns whether the sentence that begins with yes denies, or the one that begins with no affirms, what is asked."""
+    """Returns whether the sentence that begins with yes denies what is asked, or that with no affirms it."""
     sentence = _SENTENCE.match(read, head.end())
     rest = sentence.group().strip(" ,-:") if sentence else ""
     if _POLAR[head.group(1).lower()] == "yes":

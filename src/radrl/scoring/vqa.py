@@ -88,8 +88,8 @@ def is_right(example: Example, answer: Answer) -> bool:
 
 
 def picked(example: Example, answer: Answer) -> str | None:
-    """Returns the option that an answer picks, as it stands in the choices, or else yes or no; None where it picks none.
-    Only of questions with choices, and of closed yes-or-no ones."""
+    """Returns the option that an answer picks as it stands in the choices, and without these yes or no; None where it
+    picks none. For questions with choices and closed yes-or-no ones."""
     if example.choices:
         return None if answer.choice is None else example.choices[answer.choice]
     index = read_choice(answer.text, YES_NO, example.question)
