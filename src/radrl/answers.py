@@ -9,9 +9,9 @@ from radrl.box_notation import Size, read_boxes
 from radrl.choices import read_choice
 from radrl.example import Answer, Example
 from radrl.prompt import PromptStyle
+from radrl.reading.thinking import split_thinking
+from radrl.reading.unwrap import Kind, unwrap
 from radrl.rejection import says_none
-
-_MAX_ANSWER = 20_000  # characters that are parsed; no radiology answer is longer
 
 
 def parse(
@@ -21,26 +21,38 @@ def parse(
     tokens: int | None = None,
     size: Size | None = None,
 ) -> Answer:
-    """Reads a completion: strips thinking, then reads boxes or the chosen option. It has ``tokens`` tokens, if known;
-    ``size`` is the width and height of the resized image, for boxes in pixels.
+    """Reads a completion: takes off its thinking and what the answer is wrapped in, then reads boxes or the chosen
+    option. It has ``tokens`` tokens, if known; ``size`` is the width and height of the resized image, for boxes in
+    pixels.
 
     Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
-    text is empty. Boxes are read by `radrl.box_notation`; one that is none of the image (outside it, x1 >= x2, not four
-    numbers) is among ``wrong`` and makes the Answer not well formed, as does a text that has no box and does not say
-    that there is none.
+    text is empty. Reasoning before a wrapped answer counts as thinking. Boxes are read by `radrl.box_notation`; one that
+    is none of the image (outside it, x1 >= x2, not four numbers) is among ``wrong`` and makes the Answer not well
+    formed, as does a text that has no box and does not say that there is none.
 
     Raises:
         UserError: boxes in pixels without ``size``.
     """
-    thinking, text, well_formed = _split_thinking(completion, style.thinking)
-    text = text[:_MAX_ANSWER]
+    thinking, text, well_formed = split_thinking(completion, style)
+    text, reasoning, forms = unwrap(text, _kind(example))
+    if reasoning:
+        thinking = f"{thinking}\n\n{reasoning}" if thinking else reasoning
+    if style.answer_format != "plain":
+        well_formed = well_formed and style.answer_format in forms
     answer = Answer(text, thinking, well_formed=well_formed and bool(text), tokens=tokens)
     if example.task == "grounding":
         return _with_boxes(answer, example, style, size)
     if example.choices:
-        choice = read_choice(text, example.choices)
+        choice = read_choice(text, example.choices, example.question)
         return answer._replace(choice=choice, well_formed=answer.well_formed and choice is not None)
     return answer
+
+
+def _kind(example: Example) -> Kind:
+    if example.choices:
+        return "option"
+    kinds: dict[str, Kind] = {"grounding": "boxes", "report": "report"}
+    return kinds.get(example.task, "words")
 
 
 def _with_boxes(answer: Answer, example: Example, style: PromptStyle, size: Size | None) -> Answer:
@@ -54,14 +66,3 @@ def _with_boxes(answer: Answer, example: Example, style: PromptStyle, size: Size
         says_none=none,
         well_formed=answer.well_formed and read.whole and (given or none),
     )
-
-
-def _split_thinking(completion: str, asked: bool) -> tuple[str | None, str, bool]:
-    before, closed, after = completion.rpartition("</think>")
-    if closed:
-        opened = before.lstrip().startswith("<think>")
-        once = before.count("<think>") == 1 and "</think>" not in before
-        return before.replace("<think>", "", 1).strip(), after.strip(), asked and opened and once
-    if asked or "<think>" in completion:
-        return completion.replace("<think>", "", 1).strip(), "", False
-    return None, completion.strip(), True

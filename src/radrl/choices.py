@@ -1,42 +1,53 @@
-"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parse` calls it.
+"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parse` calls it,
+with the answer taken out of what models wrap it in (`radrl.reading.unwrap`).
 
-A text picks an option by being it, by saying what the answer is ("the answer is B because ...", "Answer: right"), by
-beginning with its letter ("B) effusion", "(b)"), or else by naming it and no other that it does not deny ("there is an
-effusion, no pneumothorax"). A text that picks several picks none: nothing is guessed.
+A text picks an option, in this order,
+1. by being it: its letter, its words, or both;
+2. by saying what the answer is ("the answer is B because ...", "Answer: right", "I would choose B"), or that an option
+   is correct;
+3. by beginning with its letter ("B) effusion"), or having it for a line or sentence of its own;
+4. by naming it, by letter ("consistent with option B") or words, and no other that it does not deny ("there is an
+   effusion, no pneumothorax").
+
+A text that picks several picks none: nothing is guessed. So "A or B", a letter with the words of another option, a
+letter whose own words are denied, and two different answers are none, unless the later one says that it corrects
+("Wait, actually the answer is C"). What only begins like an option, or goes on like a longer one, is none; nor is an
+option that is named while refusing to answer. Where the options are letters themselves, in another order, a letter
+alone may be either, and is none.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MOST = 20_000  # characters that are read
-MENTIONS = 20  # of one option; what names it more often says it in the first ones
+from radrl.reading.letters import CONFLICT, LETTER, letter_at, stated_with
+from radrl.reading.options import LETTERS, Named, options
+from radrl.reading.statements import CALLED_WRONG, called_correct, final_answer, turned
+from radrl.reading.wording import INVERSE, REFUSES, cleaned
+from radrl.reading.yes_no import read_yes_no
 
-_YES_NO = re.compile(r"\W{0,4}(yes|no)\b", re.I | re.A)
-_YES_NO_SAID = re.compile(r"['(]{0,2}(yes|no)\b", re.I | re.A)
-_SAYS = re.compile(
-    r"\b(?:answer|option|choice|choose|select|pick|letter|it is|it's)\b(?: (?:is|would be|should be|must be))?"
-    r" ?[:=]? ?(?:the )?(?:option |choice |letter )?",
-    re.I,
-)
-# not re.I: it also lets [A-Z] match the long s and the Kelvin sign
-_LETTER = re.compile(r"\(?([A-Za-z])(?:([).:,/])+|(?=[ \n])|$)")
-# What may follow a bare letter and a space; without it "a mass" and "A or B" would be picks.
-_GOES_ON = re.compile(r" (?:because|since|as|due|given|is|with|[-–—])(?!\w)", re.I)
-_WRONG = re.compile(r" (?:is|was|would be|seems) (?:\w+ )?(?:not|wrong|incorrect|false|excluded|unlikely)\b", re.I)
-_ANOTHER = re.compile(r" ?(?:and |or |& ?|/ ?)?\(?([A-Z])(?:[).:,/ ]|$)")
+__all__ = ["LETTERS", "is_yes_no", "read_choice"]
 
-_DENIES = re.compile(
-    r"\b(?:no|not|without|never|neither|nor|excludes?|excluding|negative for|instead of|rather than)\b|n't\b"
-)
-_DENIED = re.compile(
-    r" (?:\w+ )?(?:is|are|was|were|can be|has been|would be|seems) (?:\w+ )?"
-    r"(?:not|absent|excluded|ruled out|unlikely|incorrect|wrong|false)\b"
-)
-_CLAUSE_END = re.compile(
-    r"[.;!?\n]|\b(?:but|however|although|though|yet)\b|\b(?:instead|rather)\b(?! than| of)"
-    r"|, (?=(?:it|there|this) (?:is|are)\b)"
+MOST = 20_000  # characters that are read, half of them from the end
+PARTS = 400  # lines and sentences that are looked at
+
+_NOUN = r"(?:options?|choices?|letters?|answers?|statements?)"
+_HEAD = re.compile(rf"(?:{_NOUN} ?[:#.-]? ?)?", re.I)
+_OPTION_LETTER = re.compile(rf"(?:{_NOUN} )?[^\W\d_]", re.I)
+_LABEL = re.compile(r"[(\[]?([A-Z])[)\]]?[).:\]]\s{0,2}(?=\S)")
+_ITEM = re.compile(r"(?:^|(?<=[.!?;]\s)|(?<=\n))(?:[(\[]?([A-Z])[)\]]?[.):]|\(([a-z])\))(?=\s|\Z)")
+_PART = re.compile(r"(?:[(\[]?[A-Z][)\]]?\. )?[^\n\s][^\n]*?(?:[.!?]+(?=\s|\Z)|(?=\n)|\Z)")  # a line or a sentence
+_IN_BRACKETS = re.compile(r"\(([AB])\)")
+_EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justification|because|why)\b")
+_DENIED = re.compile(r"\b(?:no|not|wrong|incorrect|unlikely|absent|without|ruled out|excluded)\b|n't\b")
+_NAMED = re.compile(
+    rf"\b(?i:{_NOUN}) ?[:#-]? ?[(\[]?([A-Z])(?![\w-]|'\w)"
+    r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|finally|but|conclusion|to)[,:]?|->|=>) "
+    r"[(\[']{0,2}([A-Z])(?=[)\]']{0,2}(?:[.,;:!]|\Z|\n))"
+    r"|(?<=[a-z]{2}[,:]) ([A-Z])(?=[.!]{0,3}(?:\Z|\n))"
+    r"|\(([A-Z])\)"
 )
 
 
@@ -45,84 +56,130 @@ def is_yes_no(choices: tuple[str, ...]) -> bool:
     return sorted(c.lower() for c in choices) == ["no", "yes"]
 
 
-def read_choice(text: str, choices: tuple[str, ...]) -> int | None:
-    """Returns the index of the option that ``text`` picks, or None where it picks none or several."""
-    text = text[:MOST]
-    options = [_plain(choice) for choice in choices]
-    whole = _plain(text)
-    exact = [i for i, option in enumerate(options) if option == whole]
-    if len(exact) == 1:
-        return exact[0]
-    # without signs of emphasis and long runs of white space
-    lines = "\n".join(line for raw in text.splitlines() if (line := " ".join(re.sub(r"[*_`\"]", " ", raw).split())))
-    said = [lines[match.end() :][:300] for match in _SAYS.finditer(lines)]
-    if is_yes_no(choices):
-        names = [choice.lower() for choice in choices]
-        first = _YES_NO.match(text)
-        found = [first] if first else [match for rest in said if (match := _YES_NO_SAID.match(rest))]
-        picked = {names.index(match.group(1).lower()) for match in found}
-    else:
-        picked = _by_letter(lines[:300], options)
-        for rest in said:
-            picked |= _by_letter(rest, options) or _by_words(rest, options)
-        picked = picked or _affirmed(lines.lower(), options)
-    return picked.pop() if len(picked) == 1 else None
+def read_choice(text: str, choices: tuple[str, ...], question: str = "") -> int | None:
+    """Returns the index of the option that ``text`` picks, or None where it picks none or several.
+
+    ``question`` tells whether what is denied may be the answer ("Which is not seen?", "Are the lungs normal?").
+    """
+    if len(text) > MOST:
+        text = f"{text[: MOST // 2]}\n{text[-MOST // 2 :]}"
+    named = Named(cleaned(text), options(choices))
+    picked = _whole(named)
+    if not picked and is_yes_no(choices):
+        said = read_yes_no(named.lines, question)
+        picked = _begins(named, False) | ({[choice.lower() for choice in choices].index(said)} if said else set())
+        picked |= {i for match in _IN_BRACKETS.finditer(named.lines) for i in named.options.letter(match.group(1))}
+    elif not picked:
+        picked = _picked(named, inverse=bool(INVERSE.search(question)))
+    return picked.pop() if len(picked) == 1 and CONFLICT not in picked else None
 
 
-def _by_letter(rest: str, options: list[str]) -> set[int]:
-    """Returns the options whose letter ``rest`` begins with; two where it goes on to another letter or option."""
-    match = _LETTER.match(rest)
-    index = LETTERS.index(match.group(1).upper()) if match else len(options)
-    if index >= len(options):
+def _whole(named: Named) -> set[int]:
+    """Returns the option that the text is, by words or letter or both; two where these differ."""
+    found = named.option()
+    if len(found) != 1:
+        text = named.lines.casefold()
+        found = {i for i, o in enumerate(named.options.named) if o.casefold() in (text, text.rstrip("."))} or found
+    said, label = named.phrase(), _LABEL.match(named.lines)
+    if len(said) <= 2 and _OPTION_LETTER.fullmatch(" ".join(said)):
+        found |= named.options.letter(said[-1])
+    elif label and not found and (of_words := named.option(label.end())):
+        of_letter = named.options.letter(label.group(1))
+        found = of_letter if of_letter <= of_words else of_letter | of_words
+    return found
+
+
+def _picked(named: Named, inverse: bool) -> set[int]:
+    """Returns the options that a text picks that says more than an option."""
+    items = _items(named)
+    in_turn = list(items.values())[:2] == [0, 1]  # the options are gone through, A first
+    begins = set() if in_turn else _begins(named, inverse)
+    at, answer = final_answer(named, begins, inverse)
+    if answer:
+        return answer | _alone(named, named.line_end(at))
+    if correct := called_correct(named):
+        return correct | begins
+    alone = _alone(named)
+    return begins | alone | _other_items(named, items) if begins else alone or _named(named, inverse)
+
+
+def _begins(named: Named, inverse: bool) -> set[int]:
+    """Returns the option that the text begins with: its letter, unless that is called wrong, or its words alone."""
+    at = _HEAD.match(named.lines).end()
+    letter = LETTER.match(named.lines, at)
+    wrong = letter and CALLED_WRONG.match(named.lower, letter.end(1))
+    if wrong and not any(wrong.start() <= m.start < wrong.end() for m in named.mentions):  # "B. Cannot be told"
         return set()
-    after = rest[match.end() :].partition("\n")[0]
-    said = _plain(after)
-    other = {i for i, option in enumerate(options) if option == said and i != index}
-    if match.group(2) or not after:
-        if match.group(2) in (",", "/") and (another := _ANOTHER.match(after)):
-            other |= {i} if (i := LETTERS.index(another.group(1))) < len(options) else set()
-        elif not _starts(said, options[index]):
-            other |= {i for i, option in enumerate(options) if _starts(said, option)}
-        return {index} | other
-    if other:
-        return {index} | other
-    goes_on = _GOES_ON.match(after) and not _WRONG.match(after)
-    return {index} if said == options[index] or goes_on else set()
+    if found := letter_at(named, at, inverse):
+        return found
+    first, second = (named.option(*part) for part in [*islice(_parts(named), 2), (0, 0), (0, 0)][:2])
+    return set() if second - first else first  # a list of options is no answer
 
 
-def _by_words(rest: str, options: list[str]) -> set[int]:
-    """Returns the option whose words ``rest`` begins with, the longest of several."""
-    said = re.sub(r"^(?:an?|the) ", "", _plain(rest))
-    named = [i for i, option in enumerate(options) if _starts(said, option)]
-    return {max(named, key=lambda i: len(options[i]))} if named else set()
+def _items(named: Named) -> dict[int, int]:
+    """Returns the options whose letters begin lines or sentences, by where their words begin."""
+    found = {}
+    for match in list(_ITEM.finditer(named.lines))[:PARTS]:
+        if not named.inside(match.start(match.lastindex or 0)):
+            found |= {match.end(): index for index in named.options.letter(match.group(match.lastindex or 0))}
+    return found
 
 
-def _affirmed(text: str, options: list[str]) -> set[int]:
-    """Returns the options that ``text``, in lower case, names without denying them."""
-    mentions = []
-    for i, option in enumerate(options):
-        if option:
-            words = r"\W+".join(re.escape(word) for word in option.split())
-            found = re.finditer(rf"(?<!\w){words}(?!\w)", text)
-            mentions += [(i, match.start(), match.end()) for match, _ in zip(found, range(MENTIONS), strict=False)]
-    picked = set()
-    for i, start, end in mentions:
-        # "no effusion" does not name the option "effusion" where "no effusion" is one too
-        inside = any(s <= start and end <= e and e - s > end - start for _, s, e in mentions)
-        if not inside and not _denied(text, start, end):
-            picked.add(i)
-    return picked
+def _other_items(named: Named, items: dict[int, int]) -> set[int]:
+    """Returns the options that an answer goes on to, but for those that it denies or that explain it."""
+    explains = _EXPLAINS.search(named.lower)
+    stop = explains.start() if explains else len(named.lower)
+    return {i for at, i in items.items() if at < stop and not _DENIED.search(named.lower, at, named.line_end(at))}
 
 
-def _denied(text: str, start: int, end: int) -> bool:
-    before = text[max(0, start - 300) : start]
-    clause = _CLAUSE_END.split(before)[-1]
-    return bool(_DENIES.search(clause) or _DENIED.match(text, end))
+def _alone(named: Named, after: int = 0) -> set[int]:
+    """Returns the options that are lines or sentences of their own; in an explanation only if there are no others."""
+    explains = _EXPLAINS.search(named.lower)
+    found: set[int] = set()
+    for start, end in _parts(named):
+        if (found or after) and explains and start > explains.start():
+            break
+        if start < after or end - start > 300 or named.lines[end - 1] == "?":
+            continue
+        label = _ITEM.match(named.lines, start, end)
+        at = label.end() if label and label.end() < end and not named.inside(named.first(start)) else start
+        here, said = named.option(at, end), named.phrase(at, end)
+        letter = named.options.letter(label.group(label.lastindex or 0)) if label and at > start else set()
+        if letter & here:
+            here = letter
+        elif len(said) == 1 and len(said[0]) == 1 and not named.inside(named.first(at)):
+            here |= named.options.letter(said[0])
+        found |= here | letter | named.option(start, at) if here else here
+        for index in here:
+            found |= stated_with(named, index, end, end)
+    return found
 
 
-def _starts(said: str, option: str) -> bool:
-    return bool(option) and f"{said} ".startswith(f"{option} ")
+def _parts(named: Named) -> Iterator[tuple[int, int]]:
+    """Yields where lines and sentences begin and end; an option of several sentences stays whole."""
+    ends = [(m.start, m.end) for m in named.mentions if ". " in named.lines[m.start : m.end]]
+    begins: int | None = None
+    for match in list(_PART.finditer(named.lines))[:PARTS]:
+        if not any(start < match.end() < end for start, end in ends):
+            yield match.start() if begins is None else begins, match.end()
+            begins = None
+        elif begins is None:
+            begins = match.start()
 
 
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s]", " ", text.lower()).split())
+def _named(named: Named, inverse: bool) -> set[int]:
+    """Returns the options that are named in passing, by letter or by words, and not denied."""
+    found = set()
+    for match in list(_NAMED.finditer(named.lines))[:PARTS]:
+        at = match.start(match.lastindex or 0)
+        if not (turned(named, at) or named.inside(at) or CALLED_WRONG.match(named.lower, at + 1)):
+            found |= letter_at(named, at, inverse) or named.options.letter(named.lines[at])
+    refusal = REFUSES.search(named.lines)
+    if refusal and not any(m.start <= refusal.start() < m.end for m in named.mentions):
+        return set()
+    standings = {m.said for m in named.mentions}
+    if inverse and standings & {"denied", "clear"}:
+        return set()
+    found |= {m.index for m in named.mentions if m.said == "said"}
+    unsure = {m.index for m in named.mentions if m.said == "unsure"} - found
+    return found | {CONFLICT} if unsure else found

@@ -19,6 +19,7 @@ from radrl.errors import UserError
 from radrl.files import write_text
 
 Task = Literal["report", "grounding", "vqa_closed", "vqa_open"]
+MOST_CHOICES = 26  # they are asked with letters
 TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open")
 Presence = Literal["present", "absent", "uncertain"]
 
@@ -74,10 +75,10 @@ class Example(_Record):
 
     ``reference`` is the answer as text, without thinking and without boxes in any notation; ``boxes`` are the
     reference boxes of a grounding question (an empty tuple means: there is nothing to find). ``choices`` are the
-    options of a multiple-choice question; its reference is the text of the right one. ``thinking`` is a reference
-    trace for the cold start. ``findings`` are gold findings where the data set has them. ``history`` holds the earlier
-    turns, oldest first, where the question is one of a conversation: they are asked with it, and only the last answer
-    is taught and scored. ``meta`` holds what a reader wants to keep (view, sex, label quality).
+    options of a multiple-choice question, at most 26; its reference is the text of the right one. ``thinking`` is a
+    reference trace for the cold start. ``findings`` are gold findings where the data set has them. ``history`` holds
+    the earlier turns, oldest first, where the question is one of a conversation: they are asked with it, and only the
+    last answer is taught and scored. ``meta`` holds what a reader wants to keep (view, sex, label quality).
     """
 
     id: str
@@ -97,6 +98,8 @@ class Example(_Record):
 
     @model_validator(mode="after")
     def _reference_is_an_option(self) -> Example:
+        if len(self.choices) > MOST_CHOICES:
+            raise ValueError(f"{len(self.choices)} choices, more than {MOST_CHOICES}: there are no letters for them")
         if self.choices and self.reference not in self.choices:
             raise ValueError(f"reference {self.reference!r} is none of the choices; write it as one of them")
         return self
@@ -122,10 +125,11 @@ class WrongBox(NamedTuple):
 class Answer(NamedTuple):
     """What a completion says, once parsed.
 
-    ``text`` is what follows the last ``</think>`` (the whole completion in direct mode); ``thinking`` what stood
-    before it; ``boxes`` every box found in ``text``; ``choice`` the index of the option it picks; ``well_formed``
-    is False when the asked-for form was not kept (thinking missing or never closed, no answer, an unreadable box);
-    ``tokens`` is how many tokens the whole completion has, where that is known.
+    ``text`` is what follows the last ``</think>`` (the whole completion in direct mode), taken out of what it is
+    wrapped in; ``thinking`` what stood before it; ``boxes`` every box found in ``text``; ``choice`` the index of the
+    option it picks; ``well_formed`` is False when the asked-for form was not kept (thinking missing or never closed, no
+    answer, an unreadable box, not in the tags or box that were asked for); ``tokens`` is how many tokens the whole
+    completion has, where that is known.
 
     Of grounding alone: ``wrong`` are the boxes that are none, ``clamped`` how many of ``boxes`` were cut at the edge
     of the image, ``says_none`` whether the text says that there is nothing to find (a text without boxes that does not

@@ -26,6 +26,8 @@ from radrl.clinical.extract import findings
 from radrl.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
 from radrl.errors import UserError
 from radrl.example import Example, open_manifest, parse_line
+from radrl.prompt import PromptStyle
+from radrl.reading.thinking import split_thinking
 from radrl.recipe_yaml import one_line
 
 ON_PAGE = 200  # changed reports, the first ones
@@ -187,7 +189,7 @@ class _Replies:
 
 def judged(reply: Reply, report: str) -> tuple[str | None, str]:
     """Returns a reply's text (empty for NONE), or None and why it cannot be used."""
-    text = " ".join(reply.text.rpartition("</think>")[2].split())
+    text = " ".join(split_thinking(reply.text, PromptStyle())[1].split())
     if reply.cut:
         return None, "cut at max_tokens"
     if not text:

@@ -20,7 +20,7 @@ from typing import Any
 from radrl.box_notation import boxes_text, read_boxes
 from radrl.choices import LETTERS, is_yes_no
 from radrl.errors import UserError
-from radrl.example import TASKS, Example, Finding, Task, Turn, stream_manifest
+from radrl.example import MOST_CHOICES, TASKS, Example, Finding, Task, Turn, stream_manifest
 from radrl.files import replacing
 from radrl.prompt import PromptStyle, as_turn, question, target
 
@@ -123,6 +123,8 @@ def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task) -> dict[str, A
     """Returns task, question, reference, boxes and choices of a turn."""
     text = turn["value"].strip()
     choices = tuple(turn.get("choices", ()))
+    if len(choices) > MOST_CHOICES:
+        raise ValueError(f"{len(choices)} choices, more than {MOST_CHOICES}")
     task = turn.get("task")
     if task not in TASKS:
         if task is not None:

@@ -10,9 +10,9 @@ from radrl.evaluation.metrics import Column, Metric
 from radrl.evaluation.pooled import Array, Auroc, Pooled
 from radrl.example import Answer, Example
 from radrl.scoring import registry
-from radrl.scoring.vqa import normalise
+from radrl.scoring.vqa import YES_NO, is_yes_no_question, normalise, picked
 
-YES, NO = "yes", "no"
+YES = YES_NO[0]
 
 
 def columns(
@@ -34,11 +34,11 @@ def columns(
             values[k, open_rows] = [score.parts.get("recall", 0.0) for score in scores]  # a blank answer has no parts
         metric = Metric("token_recall", "Open VQA: token recall", ("vqa_open",), about="words of the reference said")
         found.append(Column(metric, values))
-    rows = [i for i, e in enumerate(examples) if e.task == "vqa_closed" and normalise(e.reference) in (YES, NO)]
+    rows = [i for i, e in enumerate(examples) if is_yes_no_question(e)]
     if not rows:
         return found
     wanted = np.array([normalise(examples[i].reference) == YES for i in rows])
-    told = np.array([[_answer(examples[i], given[i]) == YES for i in rows] for given in answers])
+    told = np.array([[normalise(picked(examples[i], given[i]) or "") == YES for i in rows] for given in answers])
     tables = []
     for said in told:
         table = np.zeros((len(examples), 3))
@@ -78,10 +78,6 @@ def _auroc(examples: Sequence[Example], scores: Array) -> tuple[Auroc, ...]:
         if len(set(positive[~np.isnan(own)].tolist())) == 2:
             found.append(Auroc(own, positive))
     return tuple(found)
-
-
-def _answer(example: Example, answer: Answer) -> str:
-    return normalise(example.choices[answer.choice] if answer.choice is not None and example.choices else answer.text)
 
 
 def _f1(sums: Array) -> Array:

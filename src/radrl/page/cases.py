@@ -18,6 +18,7 @@ from radrl.page.text import clean, pieces
 from radrl.prompt import earlier
 from radrl.scoring import registry
 from radrl.scoring.report import compared
+from radrl.scoring.vqa import is_yes_no_question, picked
 
 KINDS = ("", "match", "false", "missed", "absent")
 TASK_NAMES = {
@@ -99,6 +100,8 @@ def _case(
             one["m"] = _runs(answer.text, [m for m in marks if m.side == "answer"], notes)
             one["r"] = _runs(example.reference, [m for m in marks if m.side == "reference"], notes)
             one["e"] = _errors(example.reference, answer.text)
+        if example.choices or is_yes_no_question(example):
+            one["o"] = clean(picked(example, answer) or "")
         if answer.thinking:
             one["k"] = clean(answer.thinking)
         if not answer.well_formed:

@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 import radrl.scoring  # noqa: F401  registers the scorers
+from radrl.answers import parse
 from radrl.errors import UserError
-from radrl.example import Answer, Example
+from radrl.example import Example
+from radrl.prompt import PromptStyle
 from radrl.scoring import registry
 from radrl.scoring.registry import Scorer
 
@@ -68,14 +70,15 @@ def score_files(predictions: Path, references: Path, names: Sequence[str] | None
         task: [Example(id=name, task=task, question="text", reference=text) for name, text in wanted.items()]
         for task in set(tasks.values())
     }
-    answers = [Answer(said[name]) for name in wanted]
+    answers = {task: [parse(said[e.id], e, PromptStyle()) for e in of_task] for task, of_task in examples.items()}
     values: dict[str, float | None] = {}
     cases: dict[str, dict[str, float | None]] = {name: {} for name in wanted}
     for called, scorer in scorers.items():
         asked = examples[tasks[called]]
         ready = scorer.fitted(asked)
-        scores = ready(asked, answers)
-        values[called] = ready.corpus_value(asked, answers, scores)
+        given = answers[tasks[called]]
+        scores = ready(asked, given)
+        values[called] = ready.corpus_value(asked, given, scores)
         for name, score in zip(wanted, scores, strict=True):
             cases[name][called] = None if score is None else score.value
     return {**values, "cases": cases}

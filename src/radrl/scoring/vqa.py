@@ -1,27 +1,28 @@
-"""Scorers of short answers to questions. Which option a text picks is read by `radrl.choices`."""
+"""Scorers of short answers to questions.
+
+Which option an answer picks is read by `radrl.answers.parse`; everything that asks whether an answer is right goes by
+`is_right`, and so by that option.
+"""
 
 from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from radrl.choices import read_choice
 from radrl.example import Answer, Example, Score
+from radrl.reading.wording import ARTICLES, NUMBERS
 from radrl.scoring.registry import scorer
 
-ARTICLES = frozenset({"a", "an", "the"})
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+YES_NO = ("yes", "no")
 SYNONYMS = {
     **dict.fromkeys(("yes", "yeah", "yep", "true", "correct", "affirmative"), "yes"),
     **dict.fromkeys(("no", "nope", "false", "incorrect", "negative"), "no"),
     **dict.fromkeys(("none", "nothing", "nil", "neither"), "none"),
-    **{
-        word: str(n)
-        for n, word in enumerate(
-            ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-        )
-    },
+    **{word: str(n) for n, word in enumerate(NUMBERS[:11])},
 }
 PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}’‘“”–—]")
 DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
@@ -31,10 +32,10 @@ DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """1 where the answer is right, else 0.
 
-    With choices: the choice must be the option that the reference is. An answer of which no choice could be read is
-    right only if its text equals that option and no other. Without choices: the texts are equal once normalised
-    (case, articles, punctuation, spaces, words for yes, no, none, and the numbers up to ten); where the data set
-    accepts several answers (``meta.answers``), any of them.
+    With choices: the option that the answer picks is the reference. Closed questions without choices whose reference is
+    yes or no: the answer says the same, in whatever words. Others: the texts are equal once normalised (case, articles,
+    punctuation, spaces, words for yes, no, none, and the numbers up to ten); where the data set accepts several answers
+    (``meta.answers``), any of them.
     """
     return [Score(float(is_right(example, answer))) for example, answer in zip(examples, answers, strict=True)]
 
@@ -86,6 +87,7 @@ def _token_f1(reference: str, text: str) -> Score:
 
 def normalise(text: str) -> str:
     """Returns the words of a short answer in one spelling, with one space between them."""
+    text = unicodedata.normalize("NFKC", text)  # full-width letters and digits
     text = DECIMAL_POINT.sub("\0", text.casefold())  # "4.5" stays one number and is not 45
     words = PUNCTUATION.sub(" ", text).replace("\0", ".").split()
     return " ".join(SYNONYMS.get(word, word) for word in words if word not in ARTICLES)
@@ -93,14 +95,22 @@ def normalise(text: str) -> str:
 
 def is_right(example: Example, answer: Answer) -> bool:
     """Returns whether an answer is right, by the rule of vqa_accuracy."""
-    reference = normalise(example.reference)
-    if not example.choices:
-        return normalise(answer.text) in {normalise(text) for text in accepted(example)}
-    options = [normalise(choice) for choice in example.choices]
-    if answer.choice is None:
-        text = normalise(answer.text)
-        return text == reference and options.count(text) == 1
-    # The reference as written comes first: options may differ in nothing but what normalising takes away.
-    if example.reference in example.choices:
-        return answer.choice == example.choices.index(example.reference)
-    return reference in options and answer.choice == options.index(reference)
+    if example.choices:
+        return picked(example, answer) == example.reference
+    if is_yes_no_question(example):
+        return picked(example, answer) == normalise(example.reference)
+    return normalise(answer.text) in {normalise(text) for text in accepted(example)}
+
+
+def picked(example: Example, answer: Answer) -> str | None:
+    """Returns the option that an answer picks as it stands in the choices, and without these yes or no; None where it
+    picks none. For questions with choices and closed yes-or-no ones."""
+    if example.choices:
+        return None if answer.choice is None else example.choices[answer.choice]
+    index = read_choice(answer.text, YES_NO, example.question)
+    return None if index is None else YES_NO[index]
+
+
+def is_yes_no_question(example: Example) -> bool:
+    """Returns whether a closed question is answered with yes or no, whether or not its choices say so."""
+    return example.task == "vqa_closed" and normalise(example.reference) in YES_NO
