@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from radrl.reading.letters import CONFLICT, LETTER, letter_at, stated_with
+from radrl.reading.letters import CONFLICT, LETTER, joined_to, letter_at, stated_with
 from radrl.reading.options import LETTERS, Named, options
 from radrl.reading.statements import CALLED_WRONG, called_correct, final_answer, turned
 from radrl.reading.wording import INVERSE, REFUSES, cleaned
@@ -92,11 +92,13 @@ def _whole(named: Named) -> set[int]:
 def _picked(named: Named, inverse: bool) -> set[int]:
     """Returns the options that a text picks that says more than an option."""
     items = _items(named)
-    in_turn = list(items.values())[:2] == [0, 1]  # the options are gone through, A first
+    first, second = [*items, 0, 0][:2]
+    # the options are gone through: "A. Pneumothorax: no line. B. ..."
+    in_turn = list(items.values())[:2] == [0, 1] and len(named.phrase(first, second)) > 1
     begins = set() if in_turn else _begins(named, inverse)
-    at, answer = final_answer(named, begins, inverse)
+    end, answer = final_answer(named, begins, inverse)
     if answer:
-        return answer | _alone(named, named.line_end(at))
+        return answer | _alone(named, end)
     if correct := called_correct(named):
         return correct | begins
     alone = _alone(named)
@@ -139,7 +141,7 @@ def _alone(named: Named, after: int = 0) -> set[int]:
     for start, end in _parts(named):
         if (found or after) and explains and start > explains.start():
             break
-        if start < after or end - start > 300 or named.lines[end - 1] == "?":
+        if end <= after or end - start > 300 or named.lines[end - 1] == "?":
             continue
         label = _ITEM.match(named.lines, start, end)
         at = label.end() if label and label.end() < end and not named.inside(named.first(start)) else start
@@ -152,6 +154,10 @@ def _alone(named: Named, after: int = 0) -> set[int]:
         found |= here | letter | named.option(start, at) if here else here
         for index in here:
             found |= stated_with(named, index, end, end)
+    for m in named.mentions:  # "pneumothorax or B"
+        here = found and m.start >= after and m.said in ("said", "unsure")
+        joined = joined_to(named, m.end) if here else set()
+        found |= {m.index, *joined} if joined else set()
     return found
 
 
@@ -180,6 +186,7 @@ def _named(named: Named, inverse: bool) -> set[int]:
     standings = {m.said for m in named.mentions}
     if inverse and standings & {"denied", "clear"}:
         return set()
-    found |= {m.index for m in named.mentions if m.said == "said"}
+    said = [m for m in named.mentions if m.said == "said"]
+    found |= {m.index for m in said}.union(*(joined_to(named, m.end) for m in said))
     unsure = {m.index for m in named.mentions if m.said == "unsure"} - found
     return found | {CONFLICT} if unsure else found

@@ -13,13 +13,15 @@ LETTER = re.compile(r"[(\[{<'\s]{0,4}([A-Za-z])(?!'?\w)(?!\.[A-Za-z]\.)([)\]}>'.
 # what may follow a bare letter and a space; without it "a mass" and "I see" would be picks
 _GOES_ON = re.compile(r" ?(?:(?:because|since|as|due|given|with|instead|rather|not)\b|-{1,2}(?!\w)|\((?!\w\)))")
 _ANOTHER = re.compile(
-    r"\s{0,2}(?:,|/|&|\+|;|-|and/or|and|or|nor|to|vs\.?|then|plus|as well as|[或和与])?\s{0,2}"
-    r"(?:(?:but )?(?:also|maybe|possibly|perhaps|option) )?[(\[{'<]{0,2}([A-Za-z])(?!'?\w)"
+    r"\s{0,2}(?P<joined>,|/|&|\+|;|-|and/or|and|or|nor|to|vs\.?|then|plus|as well as|[或和与])?\s{0,2}"
+    r"(?:(?:but )?(?:also|maybe|possibly|perhaps|option) )?[(\[{'<]{0,2}(?P<letter>[A-Za-z])(?!'?\w)"
     r"(?=[)\]}'.:,;!?/]|\s{0,9}\Z|\n| (?:and|or|&|are|both|seem)\b)"
 )
 _BESIDE = re.compile(
-    r"[^\w\n]{0,6}(?:and/or|and|or|/|&|,|[(\[]?[A-Z][)\].:])[^\w\n]{0,6}(?:(?:also|[Aa]n?|[Tt]he|possibly|maybe) ){0,4}"
+    r"[^\w\n]{0,6}(?:and/or|and|or|/|&|,|;|[(\[]?[A-Z][)\].:])[^\w\n]{0,6}"
+    r"(?:(?:also|[Aa]n?|[Tt]he|possibly|maybe) ){0,4}[^\w\n]{0,3}"
 )
+_ENDS = re.compile(r"\W{0,2}(?:[^\w\s]|\n|\Z|[A-Z][).:]|\b(?:and|or)\b)")
 # words with which a sentence after a letter may state another option: "B. The film shows a ..."
 _STATES = re.compile(
     r"(?:\W|\b(?:the|this|that|there|it|is|are|an?|images?|film|xray|radiograph|scan|ct|mri|picture|chest"
@@ -43,9 +45,10 @@ def letter_at(named: Named, at: int, inverse: bool) -> set[int]:
     if letter in "Ii" and match.group(2)[:1] == ",":  # "I, as a model, ..."
         return set()
     own, another = named.own_end(index, end), _ANOTHER.match(named.lines, end)
-    if another and own is None and another.group(1).isupper() >= letter.isupper():
-        found |= named.options.letter(another.group(1))
-    if own is None:  # options that are letters themselves, in another order
+    if another and own is None and another.group("letter").isupper() >= letter.isupper():
+        found |= named.options.letter(another.group("letter"))
+    if own is None:  # "A or mass"; and options that are letters themselves, in another order
+        found |= joined_to(named, end) if letter != "a" else set()
         found |= {i for i, phrase in enumerate(named.options.phrases) if phrase == (letter.lower(),)}
     line = named.line_end(end)
     signed = match.group(2).strip("'")
@@ -54,6 +57,17 @@ def letter_at(named: Named, at: int, inverse: bool) -> set[int]:
         others = named.option(end, line)
         return found | others if others and letter.isupper() else set()
     return found | stated_with(named, index, end, own, inverse)
+
+
+def joined_to(named: Named, at: int) -> set[int]:
+    """Returns the options that are joined to the words or letter that end at a place: "... or B", ", pneumothorax"."""
+    match = _ANOTHER.match(named.lines, at)
+    joined = match and match.group("joined") and match.group("letter").isupper()
+    found = named.options.letter(match.group("letter")) if match and joined else set()
+    beside = [m for m in named.mentions if at <= m.start < at + 30 and m.said in ("said", "unsure")]
+    return found | {
+        m.index for m in beside if _BESIDE.fullmatch(named.lines, at, m.start) and _ENDS.match(named.lines, m.end)
+    }
 
 
 def is_letter(named: Named, at: int) -> bool:
@@ -68,14 +82,14 @@ def stated_with(named: Named, index: int, end: int, own: int | None = None, inve
     The option, or its letter, ends at ``end``, and its own words after its letter at ``own``.
     """
     at, phrases = own or end, named.options.phrases
+    found = joined_to(named, own) if own else set()
     stop = named.sentence_end(at + (named.lines[at : at + 1] == "\n"))
     here = [m for m in named.mentions if end <= m.start < stop]
     here = [m for m in here if m.index == index or phrases[m.index] != phrases[index]]  # options may read the same
     mine = any(m.index == index for m in here)
-    found = {CONFLICT} if mine and here[0].index == index and here[0].said == "denied" and not inverse else set()
+    if mine and here[0].index == index and here[0].said == "denied" and not inverse:
+        found.add(CONFLICT)
     for other in here:
-        beside = own is not None and _BESIDE.fullmatch(named.lines, own, other.start)
-        stated = not mine and _STATES.fullmatch(named.lower, end, other.start)
-        if other.said in ("said", "unsure") and (beside or stated):
+        if not mine and other.said in ("said", "unsure") and _STATES.fullmatch(named.lower, end, other.start):
             found.add(other.index)
     return found

@@ -21,7 +21,8 @@ _NOT_ALONE = re.compile(
 )
 _CLAUSE_END = re.compile(r"[!?\n;]|\.(?!\d)")
 _LABEL = re.compile(r"\s[A-Z]\. \w")
-_LETTER_ENDS = re.compile(r"['\"]?\s?(?:[.,;:!?)\]/\n]|\Z| (?:and|or)\b)")
+_PARTED = re.compile(r"[.,;:!?]")
+_LETTER_ENDS = re.compile(r"'?\s?(?:[.,;:!?)\]/&+\n-]|\Z| (?:and|or)\b)")
 _GOES_TO = re.compile(r"\s?(?:-|to|/|x|×)\s?\d")
 
 
@@ -110,7 +111,8 @@ class Named:
     def own_end(self, index: int, at: int) -> int | None:
         """Returns where the option's own words end that begin at a place; None where others stand there."""
         phrase, first = _bare(self.options.phrases[index]), bisect_left(self._starts, at)
-        first += first < len(self.words) and self.words[first].norm in ARTICLES and self.words[first].norm != phrase[:1]
+        if first < len(self.words) and (self.words[first].norm,) != phrase[:1]:
+            first += self.words[first].norm in ARTICLES
         said = self.words[first : first + len(phrase)]
         if not phrase or tuple(word.norm for word in said) != phrase or self.lines.count("\n", at, said[0].start) > 1:
             return None
@@ -126,8 +128,9 @@ class Named:
         """Returns where the sentence or clause ends that is under way at a place."""
         for match in _CLAUSE_END.finditer(self.lines, at):
             place = match.start()
-            label = place > 1 and _LABEL.match(self.lines, place - 2) and not self.inside(place - 1)  # "B. effusion"
-            if not label and not self.inside(place):
+            label = place > 1 and _LABEL.match(self.lines, place - 2)  # "B. effusion" goes on
+            of_option = label and self.options.letter(self.lines[place - 1]) and not self.inside(place - 1)
+            if not of_option and not self.inside(place):
                 return place
         return len(self.lines)
 
@@ -144,7 +147,10 @@ class Named:
             for index in self.options.by_first.get(word.norm, ()):
                 phrase = _bare(self.options.phrases[index])
                 last = k + len(phrase) - 1
-                same = tuple(w.norm for w in self.words[k : last + 1]) == phrase
+                same = tuple(w.norm for w in self.words[k : last + 1]) == phrase and not (
+                    _PARTED.search(self.lines, word.start, self.words[last].end)  # "L3-L4. L5-S1" is not L4-L5
+                    and not _PARTED.search(self.options.named[index])
+                )
                 if same and counts[index] < MENTIONS and not self._is_plain_letter(word, phrase):
                     counts[index] += 1
                     article = phrase != self.options.phrases[index] and k and self.words[k - 1].norm in ARTICLES
@@ -166,9 +172,8 @@ class Named:
         """Returns whether an option of a single letter ("I" of I, II, III) is another word here ("I think")."""
         if len(phrase) > 1 or len(word.norm) > 1 or not "a" <= word.norm <= "z":
             return False
-        before = self.lines[max(0, word.start - 1) : word.start]
         as_option = self.lines[word.start].isupper() and _LETTER_ENDS.match(self.lines, word.end)
-        return not as_option or before == "/"  # "N/A"
+        return not as_option or self.lower.endswith("n/", 0, word.start)  # "N/A"
 
     def _is_part(self, first: int, last: int, phrase: Phrase) -> bool:
         """Returns whether the text goes on as a longer option does, or the option is a number among others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from radrl.reading.letters import CONFLICT, is_letter, letter_at, stated_with
+from radrl.reading.letters import CONFLICT, is_letter, joined_to, letter_at, stated_with
 from radrl.reading.options import Named
 from radrl.reading.wording import CORRECTS
 
@@ -60,7 +60,7 @@ CALLED_WRONG = re.compile(
 
 
 def final_answer(named: Named, begins: set[int], inverse: bool) -> tuple[int, set[int]]:
-    """Returns where the last statement of the answer stands, and the option that it picks.
+    """Returns where the last statement of the answer ends, and the option that it picks.
 
     With it those that contradict it: of statements before it that it does not correct ("Wait, ..."), of what the text
     ``begins`` with, and of options that are called correct after it. No option where nothing says what the answer is.
@@ -74,7 +74,7 @@ def final_answer(named: Named, begins: set[int], inverse: bool) -> tuple[int, se
     others = [picks for place, picks in [(-1, begins), *answers[:-1]] if place >= corrects or corrects < 0]
     if any(len(picks) > 1 and last <= picks for picks in others):  # "A or B. The answer is B."
         others = [picks for picks in others if not last <= picks]
-    return at, last.union(*others, {index for place, index in _correct(named) if place > at})
+    return named.sentence_end(at), last.union(*others, {index for place, index in _correct(named) if place > at})
 
 
 def called_correct(named: Named) -> set[int]:
@@ -97,7 +97,7 @@ def _answers(named: Named, inverse: bool) -> list[tuple[int, set[int]]]:
     found = []
     for lead in leads if len(leads) <= STATEMENTS else leads[: STATEMENTS // 2] + leads[-STATEMENTS // 2 :]:
         if not named.inside(lead.start()) and not turned(named, lead.end()) and (picked := _said(named, lead, inverse)):
-            found.append((lead.start(), picked))
+            found.append((lead.end(), picked))
     return found
 
 
@@ -111,14 +111,17 @@ def _said(named: Named, lead: re.Match[str], inverse: bool) -> set[int]:
         return set()  # it leads to something else than the answer
     if picked := letter_at(named, at, inverse) or letter_at(named, lead.end(), inverse):
         return picked
+    if is_letter(named, at) and not any(m.start <= named.first(at) < m.end for m in named.mentions):
+        return {CONFLICT}  # a letter that no option has
     stop = named.sentence_end(at)
     if next_line or lead.group("loose"):
         picked = named.option(at, stop)
     else:
         reason = _REASON.search(named.lower, at, stop)
         stop = reason.start() if reason else stop
-        picked = {m.index for m in named.mentions if lead.end() <= m.start < stop and m.said in ("said", "unsure")}
-    return picked or ({CONFLICT} if is_letter(named, at) else set())  # a letter that no option has
+        here = [m for m in named.mentions if lead.end() <= m.start < stop and m.said in ("said", "unsure")]
+        picked = {m.index for m in here}.union(*(joined_to(named, m.end) for m in here))
+    return picked
 
 
 def _correct(named: Named) -> list[tuple[int, int]]:

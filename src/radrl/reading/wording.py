@@ -137,9 +137,9 @@ CORRECTS = re.compile(
 """Finds, in lower case, words with which an answer is taken back."""
 REFUSES = re.compile(
     r"\b(?:sorry|unable|cannot|can ?not|can't|could ?n[o']t|(?:do not|don't) know|unsure|uncertain|unclear"
-    r"|impossible|not (?:able|sure|certain|clear|possible|enough|qualified|provided)|insufficient|need (?:more|to see|further)"
-    r"|more information|would need|as an ai|language model|consult (?:a|your|with|an)|it depends|indeterminate"
-    r"|inconclusive|(?:difficult|hard) to|no image)\b"
+    r"|impossible|not (?:able|sure|certain|clear|possible|enough|qualified|provided)|insufficient"
+    r"|need (?:more|to see|further)|more information|would need|as an ai|language model|consult (?:a|your|with|an)"
+    r"|it depends|indeterminate|inconclusive|(?:difficult|hard) to|no image)\b"
     r"(?! (?:see|find|identify|detect|appreciate|exclude|be excluded|be ruled out)\b)",
     re.I,
 )
