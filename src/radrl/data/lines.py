@@ -184,7 +184,7 @@ def _tokenizer(model: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(model)
+        return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds
         raise UserError(f"--model {model}: has no tokenizer that loads ({str(error).splitlines()[0]})") from None
 
