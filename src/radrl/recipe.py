@@ -348,6 +348,9 @@ class Recipe(_Section):
 
     def grpo_config(self, out_dir: str | Path, **ours: Any) -> GRPOConfig:
         """Returns TRL's config of the ``grpo`` section; its keys win over ``ours``. Raises UserError."""
+        # TRL would multiply the KL term by the policy's ratio (arXiv 2512.02556), which changes its gradient also where
+        # the ratio is 1; GRPO's papers do not (arXiv 2402.03300, 2512.10691)
+        ours = {"use_bias_correction_kl": False, **ours}
         return self._build("trl.GRPOConfig", self.grpo, "grpo", out_dir, ours)
 
     def _build(self, kind: recipe_trl.Kind, section: dict, name: str, out_dir: str | Path, ours: dict) -> Any:
