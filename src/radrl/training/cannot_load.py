@@ -7,16 +7,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 import transformers
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 
-from radrl.errors import UserError
+from radrl.errors import UserError, out_of_memory
 from radrl.files import no_space
 from radrl.recipe_yaml import one_line
 
-MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 POINTER = b"version https://git-lfs"  # beginning of what stands for a file that was not fetched
 
 
@@ -43,7 +41,7 @@ def _reason(start: str, errors: list[BaseException]) -> tuple[str, str]:
     def is_a(*kinds: type[BaseException]) -> bool:
         return any(isinstance(one, kinds) for one in errors)
 
-    if is_a(MemoryError, torch.OutOfMemoryError) or any(sign in text for sign in MEMORY):
+    if any(map(out_of_memory, errors)):
         return "out of memory", "free some, take a smaller model, or 'model.dtype: bfloat16'"
     if any(map(no_space, errors)):
         return "the disk is full", "free some space, or let HF_HOME name a folder on another disk"
