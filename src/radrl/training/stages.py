@@ -88,8 +88,8 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Sta
 
 
 def _begin(recipe: Recipe, name: str, title: str, resume: bool) -> tuple[Stage, Path | None]:
-    recipe.model_start()  # nothing is begun where there is none
     stage = Stage(recipe.path(recipe.out) / name, title)
+    recipe.model_start()  # nothing is begun where there is none
     return stage, stage.begin(recipe, resume=resume)
 
 
