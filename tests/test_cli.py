@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from radrl import __version__, cli
+from radrl.training import stages
 
 SFT = "sft: {max_steps: 2, per_device_train_batch_size: 4}\n"
 
@@ -92,6 +94,13 @@ def test_a_mistake_is_one_line(folder, complaint, arguments, wanted):
     (folder / "empty.jsonl").touch()
     line = complaint(*arguments)
     assert all(part in line for part in wanted), line
+
+
+def test_memory_that_does_not_suffice_is_one_line(folder, complaint, monkeypatch):
+    monkeypatch.setattr(stages, "train_sft", lambda *_, **__: torch.empty(2**58))
+    line = complaint("sft", "r.yaml")
+    assert line.startswith("radrl: out of memory (")
+    assert "take a smaller batch (per_device_train_batch_size" in line
 
 
 def test_a_wrong_line_of_a_manifest_is_named(folder, complaint):

@@ -13,6 +13,7 @@ from radrl.errors import UserError
 from radrl.example import Score
 from radrl.recipe import load
 from radrl.scoring import registry
+from radrl.training import stages
 
 BASE = "out: runs/a\nmodel: {start: tiny}\n"
 
@@ -139,13 +140,25 @@ def test_aliases_that_unfold_into_millions_are_refused(folder):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [("", "a recipe is a mapping"), ("- a", "a recipe is a mapping"), ("hello", "a recipe is a mapping"),
-     ("out: a", "key 'model' is missing"), ("out: a\nmodel: tiny", "key 'model': should be a section"),
-     ("out: a\nmodel: {}", "key 'model.start' is missing"), ("out: ''\nmodel: {start: tiny}", "key 'out'"),
+     ("model: {start: tiny}", "key 'out' is missing"), ("out: a\nmodel: tiny", "key 'model': should be a section"),
+     ("out: a\nmodel: {start: tiny, image_size: 96}", "key 'model.image_size': should be a multiple of 64"),
+     ("out: ''\nmodel: {start: tiny}", "key 'out'"),
      ("out: a\nmodel: {start: x, image_size: 64}", "'start: tiny' only"),
      ("out: a\nmodel: {start: x, min_pixels: 9, max_pixels: 8}", "key 'model': min_pixels should not be above")],
 )  # fmt: skip
 def test_the_top_level_is_checked(folder, content, wanted):
     assert wanted in problem(folder, base=content)
+
+
+@pytest.mark.parametrize("base", ["out: a\n", "out: a\nmodel: {}\n"])
+def test_a_model_is_needed_only_where_one_is_loaded(folder, base, refusal):
+    """Somebody's file of predictions is judged without one."""
+    (folder / "bare.yaml").write_text(base)
+    recipe = load(folder / "bare.yaml")
+    assert "start" not in recipe.to_yaml()
+    for command in (recipe.model_start, lambda: stages.run_sft(recipe), lambda: stages.run_grpo(recipe)):
+        assert "key 'model.start' is missing; add it" in refusal(command)
+    assert not (folder / "a").exists()
 
 
 def test_a_missing_file_and_a_folder(folder):

@@ -11,7 +11,7 @@ import typer
 
 from radrl import __version__
 from radrl.cli_data import data_app
-from radrl.errors import UserError
+from radrl.errors import UserError, out_of_memory
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
@@ -331,6 +331,16 @@ def main() -> None:
         from radrl.recipe_yaml import one_line  # a file's name may hold a line break
 
         print(one_line(f"radrl: {error}"), file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        said = " ".join(str(error).split())[:200] or "no more is said"
+        print(
+            f"radrl: out of memory ({said}); take a smaller batch (per_device_train_batch_size, "
+            "evaluation.batch_size), smaller images (model.max_pixels) or model.dtype bfloat16",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as ended:
         # typer turns Ctrl-C into exit code 130 and says nothing

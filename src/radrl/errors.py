@@ -14,6 +14,15 @@ class UserError(Exception):
     """
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error says that memory, of the machine or of a GPU, did not suffice, whoever raised it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be here
+        return True
+    said = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+    return isinstance(error, OSError | RuntimeError) and any(sign in said for sign in signs)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns ``" (did you mean 'x'?)"`` for the closest known name, or an empty string when none is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

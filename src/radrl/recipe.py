@@ -40,9 +40,9 @@ class _Section(BaseModel):
 class Model(_Section):
     """The model to start from."""
 
-    start: Name
-    """``tiny`` (the embedded default, random weights), a folder, or a hub id."""
-    image_size: int | None = Field(default=None, ge=32)
+    start: Name | None = None
+    """``tiny`` (the embedded default, random weights), a folder, or a hub id; None: only what others said is judged."""
+    image_size: int | None = Field(default=None, ge=64, multiple_of=64)
     """Side of the tiny model's images in pixels (192 when not given); for ``tiny`` only."""
     min_pixels: int | None = Field(default=None, ge=1)
     """Smaller images are enlarged to this many pixels, the ratio of their sides kept; None: the processor's own."""
@@ -238,7 +238,7 @@ class Recipe(_Section):
     """Every random choice comes from it."""
     out: Name
     """Run folder, relative to the recipe's folder."""
-    model: Model
+    model: Model = Model()
     """The model to start from."""
     data: Data = Data()
     """What to train and evaluate on."""
@@ -306,17 +306,21 @@ class Recipe(_Section):
         """Returns ``tiny``, the absolute path of a model folder, or a hub id.
 
         Raises:
-            UserError: it is written as a path but there is no such folder.
+            UserError: the recipe names none, or it is written as a path but there is no such folder.
         """
-        start = self.model.start
-        if start == "tiny":
-            return start
-        folder = self.path(start)
-        if folder.is_dir():
-            return str(folder)
-        if start.startswith((".", "/", "~")) or start.count("/") > 1:
-            raise UserError(one_line(f"{self._file}: key 'model.start': no such folder: {folder}"))
+        if self.model.start is None:
+            raise UserError(one_line(f"{self._file}: key 'model.start' is missing; add it"))
+        start = self._start()
+        if os.path.isabs(start) and not Path(start).is_dir():
+            raise UserError(one_line(f"{self._file}: key 'model.start': no such folder: {start}"))
         return start
+
+    def _start(self) -> str:
+        """Returns the start with a path made absolute, whether it is there or not."""
+        start = str(self.model.start)
+        folder = self.path(start)
+        written_as_path = start.startswith((".", "/", "~")) or start.count("/") > 1
+        return str(folder) if start != "tiny" and (written_as_path or folder.is_dir()) else start
 
     def sft_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
         """Returns TRL's config of the ``sft`` section; its keys win over ``ours``. Raises UserError."""
@@ -328,6 +332,9 @@ class Recipe(_Section):
 
     def grpo_config(self, out_dir: str | Path, **ours: Any) -> GRPOConfig:
         """Returns TRL's config of the ``grpo`` section; its keys win over ``ours``. Raises UserError."""
+        # TRL would multiply the KL term by the policy's ratio (arXiv 2512.02556), which changes its gradient also where
+        # the ratio is 1; GRPO's papers do not (arXiv 2402.03300, 2512.10691)
+        ours = {"use_bias_correction_kl": False, **ours}
         return self._build("trl.GRPOConfig", self.grpo, "grpo", out_dir, ours)
 
     def _build(self, kind: recipe_trl.Kind, section: dict, name: str, out_dir: str | Path, ours: dict) -> Any:
@@ -338,7 +345,8 @@ class Recipe(_Section):
         """Returns the recipe as YAML that `load` reads from any folder: its paths are absolute, defaults left out."""
         values = self.model_dump(mode="json", exclude_unset=True)
         values["out"] = str(self.path(self.out))
-        values["model"]["start"] = self.model_start()
+        if self.model.start is not None:
+            values["model"]["start"] = self._start()
         for split in {"train", "dev", "test"} & values.get("data", {}).keys():
             named = (
                 [source.model_dump(exclude_none=True) for source in self.sources(split)]

@@ -105,6 +105,14 @@ def test_leaks_between_splits(folder):
     assert not one_split.counts
 
 
+def test_figures_of_one_article_in_two_splits(folder):
+    """A study stands for the patient only where none is known: names of studies may be counted within patients."""
+    of = {"source": "pmc_vqa", "patient": None}
+    train = [line(0, study="PMC1", **of), line(1, study="s1", patient="1")]
+    test = [line(2, study="PMC1", **of), line(3, study="PMC2", **of), line(4, study="s1", patient="2")]
+    assert found(check(folder(train=train, test=test), ENGLISH)) == [("study in two splits", "test.jsonl:1")]
+
+
 def test_workers_and_pieces_give_the_same(folder, monkeypatch):
     from radrl.data import check as module
 

@@ -201,9 +201,12 @@ def test_an_index_of_another_data_set_does_not_win_over_the_image(tmp_path, shif
     assert joined(write(tmp_path / "y.json", only[::-1]), examples) == [answer(e) for e in examples]
 
 
-def test_an_index_alone_is_not_the_end_of_an_id(tmp_path, refusal):
+def test_an_index_alone_is_no_end_of_an_id_and_no_study(tmp_path, refusal):
     records = [{"index": k, "output": answer(e)} for k, e in enumerate(PMC)]
-    assert "ids that are not in the manifest: '0'" in refusal(joined, write(tmp_path / "x.json", records), PMC)
+    studies = [e.model_copy(update={"id": f"iu/CXR{k}", "study": str(k)}) for k, e in enumerate(PMC)]
+    for examples in (PMC, studies):
+        message = refusal(joined, write(tmp_path / "x.json", records), examples)
+        assert "12 ids that are not in the manifest: '0'" in message
 
 
 def test_labels_tell_the_boxes_of_one_film_apart(tmp_path):

@@ -93,6 +93,26 @@ def test_prompts_are_asked_as_the_recipe_says(trainer_of):
     assert all("JSON" in asked[name] for name in boxes)
 
 
+@pytest.mark.parametrize("of_trl", [False, True])
+def test_the_gradient_of_kl_is_that_of_grpos_papers(trainer_of, tiny_folder, monkeypatch, of_trl):
+    """k3 = r - log r - 1 with r = reference / policy (arXiv 2402.03300, equation 4), whose gradient is 1 - r. TRL's own
+    default, k3 times policy / old policy, has another, even on policy, where that ratio is 1."""
+    said = ("grpo.use_bias_correction_kl=true",) if of_trl else ()
+    trainer = trainer_of(f"model={{start: {tiny_folder}}}", "grpo.beta=0.5", "grpo.loss_type=grpo", *said)
+    trainer.current_gradient_accumulation_steps = 1
+    policy = torch.tensor([[-1.0, -2.0, -0.5], [-3.0, -0.1, -1.0]], requires_grad=True)
+    reference = torch.tensor([[-1.5, -1.0, -0.5], [-2.0, -0.4, -1.1]])
+    logps = lambda *_, **__: (policy, torch.zeros_like(policy), None)  # noqa: E731
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", logps)
+    ones = torch.ones(2, 3)
+    rows = {f"{part}_{what}": ones.long() for part in ("prompt", "completion") for what in ("ids", "mask")}
+    trainer._compute_loss(None, {**rows, "advantages": torch.zeros(2), "ref_per_token_logps": reference}).backward()
+    r = (reference - policy.detach()).exp()
+    k3 = r - (reference - policy.detach()) - 1
+    papers = 0.5 * (1 - r) / 6
+    torch.testing.assert_close(policy.grad, papers + 0.5 * k3 / 6 if of_trl else papers)
+
+
 def test_every_epoch_has_an_order_of_its_own_and_groups_stay_whole(trainer_of):
     loader = trainer_of().get_train_dataloader()
 
@@ -107,6 +127,10 @@ def test_every_epoch_has_an_order_of_its_own_and_groups_stay_whole(trainer_of):
     assert sorted(first) == sorted(second)
     assert len(set(first)) == 6
     assert len({tuple(sorted(first)), tuple(first), tuple(second)}) == 3
+
+
+def test_kl_to_a_model_that_has_no_folder_is_refused(make_recipe, refusal):
+    assert "'grpo.beta' is above 0" in refusal(stages.run_grpo, make_recipe(*RUN, "grpo.beta=0.1"))
 
 
 def test_a_task_without_rewards_is_refused(make_recipe, refusal):

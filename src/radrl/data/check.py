@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,7 @@ class _Lines(NamedTuple):
     start: NDArray[np.int64]
     ids: NDArray[np.uint64]
     patients: NDArray[np.uint64]
+    studies: NDArray[np.uint64]
     images: NDArray[np.uint64]
     of_line: NDArray[np.int64]
 
@@ -95,7 +96,8 @@ def check(
         _repeated_ids(paths, lines, report)
         names = list(dict.fromkeys(path.stem for path in paths))
         split = np.array([names.index(path.stem) for path in paths])
-        _shared_patients(paths, lines, split, report)
+        for unit in ("patient", "study"):
+            _shared_units(unit, paths, lines, split, report)
         if images:
             roots = [images_root or path.parent for path in paths]
             _images(paths, roots, lines, split, run, report)
@@ -119,7 +121,7 @@ def _pool(workers: int) -> Iterator[Any]:
 
 
 def _read(paths: Sequence[Path], of_manifest: Sequence[list], found: Iterable[Found], report: Report) -> _Lines:
-    hashes = ("ids", "patients", "images")
+    hashes = ("ids", "patients", "studies", "images")
     # typed from the start: numpy joins signed and unsigned integers as floats
     columns = {name: [np.empty(0, np.uint64 if name in hashes else np.int64)] for name in _Lines._fields}
     parts, count = iter(found), 0
@@ -158,14 +160,15 @@ def _repeated_ids(paths: Sequence[Path], lines: _Lines, report: Report) -> None:
         report.add(_where(paths, lines, second), "id twice", why)
 
 
-def _shared_patients(paths: Sequence[Path], lines: _Lines, split: NDArray, report: Report) -> None:
-    for first, second in _across(lines.patients, split[lines.manifest]):
-        if lines.patients[first]:
-            name = (
-                _example(paths, lines, second).patient if report.counts["patient in two splits"] < MOST_LISTED else ""
-            )
-            why = f"patient '{name}' is in another split too, at {_where(paths, lines, first)}; split by patient"
-            report.add(_where(paths, lines, second), "patient in two splits", why)
+def _shared_units(
+    unit: Literal["patient", "study"], paths: Sequence[Path], lines: _Lines, split: NDArray, report: Report
+) -> None:
+    keys, kind = {"patient": lines.patients, "study": lines.studies}[unit], f"{unit} in two splits"
+    for first, second in _across(keys, split[lines.manifest]):
+        if keys[first]:
+            name = getattr(_example(paths, lines, second), unit) if report.counts[kind] < MOST_LISTED else ""
+            why = f"{unit} '{name}' is in another split too, at {_where(paths, lines, first)}; split by {unit}"
+            report.add(_where(paths, lines, second), kind, why)
 
 
 def _across(keys: NDArray, split: NDArray) -> Iterator[tuple[int, int]]:
@@ -321,6 +324,7 @@ def _where(paths: Sequence[Path], lines: _Lines, row: int) -> str:
 KINDS = (
     "not an Example", "id twice", "empty answer", "language", "too long", UNREADABLE, ODD, "patient in two splits",
     "image in two splits", "image nearly in two splits",
+    "study in two splits",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from radrl.data.units import family
+from radrl.data.units import unit_of
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
 from radrl.prompt import PromptStyle, answer_text, earlier, question
@@ -45,7 +45,7 @@ class Found:
     """What a piece holds. Arrays have an entry a line that is an Example, but ``images`` one an image of a line.
 
     ``problems`` are (line, kind, what is wrong and the mend), lines counted from 1 within the piece. ``ids``,
-    ``patients`` (0: none named) and ``images`` are hashes.
+    ``patients`` (0: none named), ``studies`` (0: none named, or the patient is) and ``images`` are hashes.
     """
 
     lines: int = 0
@@ -53,6 +53,7 @@ class Found:
     start: array = field(default_factory=lambda: array("q"))
     ids: array = field(default_factory=lambda: array("Q"))
     patients: array = field(default_factory=lambda: array("Q"))
+    studies: array = field(default_factory=lambda: array("Q"))
     images: array = field(default_factory=lambda: array("Q"))
     of_line: array = field(default_factory=lambda: array("q"))  # index into ``start`` of each image
     tasks: Counter = field(default_factory=Counter)
@@ -106,7 +107,8 @@ def _line(piece: Piece, start: int, raw: bytes, asked: Asked, found: Found) -> N
     found.number.append(found.lines)
     found.start.append(start)
     found.ids.append(key(example.id))
-    found.patients.append(patient_key(example) if example.patient else 0)
+    found.patients.append(key(unit_of(example)) if example.patient else 0)
+    found.studies.append(key(unit_of(example)) if example.study and not example.patient else 0)
     for image in example.images:
         found.images.append(key(image))
         found.of_line.append(len(found.start) - 1)
@@ -139,11 +141,6 @@ def _say(found: Found, kind: str, why: str) -> None:
 def key(text: str) -> int:
     """Returns a hash of 64 bits, the same in every process; never 0."""
     return int.from_bytes(hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest(), "big") or 1
-
-
-def patient_key(example: Example) -> int:
-    """Returns a hash of an Example's patient, the same in all data sets of the same films (families.yaml)."""
-    return key(f"{family(example.source)}\0{example.patient}")
 
 
 @cache
@@ -184,7 +181,7 @@ def _tokenizer(model: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(model)
+        return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds
         raise UserError(f"--model {model}: has no tokenizer that loads ({str(error).splitlines()[0]})") from None
 

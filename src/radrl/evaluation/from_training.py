@@ -4,7 +4,7 @@ test is held out. It can do without; then the table and the page say what is mis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ from radrl.progress import progress_bar
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 
+# the task whose cases each table of counts in CaseScores is about
+COUNTED = {"findings": "report", "labels": "report", "empty": "grounding", "classes": "classification"}
 NONE = Answer("(no baseline: no training Example of this task)")
 
 
@@ -107,9 +109,5 @@ def only(scores: CaseScores, examples: Sequence[Example], tasks: Sequence[Task])
             columns[name] = column
         elif set(column.metric.tasks) & set(tasks) and column.values is not None and not column.own:
             columns[name] = Column(column.metric, np.where(other, np.nan, column.values))
-    kept = {
-        "findings": scores.findings if "report" in tasks else {},
-        "labels": scores.labels if "report" in tasks else {},
-        "empty": scores.empty if "grounding" in tasks else {},
-    }
-    return replace(scores, columns=columns, **kept)
+    counts = {one.name: {} for one in fields(scores) if one.name in COUNTED and COUNTED[one.name] not in tasks}
+    return replace(scores, columns=columns, **counts)

@@ -126,7 +126,7 @@ def cases(records: Sequence[Record], examples: Sequence[Example]) -> list[str]:
     for key in (*NAMES, *IMAGES, *COUNTERS):
         names = [_name(one.fields.get(key)) for one in records]
         if all(names):
-            found = known.named([str(name) for name in names], ends=key not in COUNTERS)
+            found = known.named([str(name) for name in names], counter=key in COUNTERS)
             if best is None or found[0] > best[0]:
                 best = found
     if best and best[0] == len(examples):
@@ -174,13 +174,13 @@ class _Known:
             for parts in range(1, DEEPEST + 1)
         ]
 
-    def named(self, names: Sequence[str], *, ends: bool = True) -> tuple[int, list[str]]:
+    def named(self, names: Sequence[str], *, counter: bool = False) -> tuple[int, list[str]]:
         """Returns how many Examples some names mean, and the names with the ids of those in their places: as ids,
-        studies, ends of ids or ends of image paths, whichever know the most."""
+        studies, ends of ids or ends of image paths, whichever know the most. Those of a counter are ids or nothing."""
         wanted = dict.fromkeys(names)
-        found = [{n: table[n] for n in wanted if n in table} for table in (self.ids, *self.studies)]
-        if ends:
-            found.append({name: self.ends[name] for name in wanted if name in self.ends})
+        found = [{name: self.ids[name] for name in wanted if name in self.ids}]
+        if not counter:
+            found += [{n: table[n] for n in wanted if n in table} for table in (*self.studies, self.ends)]
             for parts in range(1, DEEPEST + 1):
                 tails = {name: _tail(name, parts) for name in wanted}
                 for table in self.images[parts - 1 :: DEEPEST]:

@@ -23,7 +23,7 @@ def markdown(comparison: Comparison) -> str:
     """Returns the tables: the main metrics, differences, what is below a baseline, then all metrics and counts."""
     lines = [line for note in comparison.notes for line in (f"Note: {_plain(note)}", "")]
     lines += _table(comparison, comparison.headline)
-    for base in filter(None, (comparison.base, comparison.others_base)):
+    for base in filter(None, (comparison.base, comparison.others_base)) if comparison.models[1:] else ():
         lines += ["", f"Difference to {_plain(base)}:", "", *_differences(comparison, base)]
     below = [
         f"- {_plain(model)} is below {_plain(d.to)} on {metric.title} "

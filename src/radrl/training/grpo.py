@@ -97,8 +97,8 @@ def train_grpo(
     returns notes (steps, seconds). The run is audited, with the held-out Examples of ``dev`` where there are some.
 
     Raises:
-        UserError: a task has Examples but no rewards, checkpoints would fall between a rollout and its updates, or
-            dev is not held out.
+        UserError: a task has Examples but no rewards, checkpoints would fall between a rollout and its updates, there
+            is no reference for KL, or dev is not held out.
     """
     tasks = examples.tasks
     missing = sorted(tasks - set(recipe.rewards))
@@ -114,6 +114,11 @@ def train_grpo(
     config.chat_template_kwargs = {**(config.chat_template_kwargs or {}), **template_kwargs(processor, style)}
     config.disable_tqdm = True
     _check_saves(config, recipe)
+    if config.beta and recipe.model.lora is None and not model.config._name_or_path:  # TRL reads it a second time
+        raise UserError(
+            f"{recipe.file}: key 'grpo.beta' is above 0, but a model that is made on the spot has no folder to read "
+            "the reference from; start from a stage's folder, with --start, or leave 'grpo.beta' out"
+        )
     clock = Clock(checkpoint)
     held_out = None if dev is None else Dev(recipe, dev, examples, config.eval_steps)
     audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)

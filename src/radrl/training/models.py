@@ -26,6 +26,7 @@ from transformers import (
 from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
 from radrl.training.allocator import keep_freed_memory
+from radrl.training.cannot_load import cannot_load
 from radrl.training.processor import Qwen3VLProcessor
 from radrl.vector_math import choose_kernels
 
@@ -46,13 +47,19 @@ def load(
     no remote code runs.
 
     Raises:
-        UserError: no such folder, no processor in it, the files cannot be read, or weights are missing in them.
+        UserError: no such folder, no processor in it, the files cannot be read, weights are missing in them, or memory
+            does not suffice for them.
     """
     choose_kernels()
     processor = load_processor(start, min_pixels=min_pixels, max_pixels=max_pixels, revision=revision)
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
-            start, dtype=dtype, use_safetensors=True, revision=revision or "main", output_loading_info=True
+            start,
+            dtype=dtype,
+            use_safetensors=True,
+            revision=revision or "main",
+            output_loading_info=True,
+            trust_remote_code=False,  # without it transformers asks at the terminal, where somebody may say yes
         )
     except Exception as error:  # transformers, huggingface_hub and safetensors each raise errors of their own
         raise _cannot(start, error) from None
@@ -73,7 +80,7 @@ def load_processor(
     """
     _check(start)
     try:
-        processor = _load_processor(start, revision=revision or "main")
+        processor = _load_processor(start, revision=revision or "main", trust_remote_code=False)
     except Exception as error:
         raise _cannot(start, error) from None
     set_bounds(processor.image_processor, min_pixels=min_pixels, max_pixels=max_pixels)
@@ -89,7 +96,7 @@ def set_bounds(image_processor: Any, *, min_pixels: int | None, max_pixels: int 
 
 
 def _cannot(start: str, error: Exception) -> UserError:
-    return UserError(one_line(f"{start}: cannot be loaded ({str(error)[:300]}); check the folder or the hub id"))
+    return cannot_load(start, error)
 
 
 def _check(start: str) -> None:

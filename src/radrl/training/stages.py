@@ -101,6 +101,7 @@ def _begin(recipe: Recipe, name: str, title: str, resume: bool) -> tuple[Stage, 
             "'unit'"
         )
     stage = Stage(recipe.path(recipe.out) / name, title)
+    recipe.model_start()  # nothing is begun where there is none
     return stage, stage.begin(recipe, resume=resume)
 
 

@@ -222,7 +222,7 @@ def read_tokenizer(folder: Path, name: str) -> Any:
 
     where = str(folder) if folder.is_dir() else name
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True, use_fast=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         said = str(error).split("\n")[0][:160]
         raise UserError(f"{folder}: no tokenizer of {name} ({said}); {get_encoder(folder, name)}") from None
@@ -241,7 +241,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(name, local_files_only=True).to_dict()
+        return AutoConfig.from_pretrained(name, local_files_only=True, trust_remote_code=False).to_dict()
     except (OSError, ValueError):
         raise UserError(f"{folder}: no config of {name}; {get_encoder(folder, name)}") from None
 

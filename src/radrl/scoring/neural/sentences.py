@@ -91,9 +91,11 @@ def _load(folder: Path, device: str) -> runtime.TextModel[Vector]:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tokenizer.model_max_length = int(1e9)  # windows are cut here; no warning
-    net = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
+    net = AutoModel.from_pretrained(
+        folder, local_files_only=True, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
     net.eval().to(device)
 
     @torch.inference_mode()
