@@ -63,6 +63,7 @@ def test_one_table_whichever_way_the_answers_came(published, judge, tmp_path):
     assert styles[0] == styles[1] == styles[2]
     assert (styles[0].box_format, styles[0].answer_format, styles[0].template) == ("thousand", "tags", ASKED)
     assert server.bodies[0]["repetition_penalty"] == 1.0
+    assert cells[0]["M"]["format"]["mean"] == cells[0]["M"]["finding_f1"]["mean"] == 1.0
 
 
 def test_a_folders_own_settings_change_nothing_unless_the_recipe_says_so(published, judge):
