@@ -208,7 +208,7 @@ def score_cases(
     if confidence is not None and (len(answers) > 1 or len(confidence) != len(examples)):
         raise ValueError("confidence is for one sample, with an entry for each Example")
     more = [Asked(*one) for one in scorers]
-    columns = [column for one in _wanted(more) if (column := _score(one, examples, answers))]
+    columns = [column for one in _wanted(BASE, more) if (column := _score(one, examples, answers))]
     columns += report_labels.columns(examples, answers)
     columns += grounding.columns(examples, answers, confidence)
     columns += questions.columns(examples, answers, confidence)
@@ -226,16 +226,16 @@ def score_cases(
     )
 
 
-def _wanted(asked: Sequence[Asked]) -> list[Wanted]:
+def _wanted(usual: Sequence[Wanted], asked: Sequence[Asked]) -> list[Wanted]:
     """Returns the usual metrics and those asked for, each once. A usual one that is asked for keeps its name, and has
     the title and place asked for."""
-    found = list(BASE)
+    found = list(usual)
     for one in asked:
         metric = of_scorer(one.scorer, (one.task,), one.title).metric
         same = next((k for k, wanted in enumerate(found) if _is_same(wanted, one)), None)
         if same is not None:
-            usual = found[same].metric
-            metric = usual._replace(title=metric.title) if one.title else usual
+            known = found[same].metric
+            metric = known._replace(title=metric.title) if one.title else known
         if one.place is not None:
             metric = metric._replace(headline=one.headline, order=one.place - MOST_COLUMNS)
         elif one.headline:
