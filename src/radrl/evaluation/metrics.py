@@ -208,7 +208,7 @@ def score_cases(
     if confidence is not None and (len(answers) > 1 or len(confidence) != len(examples)):
         raise ValueError("confidence is for one sample, with an entry for each Example")
     more = [Asked(*one) for one in scorers]
-    columns = [column for one in _wanted(BASE, more) if (column := _score(one, examples, answers))]
+    columns = [column for one in _wanted(more) if (column := _score(one, examples, answers))]
     columns += report_labels.columns(examples, answers)
     columns += grounding.columns(examples, answers, confidence)
     columns += questions.columns(examples, answers, confidence)
@@ -226,10 +226,10 @@ def score_cases(
     )
 
 
-def _wanted(usual: Sequence[Wanted], asked: Sequence[Asked]) -> list[Wanted]:
+def _wanted(asked: Sequence[Asked]) -> list[Wanted]:
     """Returns the usual metrics and those asked for, each once. A usual one that is asked for keeps its name, and has
     the title and place asked for."""
-    found = list(usual)
+    found = list(BASE)
     for one in asked:
         metric = of_scorer(one.scorer, (one.task,), one.title).metric
         same = next((k for k, wanted in enumerate(found) if _is_same(wanted, one)), None)
