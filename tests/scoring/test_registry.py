@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from radrl.example import Answer, Example, Score
@@ -58,3 +59,16 @@ def test_an_unknown_name_is_told_the_nearest(refusal):
     import radrl.scoring  # noqa: F401
 
     assert "did you mean 'finding_f1'?" in refusal(registry.get, "findings_f1")
+
+
+def test_a_case_without_a_score_adds_nothing_to_its_set():
+    def table(examples, answers):
+        assert all(answer.text != "left out" for answer in answers)
+        return np.array([[len(answer.text), 1.0] for answer in answers])
+
+    pooled = registry.Pooled(table, lambda sums: sums[..., 0] / sums[..., 1])
+    scorer = registry.Scorer("lengths", lambda e, a: [], ("report",), 0.0, 9.0, True, pooled=pooled)
+    answers, scores = [Answer("left out"), Answer("ab"), Answer("abcd")], [None, Score(0.0), Score(0.0)]
+    np.testing.assert_equal(scorer.sums([REPORT] * 3, answers, scores), [[0, 0], [2, 1], [4, 1]])
+    assert scorer.corpus_value([REPORT] * 3, answers, scores) == 3
+    assert scorer.corpus_value([REPORT], answers[:1], [None]) is None

@@ -22,6 +22,7 @@ SAID = {
     "again": (TEXTS[2], TEXTS[0]),
     "twice": (TEXTS[2], TEXTS[0]),
     "short": ("Effusion.", "No pneumothorax."),
+    "no reference": ("Small left pleural effusion.", " "),  # some scorers have no Score for it
 }
 
 

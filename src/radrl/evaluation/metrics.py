@@ -237,8 +237,8 @@ def _wanted(asked: Sequence[Asked]) -> list[Wanted]:
         metric = of_scorer(one.scorer, (one.task,), one.title).metric
         same = next((k for k, wanted in enumerate(found) if _is_same(wanted, one)), None)
         if same is not None:
-            usual = found[same].metric
-            metric = usual._replace(title=metric.title) if one.title else usual
+            known = found[same].metric
+            metric = known._replace(title=metric.title) if one.title else known
         if one.place is not None:
             metric = metric._replace(headline=one.headline, order=one.place - MOST_COLUMNS)
         elif one.headline:
