@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from radrl import label_sets
 from radrl.choices import read_choice
 from radrl.example import Answer, Box, Example
 from radrl.prompt import BoxFormat, PromptStyle
@@ -24,7 +25,7 @@ def parse(
     tokens: int | None = None,
     size: tuple[int, int] | None = None,
 ) -> Answer:
-    """Reads a completion: strips thinking, then reads boxes or the chosen option. It has ``tokens`` tokens, if known;
+    """Reads a completion: strips thinking, then reads boxes, labels or the chosen option. It has ``tokens`` tokens, if known;
     ``size`` is the width and height of the resized image, for boxes in pixels.
 
     Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
@@ -35,13 +36,17 @@ def parse(
     text = text[:_MAX_ANSWER]
     boxes: tuple[Box, ...] = ()
     choice = None
+    labels: tuple[str, ...] = ()
     if example.task == "grounding":
         boxes, readable = _read_boxes(text, style.box_format)
+        well_formed = well_formed and readable
+    elif example.task == "classification":
+        labels, readable = label_sets.read(text, example.choices, example.label_set)
         well_formed = well_formed and readable
     elif example.choices:
         choice = read_choice(text, example.choices)
         well_formed = well_formed and choice is not None
-    return Answer(text, thinking, boxes, choice, well_formed and bool(text), tokens)
+    return Answer(text, thinking, boxes, choice, well_formed and bool(text), tokens, labels)
 
 
 def _split_thinking(completion: str, asked: bool) -> tuple[str | None, str, bool]:

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from radrl.errors import UserError
 from radrl.files import write_text
+from radrl.label_names import canonical, stated
 
-Task = Literal["report", "grounding", "vqa_closed", "vqa_open"]
-TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open")
+Task = Literal["report", "grounding", "vqa_closed", "vqa_open", "classification"]
+TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open", "classification")
 Presence = Literal["present", "absent", "uncertain"]
 
 
@@ -74,7 +75,10 @@ class Example(_Record):
 
     ``reference`` is the answer as text, without thinking and without boxes in any notation; ``boxes`` are the
     reference boxes of a grounding question (an empty tuple means: there is nothing to find). ``choices`` are the
-    options of a multiple-choice question; its reference is the text of the right one. ``thinking`` is a reference
+    options of a multiple-choice question; its reference is the text of the right one. Of a classification question
+    ("which of these findings are there?") ``labels`` are those that are there, and ``choices`` all that may be named;
+    ``label_set`` is the same where the question is not to list them, and where both are empty any label may be named.
+    ``labels`` are read from the reference where they are not given. ``thinking`` is a reference
     trace for the cold start. ``findings`` are gold findings where the data set has them. ``history`` holds the earlier
     turns, oldest first, where the question is one of a conversation: they are asked with it, and only the last answer
     is taught and scored. ``meta`` holds what a reader wants to keep (view, sex, label quality).
@@ -87,6 +91,8 @@ class Example(_Record):
     reference: str = ""
     boxes: tuple[Box, ...] = ()
     choices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    label_set: tuple[str, ...] = ()
     thinking: str | None = None
     findings: tuple[Finding, ...] = ()
     history: tuple[Turn, ...] = ()
@@ -97,7 +103,11 @@ class Example(_Record):
 
     @model_validator(mode="after")
     def _reference_is_an_option(self) -> Example:
-        if self.choices and self.reference not in self.choices:
+        if self.task == "classification":
+            object.__setattr__(self, "labels", _labels_there(self))
+        elif self.labels or self.label_set:
+            raise ValueError(f"labels and label_set are for task classification, not {self.task}")
+        elif self.choices and self.reference not in self.choices:
             raise ValueError(f"reference {self.reference!r} is none of the choices; write it as one of them")
         return self
 
@@ -111,13 +121,31 @@ class Example(_Record):
         return v
 
 
+def _labels_there(example: Example) -> tuple[str, ...]:
+    """Returns the labels of a classification question in the spelling and order of the labels that may be named.
+
+    Raises:
+        ValueError: one may not be named, or nothing says that none is there.
+    """
+    if example.choices and example.label_set:
+        raise ValueError("give choices (the question lists them) or label_set (it does not), not both")
+    if len(example.choices) > 26:
+        raise ValueError(f"{len(example.choices)} choices, more than there are letters; name them under label_set")
+    may = example.choices or example.label_set
+    labels = example.labels or stated(example.reference, may)
+    if labels is None:
+        raise ValueError("no labels; name those that are there, or say in reference that none is: 'No finding'")
+    return canonical(labels, may)
+
+
 class Answer(NamedTuple):
     """What a completion says, once parsed.
 
     ``text`` is what follows the last ``</think>`` (the whole completion in direct mode); ``thinking`` what stood
     before it; ``boxes`` every box found in ``text``; ``choice`` the index of the option it picks; ``well_formed``
     is False when the asked-for form was not kept (thinking missing or never closed, no answer, an unreadable box);
-    ``tokens`` is how many tokens the whole completion has, where that is known.
+    ``tokens`` is how many tokens the whole completion has, where that is known; ``labels`` are what it says is there,
+    as `radrl.label_sets.read` gives them.
     """
 
     text: str
@@ -126,6 +154,7 @@ class Answer(NamedTuple):
     choice: int | None = None
     well_formed: bool = True
     tokens: int | None = None
+    labels: tuple[str, ...] = ()
 
 
 class Mark(NamedTuple):

@@ -1,0 +1,340 @@
+"""Which labels an answer names as there, in any order and wording. `radrl.answers.parse` calls `read`.
+
+Labels are told by their names (`radrl.label_names`), by their letters where the question has letters and, where they
+are those of CheXpert or ChestX-ray14, or have the name of a concept of `radrl.clinical`, by all that it takes for them
+("enlarged heart"). Verdicts beside a label are read by `radrl.label_wording`; what denies or doubts it in words, as in
+reports (`radrl.clinical.scope`). A label that may be there counts as named, as in CheXpert's U-Ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+from radrl.clinical import scope, sections
+from radrl.clinical.label import schemas
+from radrl.clinical.vocabulary import Meaning, load
+from radrl.label_names import BESIDE, NOTHING, WORD, is_nothing, key, says_nothing, stem, stems
+from radrl.label_wording import Piece, pieces
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MOST = 20_000  # characters that are read
+HIDDEN = -1  # instead of a label: what is named here is not counted
+LONGEST_NAME = 8  # words in a row that are tried as a name
+LONGEST_ITEM = 6  # words of what is taken for a label where any may be named
+SCHEMAS = ("chexpert14", "nih14")
+
+_GAP = re.compile(r"[\s\-/()]*")
+_FILL = frozenset({"of", "the"})
+_LETTER_LIST = re.compile(
+    r"\s*(?:(?:the |both )?(?:(?:correct|right|final|best) )?(?:answers?|options?|choices?|labels?|letters?|findings?)?"
+    r"(?: (?:is|are))?(?: both)?\s?:?\s?)\(?[A-Za-z]\)?(?:\s?(?:,|&|/|\+|\band\b|,\s?and\b|\s)\s?\(?[A-Za-z]\)?)*[.)\s]*",
+    re.I,
+)
+_LETTERED = re.compile(
+    r"(?<![\w'’.])(?:\(([A-Z])\)[.:]?|([A-Z])[.):](?=\s|$)"
+    r"|([A-Z])(?=\s*$|\s+(?:is|are)\b|\s*[(=]|\s*(?:,|\band\b|\bor\b|&)\s*(?:and )?\(?[A-Z]\b))"
+)
+_AFTER_LETTER = re.compile(r"[\s.):(=\-–—]*")
+_LABEL_HEADING = re.compile(r"\s*([^:]{1,60}):\s+(?=\S)")
+_AND = re.compile(r",|\band\b|&")
+_NOTHING_NAMED = frozenset({"no finding", "no findings", "none", "normal", "nothing"})
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_HAN_NO, _HAN_AND = re.compile(r"未见到?|未发现|没有|无"), re.compile(r"和|及|与")
+_DENIES = re.compile(r"\b(?:no|not|none|without|normal|absent|clear|unremarkable|negative)\b", re.I)
+_ABOUT_ALL = frozenset("are is there any finding abnormality pathology label disease lesion present visible seen the in "
+                       "this image chest x ray film on of abnormal".split())  # fmt: skip
+# Where any label may be named: words that are no part of a name.
+_BREAKS = frozenset(
+    "a an the there is are was be and or but on in it i this that yes no not without with following these finding "
+    "abnormality pathology label image x ray chest radiograph film show reveal include identified present seen visible "
+    "detected noted found observed possible probable likely may mild moderate severe small large new "
+    "identify see can answer study patient have has".split()
+)
+
+
+class Reading(NamedTuple):
+    """What an answer names: ``labels`` that it says are there, in the order and spelling of the label set, and "No
+    Finding" (or the label of that sense) where it says that none is. ``readable`` is False where it names and denies
+    nothing, or contradicts itself."""
+
+    labels: tuple[str, ...]
+    readable: bool
+
+
+def read(text: str, choices: Sequence[str] = (), label_set: Sequence[str] = ()) -> Reading:
+    """Returns what a text names of the labels that may be named: of ``choices``, which stand in the question with
+    letters, or of ``label_set``; any where both are empty. Never raises on any text.
+
+    "No finding" beside a label stays among the labels: scorers call it wrong. A letter with the name of another label
+    names neither, nor does a label with a verdict of yes and no.
+    """
+    names = _names(tuple(choices or label_set))
+    said = _Said(names, bool(choices))
+    for piece in pieces(_spaced(text[:MOST], names.labels)):
+        said.add(piece)
+    return said.reading()
+
+
+def _spaced(text: str, labels: Sequence[str]) -> str:
+    """Returns a text with spaces around names in Chinese characters, and with its denials in words that are read."""
+    own = sorted((label for label in labels if _HAN.search(label)), key=len, reverse=True)
+    if not own:
+        return text
+    text = re.sub("|".join(map(re.escape, own)), r" \g<0> ", text)
+    return _HAN_AND.sub(" and ", _HAN_NO.sub(" no ", text)).replace("、", ", ").replace("。", ". ")
+
+
+class _Names(NamedTuple):
+    """A label set made ready: names by their joined stems and by their sorted ones, labels by concept; ``nothing`` are
+    the places of labels such as "No Finding"."""
+
+    labels: tuple[str, ...]
+    exact: Mapping[str, int]
+    sorted: Mapping[tuple[str, ...], int]
+    concepts: Mapping[str, tuple[int, ...]]
+    nothing: frozenset[int]
+
+
+@lru_cache(maxsize=64)
+def _names(labels: tuple[str, ...]) -> _Names:
+    nothing = frozenset(i for i, label in enumerate(labels) if is_nothing(label))
+    exact: dict[str, int] = {}
+    ordered: dict[tuple[str, ...], int] = {}
+    for i, label in enumerate(labels):
+        if i not in nothing:
+            exact["".join(stems(label))] = i
+            ordered[_order(stems(label))] = i
+    for i, label in enumerate(labels):
+        if i not in nothing and "/" in label:  # "Nodule/Mass": either of them
+            for part in label.split("/"):
+                exact.setdefault("".join(stems(part)), i)
+    exact.pop("", None)
+    return _Names(labels, exact, ordered, _concepts(labels, nothing), nothing)
+
+
+def _order(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(word for word in words if word not in _FILL))
+
+
+def _concepts(labels: tuple[str, ...], nothing: frozenset[int]) -> dict[str, tuple[int, ...]]:
+    """Returns which labels each concept of the clinical vocabulary stands for."""
+    keys = {key(label): i for i, label in enumerate(labels) if i not in nothing}
+    found: dict[str, list[int]] = {}
+    for schema in SCHEMAS:
+        columns = {key(column): concepts for column, concepts in schemas()[schema]["labels"].items()}
+        if keys and set(keys) <= set(columns):
+            for name, i in keys.items():
+                for concept in columns[name]:
+                    found.setdefault(concept, []).append(i)
+            break
+    else:
+        for concept in load().concepts:
+            if key(concept) in keys:
+                found[concept] = [keys[key(concept)]]
+    return {concept: tuple(places) for concept, places in found.items()}
+
+
+class _Span(NamedTuple):
+    """Where a label is named by its name or letter."""
+
+    start: int
+    end: int
+    label: int
+
+
+@dataclass
+class _Said:
+    """What was read so far: labels by place (by name where any may be named)."""
+
+    names: _Names
+    lettered: bool
+
+    def __post_init__(self) -> None:
+        self.there: set[int] = set()
+        self.denied: set[int] = set()
+        self.open: dict[tuple[str, ...], tuple[int, str]] = {}
+        self.nothing = self.softly = self.clash = False
+
+    def add(self, piece: Piece) -> None:
+        """Reads one piece."""
+        heading = _LABEL_HEADING.match(piece.text)
+        if heading and not piece.verdict:
+            about = {label for label, _ in self._mentions(heading[1])}
+            rest = piece.text[heading.end() :]
+            if about:
+                said = self._mentions(rest, implied=True)
+                self._take(said, "")
+                left = about - {label for label, _ in said}
+                denied = bool(says_nothing(rest) or (not said and _DENIES.search(rest)))
+                self._take([(label, not denied) for label in left], "")
+                return
+        parts = _AND.split(piece.text)
+        named = [part for part in parts if part.strip(" .").casefold() in _NOTHING_NAMED]
+        if named and len(named) < len(parts):  # "No finding, support devices": the "no" is not of the devices
+            for part in parts:
+                self.add(Piece(part, piece.verdict))
+            return
+        said = self._mentions(piece.text)
+        self._take(said, piece.verdict)
+        if not said:
+            self._nothing(piece)
+
+    def _take(self, said: Sequence[tuple[int, bool]], verdict: str) -> None:
+        for label, there in said:
+            if verdict == "both":
+                self.clash = True
+            elif there and verdict != "no":
+                self.there.add(label)
+            else:
+                self.denied.add(label)
+
+    def _nothing(self, piece: Piece) -> None:
+        found = says_nothing(piece.text)
+        if not found and piece.verdict == "no" and {stem(w) for w in WORD.findall(piece.text)} <= _ABOUT_ALL:
+            found = "plainly"  # "Abnormalities: none"
+        elif piece.verdict in ("no", "both"):
+            found = ""
+        self.nothing |= found == "plainly"
+        self.softly |= found == "softly"
+
+    def _mentions(self, text: str, *, implied: bool = False) -> list[tuple[int, bool]]:
+        """Returns the labels that a text speaks of, and whether it says that they are there."""
+        lowered = sections.lower(text)
+        spans = self._spans(text, lowered)
+        vocabulary = load()
+        units = scope.units(sections.tokens(lowered, vocabulary), vocabulary.tree)
+        found: list[tuple[int, bool]] = []
+        for mention in scope.Reader(_merged(units, sorted(spans), bool(self.names.concepts))).read():
+            prefix, _, number = mention.concept.partition("\0")
+            labels = (int(number),) if number else self.names.concepts.get(prefix, ())
+            if not mention.implied or implied:
+                found += [(label, mention.presence != "absent") for label in labels]
+        return found
+
+    def _spans(self, text: str, lowered: str) -> list[_Span]:
+        words = [(stem(m[0]), m.start(), m.end()) for m in WORD.finditer(lowered)]
+        if not self.names.labels:
+            return self._items(lowered, words)
+        spans = list(_named(lowered, words, self.names))
+        return self._with_letters(text, spans) if self.lettered else spans
+
+    def _items(self, lowered: str, words: Sequence[tuple[str, int, int]]) -> list[_Span]:
+        """Returns what is taken for a label where any may be named: runs of words that are not those of sentences."""
+        spans: list[_Span] = []
+        run: list[tuple[str, int, int]] = []
+        for word in [*words, ("and", len(lowered), len(lowered))]:
+            glued = not run or _GAP.fullmatch(lowered, run[-1][2], word[1])
+            if run and (word[0] in _BREAKS or not glued):
+                while run and run[-1][0] in _FILL:
+                    run.pop()
+                if len(run) > 2 and run[0][0] in ("sign", "evidence") and run[1][0] == "of":
+                    run = run[2:]
+                if 0 < len(run) <= LONGEST_ITEM:
+                    name = lowered[run[0][1] : run[-1][2]]
+                    place = self.open.setdefault(key(name), (len(self.open), name))[0]
+                    spans.append(_Span(run[0][1], run[-1][2], place))
+                run = []
+            if word[0] not in _BREAKS and (run or word[0] not in _FILL):
+                run.append(word)
+        return spans
+
+    def _with_letters(self, text: str, spans: list[_Span]) -> list[_Span]:
+        """Returns the spans with those of letters; a letter beside the name of another label takes it away."""
+        letters: list[_Span] = []
+        if _LETTER_LIST.fullmatch(text) and not spans:
+            for match in re.finditer(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", text):
+                letters.append(_Span(match.start(), match.end(), LETTERS.index(match[0].upper())))
+        else:
+            for match in _LETTERED.finditer(text):
+                letter = match[1] or match[2] or match[3]
+                letters.append(_Span(match.start(), match.end(), LETTERS.index(letter)))
+        kept: list[_Span] = []
+        gone: set[_Span] = set()
+        for letter in letters:
+            if letter.label >= len(self.names.labels):
+                self.clash = True
+                continue
+            begins = _AFTER_LETTER.match(text, letter.end).end()
+            beside = next((span for span in spans if span.start == begins), None)
+            if beside and beside.label != letter.label:
+                self.clash = True
+                gone.add(beside)
+                kept.append(beside._replace(label=HIDDEN))
+            elif not beside:
+                kept.append(letter)
+        return sorted([span for span in spans if span not in gone] + kept)
+
+    def reading(self) -> Reading:
+        """Returns what all pieces say together."""
+        names = self.names
+        if names.labels:
+            labels = [names.labels[i] for i in sorted(self.there - names.nothing)]
+            every = set(range(len(names.labels))) - names.nothing
+        else:
+            labels = [name for _, (place, name) in sorted(self.open.items()) if place in self.there]
+            every = None
+        plainly = self.nothing or bool(self.there & names.nothing)
+        nothing = plainly or (not labels and (self.softly or self.denied == every))
+        readable = bool(labels or nothing or self.denied) and not self.clash and not contradicts(labels, nothing)
+        if nothing:
+            place = min(names.nothing, default=None)
+            labels.append(NOTHING if place is None else names.labels[place])
+        return Reading(tuple(labels), readable)
+
+
+def contradicts(labels: Sequence[str], nothing: bool) -> bool:
+    """Returns whether "No Finding" is said beside labels that it cannot stand beside."""
+    return nothing and any(key(label) not in BESIDE for label in labels)
+
+
+def _named(lowered: str, words: Sequence[tuple[str, int, int]], names: _Names) -> Iterator[_Span]:
+    """Yields where labels are named, without overlaps, the longest names first; in other order of words after that."""
+    n = len(words)
+    taken = [False] * n
+    glued = [bool(_GAP.fullmatch(lowered, words[i][2], words[i + 1][1])) for i in range(n - 1)]
+    for ordered in (False, True):
+        i = 0
+        while i < n:
+            step = 1
+            most = i + 1
+            while most < min(n, i + LONGEST_NAME) and glued[most - 1]:
+                most += 1
+            for end in range(most, i, -1):
+                if any(taken[i:end]):
+                    continue
+                run = [word for word, _, _ in words[i:end]]
+                if ordered and (run[0] in _FILL or run[-1] in _FILL):
+                    continue
+                label = names.sorted.get(_order(run)) if ordered else names.exact.get("".join(run))
+                if label is not None:
+                    taken[i:end] = [True] * (end - i)
+                    yield _Span(words[i][1], words[end - 1][2], label)
+                    step = end - i
+                    break
+            i += step
+
+
+def _merged(units: Sequence[scope.Unit], spans: Sequence[_Span], hides: bool) -> list[scope.Unit]:
+    """Returns the units of a sentence with labels as findings where their spans lie. A phrase of the vocabulary that
+    means something else ("mass effect") hides the label in it, where ``hides``."""
+    found: list[scope.Unit] = []
+    k = 0
+    for span in spans:
+        while k < len(units) and units[k].end <= span.start:
+            found.append(units[k])
+            k += 1
+        over = []
+        while k < len(units) and units[k].start < span.end:
+            over.append(units[k])
+            k += 1
+        if span.label == HIDDEN:
+            found.append(scope.Unit(scope.UNKNOWN, span.start, span.end, "hidden"))
+        elif hides and any(unit.meaning.cue == "ignore" for unit in over):
+            found += over
+        else:
+            found.append(scope.Unit(Meaning(findings=(f"\0{span.label}",)), span.start, span.end, "label"))
+    return found + list(units[k:])

@@ -1,0 +1,170 @@
+"""An answer that names labels as sentences with their verdicts: JSON, tables, ticks, headings and "Edema: no" become
+pieces of text of which is known whether they are said to be there. What the words themselves deny is not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from radrl.label_names import WORD, says_nothing, stem
+
+Verdict = Literal["", "yes", "no", "both"]
+DEEPEST = 20  # levels of JSON that are read
+
+_FENCE = re.compile(r"```[a-z]{0,10}|[*`#]+|(?<!\w)_+|_+(?!\w)", re.I)
+# quotes and brackets, but for ticks: [x]
+_QUOTES = re.compile(r"[\"“”{}]|(?<!\w)'|'(?!\w)|\[(?![ xX✓✔+-]?\])|(?<!\[)(?<!\[[ xX✓✔+-])\]")
+_SENTENCE = re.compile(r"[\n;•]|(?<!\b[A-Za-z])[.!](?=\s|$)|\s(?=\d{1,2}[.)]\s|[☑☐]|\[[ xX]\])")
+_BULLET = re.compile(r"\s*(?:[-*·▪>–]+|\(?\d{1,3}[.):](?!\d))\s")
+_TICK = re.compile(r"\s*(?:[-*·]\s*)?(?:\[([ xX✓✔+-]?)\]|([☑✓✔✅☐✗✘❌]))\s*")
+_HEADING = re.compile(r"\s*([^:,]{1,60}):(?=\s|$)")
+_COMMA = re.compile(r",|\band\b|\bbut\b")
+_TAIL = re.compile(r"\s*(:|=|\?|\(|->|→|\s-|[–—])\s*([^:=?()→]{1,30}?)\s*\)?[.,]?\s*$")
+_SIGN = re.compile(r"[:=?]")
+_BARE = re.compile(r"\s(yes|no|true|false|absent|negative|positive)\s*$", re.I)
+_WORDY = re.compile(r"\b(?:no|not|is|are|without)\b|n['’]t\b", re.I)
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?) ?%|(?:p ?= ?)?(0?\.\d{1,6}|[01]\.0{1,6})")
+
+_YES = frozenset(
+    "yes y present positive true 1 + ✓ ✔ ✅ ☑ x possible possibly uncertain likely probable probably maybe suspected -1 "
+    "equivocal confirmed 是 有".split()
+)
+_NO = frozenset("no n none absent negative false 0 - − ✗ ✘ ❌ ☐ excluded unlikely null nil 否 无".split())
+_NEUTRAL = frozenset("seen visible detected identified found there not is it out ruled or and very most".split())
+_PRESENCE = frozenset("present absent positive negative yes no identified detected found seen excluded ruled out not "
+                      "confirmed denied likely possible unlikely".split())  # fmt: skip
+_ABSENCE = frozenset("absent negative no not excluded ruled denied unlikely".split())
+_ABOUT = frozenset("finding label abnormality pathology disease observation condition diagnose option the are is my "
+                   "following and final answer impression conclusion result".split())  # fmt: skip
+
+
+class Piece(NamedTuple):
+    """A piece of text, and whether what it names is there: ``yes``, ``no``, ``both`` (said to be and not to be), or as
+    its words have it (empty)."""
+
+    text: str
+    verdict: Verdict
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """Yields the pieces of an answer, in order."""
+    mode: Verdict = ""  # of the heading above
+    for sentence in _SENTENCE.split(_plain(_unfolded(text))):
+        if not sentence.strip():
+            continue
+        tick = _TICK.match(sentence)
+        bullet = tick or _BULLET.match(sentence)
+        body = sentence[bullet.end() :] if bullet else sentence
+        heading = _HEADING.match(body)
+        told = _heading(heading[1]) if heading else None
+        rest = body[heading.end() :] if heading and told is not None else body
+        if told is not None and not rest.strip():
+            mode = told
+            continue
+        mode = mode if told is None else ""
+        own: Verdict = told or mode
+        if tick:
+            own = "yes" if (tick[1] or tick[2] or " ") in "xX✓✔+☑✅" else "no"
+        if "|" in rest or "\t" in rest:
+            rest = _row(rest)
+        for piece in _pairs(rest):
+            yield Piece(piece.text, piece.verdict or own)
+
+
+def verdict(words: str) -> Verdict | None:
+    """Returns what a few words after a label say of it ("not seen", "0.93", "✓"), None where they are no verdict."""
+    if match := _SHARE.fullmatch(words.strip()):
+        return "yes" if float(match[1] or 0) / 100 + float(match[2] or 0) >= 0.5 else "no"
+    parts = [part for part in re.split(r"[\s/,]+", words.strip(" .!\"'").casefold()) if part]
+    if not parts or not set(parts) <= _YES | _NO | _NEUTRAL:
+        return None
+    denied = bool(_NO.intersection(parts)) or "not" in parts or parts[:2] == ["ruled", "out"]
+    claimed = bool(_YES.intersection(parts)) and not ("not" in parts and len(parts) < 4)
+    if denied and claimed:
+        return "both"
+    return "no" if denied else "yes" if claimed or not {"or", "and", "is", "it", "out"} >= set(parts) else None
+
+
+def _plain(text: str) -> str:
+    """Returns the text without signs of emphasis, in one form of Unicode, underscores as spaces."""
+    text = _FENCE.sub(" ", unicodedata.normalize("NFKC", text))
+    return _QUOTES.sub(" ", text).replace("_", " ")
+
+
+def _heading(words: str) -> Verdict | None:
+    """Returns what a heading says of what stands under it ("Absent:", "Findings:"); None where it is no heading."""
+    found = {stem(word) for word in WORD.findall(words)} or {words}
+    presence = {stem(word) for word in _PRESENCE}
+    if not found <= presence | _ABOUT or says_nothing(words) == "plainly":
+        return None
+    return "no" if found & _ABSENCE else "yes" if found & presence else ""
+
+
+def _row(line: str) -> str:
+    """Returns a row of a table as ``name: verdict``."""
+    cells = [cell.strip() for cell in re.split(r"[|\t]", line) if cell.strip()]
+    told = next((cell for cell in cells[1:] if verdict(cell)), "")
+    return f"{cells[0]}: {told}" if told else ", ".join(cells)
+
+
+def _pairs(sentence: str) -> list[Piece]:
+    """Returns a sentence in pieces where it gives verdicts on some ("Edema: yes, mass: no"), else as one."""
+    found: list[tuple[str, Verdict, str]] = []  # text, verdict, sign before the verdict
+    for part in _COMMA.split(sentence):
+        tail = _TAIL.search(part) or (None if _WORDY.search(part[:-4]) else _BARE.search(part))
+        told = verdict(tail[tail.re.groups]) if tail else None
+        if tail and told:
+            found.append((part[: tail.start()], told, tail[1] if tail.re is _TAIL else ":"))
+        elif part.strip():
+            found.append((part, "", ""))
+    if not any(told for _, told, _ in found):
+        return [Piece(sentence, "")]
+    after: Verdict = ""
+    pieces: list[Piece] = []
+    for text, told, sign in reversed(found):  # "edema and mass: no" is said of both
+        pieces.append(Piece(text, told or ("" if _SIGN.search(text) else after)))
+        after = (told if sign != "(" else "") if told or _SIGN.search(text) else after
+    return pieces[::-1]
+
+
+def _unfolded(text: str) -> str:
+    """Returns JSON as lines of text; other text as it is."""
+    inner = re.sub(r"```[a-z]{0,10}", "", text).strip()
+    if inner[:1] not in ("[", "{"):
+        return text
+    try:
+        value = json.loads(inner)
+    except (ValueError, RecursionError):
+        return text
+    return "\n".join(_lines(value, 0))
+
+
+def _lines(value: Any, depth: int) -> Iterator[str]:
+    if depth > DEEPEST:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _lines(item, depth + 1)
+    elif isinstance(value, dict):
+        texts = [v for v in value.values() if isinstance(v, str) and not verdict(v)]
+        others = [v for v in value.values() if not (isinstance(v, str) and not verdict(v))]
+        if len(texts) == 1 and len(others) == 1 and not isinstance(others[0], list | dict):
+            yield f"{texts[0]}: {_said(others[0])}"  # {"label": "Edema", "present": true}
+            return
+        for name, item in value.items():
+            if isinstance(item, list | dict):
+                yield f"{name}:"
+                yield from _lines(item, depth + 1)
+                yield "Findings:"
+            else:
+                yield f"{name}: {_said(item)}"
+    else:
+        yield _said(value)
+
+
+def _said(value: Any) -> str:
+    return {True: "yes", False: "no", None: "no"}.get(value, str(value)) if value in (True, False, None) else str(value)
