@@ -25,8 +25,8 @@ def parse(
     tokens: int | None = None,
     size: tuple[int, int] | None = None,
 ) -> Answer:
-    """Reads a completion: strips thinking, then reads boxes, labels or the chosen option. It has ``tokens`` tokens, if known;
-    ``size`` is the width and height of the resized image, for boxes in pixels.
+    """Reads a completion: strips thinking, then reads boxes, labels or the chosen option. It has ``tokens`` tokens, if
+    known; ``size`` is the width and height of the resized image, for boxes in pixels.
 
     Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
     text is empty. Boxes that are not boxes (outside the image, x1 >= x2, not four numbers) are left out and make the

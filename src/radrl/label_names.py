@@ -8,44 +8,38 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from importlib import resources
+
+import yaml
 
 NOTHING = "No Finding"
-"""What stands among the labels of an answer that says that nothing is there, where no label of the set has that sense."""
+"""What stands among the labels of an answer that says that none is there, where no label of the set has that sense."""
 BESIDE = frozenset({("device", "support")})
 """Labels that "No Finding" may stand beside: in CheXpert's sense it is of disease (arXiv 1901.07031)."""
 
+FARTHEST = 12  # words from "no" to its noun
 WORD = re.compile(r"[^\W_]+")
 _FILL = frozenset({"of", "the", "and", "or", "a", "an"})
 _SPLIT = re.compile(r"[,;\n|]")
 _AND = re.compile(r"\band\b|&")
 
-_DENY = frozenset("no not without none never cannot neither".split())
-_DENY_OF = {"free": "of from", "clear": "of", "devoid": "of", "absence": "of", "lack": "of", "negative": "for"}
-_NOUN = frozenset(
-    "finding abnormality pathology lesion disease anomaly problem label condition diagnosis option".split()
-)
-_SOFT = frozenset(
-    "acute active significant significantly major important relevant clinically definite obvious gross focal "
-    "cardiopulmonary cardiothoracic intrathoracic radiographically".split()
-)  # "no acute disease" leaves room for another finding
-_BETWEEN = frozenset(
-    "any visible detectable identifiable apparent evident abnormal pathological pathologic radiographic radiological "
-    "such clear specific or and of the these those listed above given evidence sign there is are was were be seen see "
-    "find found show shown display reveal demonstrate identify identified detect detected contain have to thoracic "
-    "discernible noticeable recognizable observed chest".split()
-)
-_LIMIT = frozenset("other additional further else except besides apart aside otherwise but new remaining more".split())
-_FILM = frozenset(
-    "chest x ray xray radiograph radiography cxr film image picture scan study exam examination view imaging".split()
-)
-_ROUND = _FILM | frozenset(
-    "this that the a an it is are was be to i we at all on in of for from appear look seem show reveal as overall "
-    "completely entirely essentially grossly perfectly within limit normal unremarkable healthy finding patient answer "
-    "so therefore result impression appearance abnormality frontal lateral present provided given above listed these "
-    "them which apply applicable been found seen detected identified visible there has have would say nothing none "
-    "option label here abnormal report mention note".split()
-)
-_PLACE = frozenset("in on within at from of for involving about".split())
+_DENY_OF = {"free": ("of", "from"), "clear": ("of",), "devoid": ("of",), "absence": ("of",), "negative": ("for",)}
+_NORMAL = frozenset({"none", "nothing", "normal", "unremarkable", "healthy"})
+_BARE = frozenset({"no", "negative", "clear"})
+_ALL = frozenset({"all", "absent", "negative", "no"})
+
+
+@lru_cache
+def listed(name: str) -> frozenset[str]:
+    """Returns a list of label_words.yaml."""
+    return _lists()[name]
+
+
+@lru_cache(maxsize=1)
+def _lists() -> dict[str, frozenset[str]]:
+    text = resources.files("radrl").joinpath("label_words.yaml").read_text(encoding="utf-8")
+    return {name: frozenset(str(some).split()) for name, some in yaml.load(text, yaml.BaseLoader).items()}
 
 
 def stem(word: str) -> str:
@@ -71,12 +65,14 @@ def stems(text: str) -> list[str]:
     return [stem(word) for word in WORD.findall(unicodedata.normalize("NFKC", text))]
 
 
+@lru_cache(maxsize=1 << 14)
 def key(name: str) -> tuple[str, ...]:
     """Returns what a label is told by: its stems in order of the alphabet, without articles, "of" and "and"."""
     found = stems(name)
     return tuple(sorted(word for word in found if word not in _FILL)) or tuple(found)
 
 
+@lru_cache(maxsize=1 << 14)
 def is_nothing(name: str) -> bool:
     """Returns whether a label says that no other is there: "No Finding", "Normal", "None of these"."""
     return bool(says_nothing(name))
@@ -124,53 +120,41 @@ def canonical(labels: Iterable[str], may: Sequence[str]) -> tuple[str, ...]:
 def says_nothing(text: str) -> str:
     """Returns ``plainly`` where a sentence says that no finding is there at all ("No finding", "Normal chest X-ray"),
     ``softly`` where it says so but leaves room for one ("no acute disease", "No."), else an empty text."""
-    words = [stem(word) for word in WORD.findall(text.casefold().replace("n't", " not").replace("n’t", " not"))]
-    if not words or _LIMIT.intersection(words):
+    told = [stem(word) for word in WORD.findall(text.casefold().replace("n't", " not").replace("n’t", " not"))]
+    said = set(told)
+    if not told or said & listed("limit"):
         return ""
-    said = set(words)
-    if said <= {"no", "negative", "clear"} | _FILM - {"x"} and said & {"no", "negative", "clear"}:
+    if said & _BARE and said <= _BARE | listed("film"):
         return "softly"
-    if said <= {"all", "absent", "negative", "no", "label", "finding", "are"} and {"all"} < said & {
-        "all",
-        "absent",
-        "negative",
-        "no",
-    }:
+    if "all" in said and said & _ALL - {"all"} and said <= _ALL | listed("noun") | {"are"}:
         return "plainly"
-    if said <= _ROUND and said & {"none", "nothing", "normal", "unremarkable", "healthy"}:
+    if said & _NORMAL and said <= listed("round") | listed("film"):
         return "plainly"
-    return next((found for at in range(len(words)) if (found := _denied(words, at))), "")
+    return next((found for at in range(len(told)) if (found := _denied(told, at))), "")
 
 
-def _denied(words: Sequence[str], at: int) -> str:
+def _denied(told: Sequence[str], at: int) -> str:
     """Returns what "no ... finding" says that begins with word ``at``, as says_nothing does."""
-    first = words[at]
-    if first in _DENY_OF and at + 1 < len(words) and words[at + 1] in _DENY_OF[first].split():
-        start = at + 2
-    elif first in _DENY:
+    if told[at] in listed("deny"):
         start = at + 1
+    elif told[at + 1 : at + 2] and told[at + 1] in _DENY_OF.get(told[at], ()):
+        start = at + 2
     else:
         return ""
-    if at and (words[at - 1] in _DENY or words[at - 1] == "if"):
+    if at and (told[at - 1] in listed("deny") or told[at - 1] == "if"):
         return ""  # "not without abnormalities"
     end, soft = -1, False
-    for k in range(start, min(start + 12, len(words))):
-        if words[k] in _NOUN:
+    for k in range(start, min(start + FARTHEST, len(told))):
+        if told[k] in listed("noun"):
             end = k
-        elif words[k] in _SOFT:
+        elif told[k] in listed("soft"):
             soft = True
-        elif words[k] not in _BETWEEN:
+        elif told[k] not in listed("between"):
             break
-    if end < 0:
-        return ""
-    rest = words[end + 1 :]
-    place = next((k for k, word in enumerate(rest[:4]) if word in _PLACE), None)
-    if place is not None and not _FILM.intersection(rest[place + 1 : place + 5]):
+    after = told[end + 1 : end + 9]
+    place = next((k for k, word in enumerate(after[:4]) if word in listed("place")), None)
+    if end < 0 or (place is not None and not listed("film").intersection(after[place + 1 : place + 5])):
         return ""  # "no abnormality of the heart"
-    if (
-        rest[:1]
-        and rest[0] in ("to", "suggest", "suggestive", "suggesting", "consistent")
-        and rest[1:2] not in (["report"], ["mention"], ["note"], ["describe"], ["see"])
-    ):
-        return ""
+    if after[:1] and after[0] in listed("purpose") and not listed("telling").intersection(after[1:2]):
+        return ""  # "no findings to suggest edema"
     return "softly" if soft else "plainly"

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from radrl.clinical import scope, sections
 from radrl.clinical.label import schemas
 from radrl.clinical.vocabulary import Meaning, load
-from radrl.label_names import BESIDE, NOTHING, WORD, is_nothing, key, says_nothing, stem, stems
+from radrl.label_names import BESIDE, NOTHING, WORD, is_nothing, key, listed, says_nothing, stem, stems
 from radrl.label_wording import Piece, pieces
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -31,7 +31,8 @@ _GAP = re.compile(r"[\s\-/()]*")
 _FILL = frozenset({"of", "the"})
 _LETTER_LIST = re.compile(
     r"\s*(?:(?:the |both )?(?:(?:correct|right|final|best) )?(?:answers?|options?|choices?|labels?|letters?|findings?)?"
-    r"(?: (?:is|are))?(?: both)?\s?:?\s?)\(?[A-Za-z]\)?(?:\s?(?:,|&|/|\+|\band\b|,\s?and\b|\s)\s?\(?[A-Za-z]\)?)*[.)\s]*",
+    r"(?: (?:is|are))?(?: both)?\s?:?\s?)\(?[A-Za-z]\)?(?:\s?(?:,|&|/|\+|\band\b|,\s?and\b|\s)\s?\(?[A-Za-z]\)?)*"
+    r"[.)\s]*",
     re.I,
 )
 _LETTERED = re.compile(
@@ -45,15 +46,6 @@ _NOTHING_NAMED = frozenset({"no finding", "no findings", "none", "normal", "noth
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _HAN_NO, _HAN_AND = re.compile(r"未见到?|未发现|没有|无"), re.compile(r"和|及|与")
 _DENIES = re.compile(r"\b(?:no|not|none|without|normal|absent|clear|unremarkable|negative)\b", re.I)
-_ABOUT_ALL = frozenset("are is there any finding abnormality pathology label disease lesion present visible seen the in "
-                       "this image chest x ray film on of abnormal".split())  # fmt: skip
-# Where any label may be named: words that are no part of a name.
-_BREAKS = frozenset(
-    "a an the there is are was be and or but on in it i this that yes no not without with following these finding "
-    "abnormality pathology label image x ray chest radiograph film show reveal include identified present seen visible "
-    "detected noted found observed possible probable likely may mild moderate severe small large new "
-    "identify see can answer study patient have has".split()
-)
 
 
 class Reading(NamedTuple):
@@ -89,12 +81,14 @@ def _spaced(text: str, labels: Sequence[str]) -> str:
 
 
 class _Names(NamedTuple):
-    """A label set made ready: names by their joined stems and by their sorted ones, labels by concept; ``nothing`` are
-    the places of labels such as "No Finding"."""
+    """A label set made ready: names by their joined stems and by their sorted ones, how the joined ones begin, and all
+    stems; labels by concept; ``nothing`` are the places of labels such as "No Finding"."""
 
     labels: tuple[str, ...]
     exact: Mapping[str, int]
+    begun: frozenset[str]
     sorted: Mapping[tuple[str, ...], int]
+    words: frozenset[str]
     concepts: Mapping[str, tuple[int, ...]]
     nothing: frozenset[int]
 
@@ -113,7 +107,9 @@ def _names(labels: tuple[str, ...]) -> _Names:
             for part in label.split("/"):
                 exact.setdefault("".join(stems(part)), i)
     exact.pop("", None)
-    return _Names(labels, exact, ordered, _concepts(labels, nothing), nothing)
+    begun = frozenset(name[:end] for name in exact for end in range(1, len(name) + 1))
+    parts = frozenset(word for name in ordered for word in name) | _FILL
+    return _Names(labels, exact, begun, ordered, parts, _concepts(labels, nothing), nothing)
 
 
 def _order(words: Sequence[str]) -> tuple[str, ...]:
@@ -194,7 +190,7 @@ class _Said:
 
     def _nothing(self, piece: Piece) -> None:
         found = says_nothing(piece.text)
-        if not found and piece.verdict == "no" and {stem(w) for w in WORD.findall(piece.text)} <= _ABOUT_ALL:
+        if not found and piece.verdict == "no" and {stem(w) for w in WORD.findall(piece.text)} <= listed("about all"):
             found = "plainly"  # "Abnormalities: none"
         elif piece.verdict in ("no", "both"):
             found = ""
@@ -228,7 +224,7 @@ class _Said:
         run: list[tuple[str, int, int]] = []
         for word in [*words, ("and", len(lowered), len(lowered))]:
             glued = not run or _GAP.fullmatch(lowered, run[-1][2], word[1])
-            if run and (word[0] in _BREAKS or not glued):
+            if run and (word[0] in listed("breaks") or not glued):
                 while run and run[-1][0] in _FILL:
                     run.pop()
                 if len(run) > 2 and run[0][0] in ("sign", "evidence") and run[1][0] == "of":
@@ -238,7 +234,7 @@ class _Said:
                     place = self.open.setdefault(key(name), (len(self.open), name))[0]
                     spans.append(_Span(run[0][1], run[-1][2], place))
                 run = []
-            if word[0] not in _BREAKS and (run or word[0] not in _FILL):
+            if word[0] not in listed("breaks") and (run or word[0] not in _FILL):
                 run.append(word)
         return spans
 
@@ -292,30 +288,27 @@ def contradicts(labels: Sequence[str], nothing: bool) -> bool:
 
 
 def _named(lowered: str, words: Sequence[tuple[str, int, int]], names: _Names) -> Iterator[_Span]:
-    """Yields where labels are named, without overlaps, the longest names first; in other order of words after that."""
+    """Yields where labels are named, without overlaps: the longest names, then names in another order of words."""
     n = len(words)
     taken = [False] * n
-    glued = [bool(_GAP.fullmatch(lowered, words[i][2], words[i + 1][1])) for i in range(n - 1)]
     for ordered in (False, True):
         i = 0
         while i < n:
-            step = 1
-            most = i + 1
-            while most < min(n, i + LONGEST_NAME) and glued[most - 1]:
-                most += 1
-            for end in range(most, i, -1):
-                if any(taken[i:end]):
-                    continue
-                run = [word for word, _, _ in words[i:end]]
-                if ordered and (run[0] in _FILL or run[-1] in _FILL):
-                    continue
-                label = names.sorted.get(_order(run)) if ordered else names.exact.get("".join(run))
-                if label is not None:
-                    taken[i:end] = [True] * (end - i)
-                    yield _Span(words[i][1], words[end - 1][2], label)
-                    step = end - i
+            best, label = i, -1
+            run: list[str] = []
+            for end in range(i, min(n, i + LONGEST_NAME)):
+                word = words[end][0]
+                glued = end == i or _GAP.fullmatch(lowered, words[end - 1][2], words[end][1])
+                run.append(word)
+                if taken[end] or not glued or not (word in names.words if ordered else "".join(run) in names.begun):
                     break
-            i += step
+                found = names.sorted.get(_order(run)) if ordered else names.exact.get("".join(run))
+                if found is not None and word not in _FILL:
+                    best, label = end + 1, found
+            if best > i:
+                taken[i:best] = [True] * (best - i)
+                yield _Span(words[i][1], words[best - 1][2], label)
+            i = max(best, i + 1)
 
 
 def _merged(units: Sequence[scope.Unit], spans: Sequence[_Span], hides: bool) -> list[scope.Unit]:

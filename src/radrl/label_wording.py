@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from radrl.label_names import WORD, says_nothing, stem
+from radrl.label_names import WORD, listed, says_nothing, stem
 
 Verdict = Literal["", "yes", "no", "both"]
 DEEPEST = 20  # levels of JSON that are read
@@ -28,18 +28,6 @@ _SIGN = re.compile(r"[:=?]")
 _BARE = re.compile(r"\s(yes|no|true|false|absent|negative|positive)\s*$", re.I)
 _WORDY = re.compile(r"\b(?:no|not|is|are|without)\b|n['’]t\b", re.I)
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?) ?%|(?:p ?= ?)?(0?\.\d{1,6}|[01]\.0{1,6})")
-
-_YES = frozenset(
-    "yes y present positive true 1 + ✓ ✔ ✅ ☑ x possible possibly uncertain likely probable probably maybe suspected -1 "
-    "equivocal confirmed 是 有".split()
-)
-_NO = frozenset("no n none absent negative false 0 - − ✗ ✘ ❌ ☐ excluded unlikely null nil 否 无".split())
-_NEUTRAL = frozenset("seen visible detected identified found there not is it out ruled or and very most".split())
-_PRESENCE = frozenset("present absent positive negative yes no identified detected found seen excluded ruled out not "
-                      "confirmed denied likely possible unlikely".split())  # fmt: skip
-_ABSENCE = frozenset("absent negative no not excluded ruled denied unlikely".split())
-_ABOUT = frozenset("finding label abnormality pathology disease observation condition diagnose option the are is my "
-                   "following and final answer impression conclusion result".split())  # fmt: skip
 
 
 class Piece(NamedTuple):
@@ -75,15 +63,15 @@ def pieces(text: str) -> Iterator[Piece]:
             yield Piece(piece.text, piece.verdict or own)
 
 
-def verdict(words: str) -> Verdict | None:
+def verdict(told: str) -> Verdict | None:
     """Returns what a few words after a label say of it ("not seen", "0.93", "✓"), None where they are no verdict."""
-    if match := _SHARE.fullmatch(words.strip()):
+    if match := _SHARE.fullmatch(told.strip()):
         return "yes" if float(match[1] or 0) / 100 + float(match[2] or 0) >= 0.5 else "no"
-    parts = [part for part in re.split(r"[\s/,]+", words.strip(" .!\"'").casefold()) if part]
-    if not parts or not set(parts) <= _YES | _NO | _NEUTRAL:
+    parts = [part for part in re.split(r"[\s/,]+", told.strip(" .!\"'").casefold()) if part]
+    if not parts or not set(parts) <= listed("yes") | listed("no") | listed("neutral"):
         return None
-    denied = bool(_NO.intersection(parts)) or "not" in parts or parts[:2] == ["ruled", "out"]
-    claimed = bool(_YES.intersection(parts)) and not ("not" in parts and len(parts) < 4)
+    denied = bool(listed("no").intersection(parts)) or "not" in parts or parts[:2] == ["ruled", "out"]
+    claimed = bool(listed("yes").intersection(parts)) and not ("not" in parts and len(parts) < 4)
     if denied and claimed:
         return "both"
     return "no" if denied else "yes" if claimed or not {"or", "and", "is", "it", "out"} >= set(parts) else None
@@ -95,13 +83,13 @@ def _plain(text: str) -> str:
     return _QUOTES.sub(" ", text).replace("_", " ")
 
 
-def _heading(words: str) -> Verdict | None:
+def _heading(told: str) -> Verdict | None:
     """Returns what a heading says of what stands under it ("Absent:", "Findings:"); None where it is no heading."""
-    found = {stem(word) for word in WORD.findall(words)} or {words}
-    presence = {stem(word) for word in _PRESENCE}
-    if not found <= presence | _ABOUT or says_nothing(words) == "plainly":
+    found = {stem(word) for word in WORD.findall(told)} or {told}
+    presence = {stem(word) for word in listed("presence")}
+    if not found <= presence | listed("heading") or says_nothing(told) == "plainly":
         return None
-    return "no" if found & _ABSENCE else "yes" if found & presence else ""
+    return "no" if found & listed("absence") else "yes" if found & presence else ""
 
 
 def _row(line: str) -> str:

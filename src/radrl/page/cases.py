@@ -16,6 +16,8 @@ from radrl.page.pictures import Picture
 from radrl.page.text import clean, pieces
 from radrl.prompt import earlier
 from radrl.scoring import registry
+from radrl.scoring.classification import Compared
+from radrl.scoring.classification import compared as compared_labels
 from radrl.scoring.report import compared
 
 KINDS = ("", "match", "false", "missed", "absent")
@@ -24,6 +26,7 @@ TASK_NAMES = {
     "grounding": "grounding",
     "vqa_closed": "closed question",
     "vqa_open": "open question",
+    "classification": "classification",
 }
 
 
@@ -98,6 +101,8 @@ def _case(
             one["m"] = _runs(answer.text, [m for m in marks if m.side == "answer"], notes)
             one["r"] = _runs(example.reference, [m for m in marks if m.side == "reference"], notes)
             one["e"] = _errors(example.reference, answer.text)
+        if example.task == "classification":
+            one["l"] = _labels(compared_labels(example, answer))
         if answer.thinking:
             one["k"] = clean(answer.thinking)
         if not answer.well_formed:
@@ -113,7 +118,7 @@ def _case(
         "p": clean(example.patient or ""),
         "q": clean(earlier(example) + example.question),
         "c": [clean(choice) for choice in example.choices],
-        "r": clean(example.reference),
+        "r": clean(example.reference or ", ".join(example.labels)),
         "i": picture.source,
         "n": clean(picture.note),
         "h": round(picture.height, 1),
@@ -147,6 +152,13 @@ def _error(kind: str, reference: Finding | None, answer: Finding | None) -> str:
     key = kind.removeprefix("wrong_")
     before, after = (getattr(x, key) or "not told" for x in (reference, answer))
     return f"{what}: {reference.name}, {after} instead of {before}"
+
+
+def _labels(found: Compared) -> list[list[Any]]:
+    """Returns [kind, names] of the labels that are right, false and missed, where there are some."""
+    kinds = zip(("match", "false", "missed"), (found.match, found.false, found.missed), strict=True)
+    labels = [[KINDS.index(kind), clean(", ".join(names))] for kind, names in kinds if names]
+    return labels or [[KINDS.index("match" if found.nothing else "missed"), "none of the labels is there"]]
 
 
 def _boxes(boxes: Sequence[Box], height: float) -> list[list[Any]]:
