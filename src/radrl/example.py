@@ -78,7 +78,8 @@ class Example(_Record):
     options of a multiple-choice question; its reference is the text of the right one. Of a classification question
     ("which of these findings are there?") ``labels`` are those that are there, and ``choices`` all that may be named;
     ``label_set`` is the same where the question is not to list them, and where both are empty any label may be named.
-    ``labels`` are read from the reference where they are not given. ``thinking`` is a reference
+    ``labels`` are read from a reference that lists them where they are not given, and listed as its reference where
+    there is none. ``thinking`` is a reference
     trace for the cold start. ``findings`` are gold findings where the data set has them. ``history`` holds the earlier
     turns, oldest first, where the question is one of a conversation: they are asked with it, and only the last answer
     is taught and scored. ``meta`` holds what a reader wants to keep (view, sex, label quality).
@@ -105,6 +106,7 @@ class Example(_Record):
     def _reference_is_an_option(self) -> Example:
         if self.task == "classification":
             object.__setattr__(self, "labels", _labels_there(self))
+            object.__setattr__(self, "reference", self.reference or ", ".join(self.labels))
         elif self.labels or self.label_set:
             raise ValueError(f"labels and label_set are for task classification, not {self.task}")
         elif self.choices and self.reference not in self.choices:

@@ -97,9 +97,13 @@ def canonical(labels: Iterable[str], may: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: one may not be named, two that may are the same, or "No Finding" stands beside another.
     """
+    labels = tuple(labels)
+    for name in (*may, *labels):
+        if not key(name):
+            raise ValueError(f"label {name!r} holds no letter or digit")
     known: dict[tuple[str, ...], str] = {}
     for name in may:
-        if known.setdefault(key(name), name) != name or not key(name):
+        if known.setdefault(key(name), name) != name:
             raise ValueError(f"the labels {known[key(name)]!r} and {name!r} are the same; leave one out")
     given = {key(name): name for name in labels}
     nothing = [name for name in given.values() if is_nothing(name)]

@@ -31,20 +31,24 @@ _GAP = re.compile(r"[\s\-/()]*")
 _FILL = frozenset({"of", "the"})
 _LETTER_LIST = re.compile(
     r"\s*(?:(?:the |both )?(?:(?:correct|right|final|best) )?(?:answers?|options?|choices?|labels?|letters?|findings?)?"
-    r"(?: (?:is|are))?(?: both)?\s?:?\s?)\(?[A-Za-z]\)?(?:\s?(?:,|&|/|\+|\band\b|,\s?and\b|\s)\s?\(?[A-Za-z]\)?)*"
-    r"[.)\s]*",
+    r"(?: (?:is|are))?(?: both)?\s?:?\s?)"
+    r"((?:\(?[A-Za-z]\)?|[A-Z]{2,26})(?:(?:\s?(?:,\s?and\b|,|&|/|\+|\band\b)\s?|\s)\(?[A-Za-z]\)?(?!\w))*)"
+    r"(?=[.)\s]*(?:$|because\b|since\b|as\b|due\b|is\b|are\b|apply\b|[-–—(;]))",
     re.I,
 )
 _LETTERED = re.compile(
     r"(?<![\w'’.])(?:\(([A-Z])\)[.:]?|([A-Z])[.):](?=\s|$)"
+    r"|(?<=[Oo]ption )([A-Z])\b"
     r"|([A-Z])(?=\s*$|\s+(?:is|are)\b|\s*[(=]|\s*(?:,|\band\b|\bor\b|&)\s*(?:and )?\(?[A-Z]\b))"
 )
+_ITEM = re.compile(r"[^,;\n]*")
 _AFTER_LETTER = re.compile(r"[\s.):(=\-–—]*")
 _LABEL_HEADING = re.compile(r"\s*([^:]{1,60}):\s+(?=\S)")
 _AND = re.compile(r",|\band\b|&")
 _NOTHING_NAMED = frozenset({"no finding", "no findings", "none", "normal", "nothing"})
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _HAN_NO, _HAN_AND = re.compile(r"未见到?|未发现|没有|无"), re.compile(r"和|及|与")
+_OR_OTHER = re.compile(r"\bor (?:any )?(?:of the )?other\b", re.I)  # "no edema or other abnormality"
 _DENIES = re.compile(r"\b(?:no|not|none|without|normal|absent|clear|unremarkable|negative)\b", re.I)
 
 
@@ -176,8 +180,10 @@ class _Said:
             return
         said = self._mentions(piece.text)
         self._take(said, piece.verdict)
-        if not said:
+        if not any(there for _, there in said):
             self._nothing(piece)
+        if said and not any(there for _, there in said) and _OR_OTHER.search(piece.text):
+            self.nothing = True
 
     def _take(self, said: Sequence[tuple[int, bool]], verdict: str) -> None:
         for label, there in said:
@@ -189,7 +195,10 @@ class _Said:
                 self.denied.add(label)
 
     def _nothing(self, piece: Piece) -> None:
-        found = says_nothing(piece.text)
+        text = piece.text
+        for span in reversed(self._spans(sections.lower(text)) if self.names.labels else []):
+            text = f"{text[: span.start]} labelnamed {text[span.end :]}"  # "no disease X" is said of X alone
+        found = says_nothing(text)
         if not found and piece.verdict == "no" and {stem(w) for w in WORD.findall(piece.text)} <= listed("about all"):
             found = "plainly"  # "Abnormalities: none"
         elif piece.verdict in ("no", "both"):
@@ -197,10 +206,12 @@ class _Said:
         self.nothing |= found == "plainly"
         self.softly |= found == "softly"
 
-    def _mentions(self, text: str, *, implied: bool = False) -> list[tuple[int, bool]]:
+    def _mentions(self, text: str, *, implied: bool = False, letters: bool = True) -> list[tuple[int, bool]]:
         """Returns the labels that a text speaks of, and whether it says that they are there."""
         lowered = sections.lower(text)
-        spans = self._spans(text, lowered)
+        spans = self._spans(lowered)
+        if letters and self.lettered:
+            spans = self._with_letters(text, spans)
         vocabulary = load()
         units = scope.units(sections.tokens(lowered, vocabulary), vocabulary.tree)
         found: list[tuple[int, bool]] = []
@@ -211,12 +222,9 @@ class _Said:
                 found += [(label, mention.presence != "absent") for label in labels]
         return found
 
-    def _spans(self, text: str, lowered: str) -> list[_Span]:
+    def _spans(self, lowered: str) -> list[_Span]:
         words = [(stem(m[0]), m.start(), m.end()) for m in WORD.finditer(lowered)]
-        if not self.names.labels:
-            return self._items(lowered, words)
-        spans = list(_named(lowered, words, self.names))
-        return self._with_letters(text, spans) if self.lettered else spans
+        return list(_named(lowered, words, self.names)) if self.names.labels else self._items(lowered, words)
 
     def _items(self, lowered: str, words: Sequence[tuple[str, int, int]]) -> list[_Span]:
         """Returns what is taken for a label where any may be named: runs of words that are not those of sentences."""
@@ -239,30 +247,33 @@ class _Said:
         return spans
 
     def _with_letters(self, text: str, spans: list[_Span]) -> list[_Span]:
-        """Returns the spans with those of letters; a letter beside the name of another label takes it away."""
+        """Returns the spans with those of letters; a letter before the name of another label takes it away."""
         letters: list[_Span] = []
-        if _LETTER_LIST.fullmatch(text) and not spans:
-            for match in re.finditer(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", text):
-                letters.append(_Span(match.start(), match.end(), LETTERS.index(match[0].upper())))
-        else:
-            for match in _LETTERED.finditer(text):
-                letter = match[1] or match[2] or match[3]
-                letters.append(_Span(match.start(), match.end(), LETTERS.index(letter)))
-        kept: list[_Span] = []
-        gone: set[_Span] = set()
-        for letter in letters:
+        only = _LETTER_LIST.match(text) if not spans else None
+        end = only.end(1) if only and _are_letters(only[1]) else 0
+        if end:
+            for match in re.finditer(r"(?<![a-z])[A-Za-z](?![a-z])", text[only.start(1) : end]):
+                start = only.start(1) + match.start()
+                letters.append(_Span(start, start + 1, LETTERS.index(match[0].upper())))
+        for match in _LETTERED.finditer(text, end):
+            letter = match[1] or match[2] or match[3] or match[4]
+            letters.append(_Span(match.start(), match.end(), LETTERS.index(letter)))
+        kept = list(spans)
+        for k, letter in enumerate(letters):
             if letter.label >= len(self.names.labels):
                 self.clash = True
                 continue
-            begins = _AFTER_LETTER.match(text, letter.end).end()
-            beside = next((span for span in spans if span.start == begins), None)
-            if beside and beside.label != letter.label:
-                self.clash = True
-                gone.add(beside)
-                kept.append(beside._replace(label=HIDDEN))
-            elif not beside:
+            start = _AFTER_LETTER.match(text, letter.end).end()
+            stop = letters[k + 1].start if k + 1 < len(letters) else len(text)
+            stop = start + len(_ITEM.match(text[start:stop])[0])
+            named = {label for label, _ in self._mentions(text[start:stop], letters=False)}
+            if not named:
                 kept.append(letter)
-        return sorted([span for span in spans if span not in gone] + kept)
+            elif letter.label not in named:
+                self.clash = True
+                kept = [span for span in kept if not start <= span.start < stop]
+                kept.append(_Span(start, stop, HIDDEN))
+        return sorted(kept)
 
     def reading(self) -> Reading:
         """Returns what all pieces say together."""
@@ -280,6 +291,13 @@ class _Said:
             place = min(names.nothing, default=None)
             labels.append(NOTHING if place is None else names.labels[place])
         return Reading(tuple(labels), readable)
+
+
+def _are_letters(listed: str) -> bool:
+    """Returns whether a list is of letters: not "a" before a noun, nor a word in capitals that is no row of letters."""
+    first = WORD.search(listed)
+    word = first[0] if first else ""
+    return len(word) == 1 or (word.isupper() and list(word) == sorted(set(word)))
 
 
 def contradicts(labels: Sequence[str], nothing: bool) -> bool:

@@ -24,9 +24,16 @@ _TICK = re.compile(r"\s*(?:[-*·]\s*)?(?:\[([ xX✓✔+-]?)\]|([☑✓✔✅☐�
 _HEADING = re.compile(r"\s*([^:,]{1,60}):(?=\s|$)")
 _COMMA = re.compile(r",|\band\b|\bbut\b")
 _TAIL = re.compile(r"\s*(:|=|\?|\(|->|→|\s-|[–—])\s*([^:=?()→]{1,30}?)\s*\)?[.,]?\s*$")
+# "Edema:1 Mass:0", without anything between
+_RUN_ON = re.compile(r"([:=]\s{0,3}(?:yes|no|[01]|true|false|present|absent|positive|negative))\s+"
+                     r"(?=[^\W\d][\w /-]{0,40}[:=])", re.I)  # fmt: skip
 _SIGN = re.compile(r"[:=?]")
-_BARE = re.compile(r"\s(yes|no|true|false|absent|negative|positive)\s*$", re.I)
-_WORDY = re.compile(r"\b(?:no|not|is|are|without)\b|n['’]t\b", re.I)
+_BARE = re.compile(r"\s(yes|no|true|false|absent|negative|positive|[✓✔✅✗✘❌])\s*$", re.I)
+_WORDY = re.compile(r"\b(?:no|not|is|are|without)\b", re.I)
+_SPACE = re.compile(r"[^\S\n]+")
+_NOT = re.compile(r"n['’]t\b")
+_PARTICLE = re.compile(r"\s*(?:yes|no),\s+(?=only\b|just\b|there (?:is|are) (?!no\b))", re.I)
+_MARKS = re.compile(r"(?=[✓✔✅✗✘❌])")
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?) ?%|(?:p ?= ?)?(0?\.\d{1,6}|[01]\.0{1,6})")
 
 
@@ -41,7 +48,7 @@ class Piece(NamedTuple):
 def pieces(text: str) -> Iterator[Piece]:
     """Yields the pieces of an answer, in order."""
     mode: Verdict = ""  # of the heading above
-    for sentence in _SENTENCE.split(_plain(_unfolded(text))):
+    for sentence in _sentences(_plain(_unfolded(text))):
         if not sentence.strip():
             continue
         tick = _TICK.match(sentence)
@@ -59,14 +66,26 @@ def pieces(text: str) -> Iterator[Piece]:
             own = "yes" if (tick[1] or tick[2] or " ") in "xX✓✔+☑✅" else "no"
         if "|" in rest or "\t" in rest:
             rest = _row(rest)
-        for piece in _pairs(rest):
+        for piece in _pairs(_RUN_ON.sub(r"\1, ", rest)):
             yield Piece(piece.text, piece.verdict or own)
 
 
+def _sentences(text: str) -> Iterator[str]:
+    for sentence in _SENTENCE.split(text):
+        # "✓ edema ✗ mass", but not "edema ✓, mass ✗"
+        parts = _MARKS.split(sentence) if sentence.lstrip()[:1] in tuple("✓✔✅✗✘❌") else [sentence]
+        for part in parts:
+            particle = _PARTICLE.match(part)
+            yield part[particle.end() :] if particle else part
+
+
 def verdict(told: str) -> Verdict | None:
-    """Returns what a few words after a label say of it ("not seen", "0.93", "✓"), None where they are no verdict."""
+    """Returns what a few words after a label say of it ("not seen", "0.93", "✓"), ``both`` also of "unknown", None
+    where they are no verdict."""
     if match := _SHARE.fullmatch(told.strip()):
         return "yes" if float(match[1] or 0) / 100 + float(match[2] or 0) >= 0.5 else "no"
+    if told.strip(" .").casefold() in listed("unsaid"):
+        return "both"
     parts = [part for part in re.split(r"[\s/,]+", told.strip(" .!\"'").casefold()) if part]
     if not parts or not set(parts) <= listed("yes") | listed("no") | listed("neutral"):
         return None
@@ -79,8 +98,10 @@ def verdict(told: str) -> Verdict | None:
 
 def _plain(text: str) -> str:
     """Returns the text without signs of emphasis, in one form of Unicode, underscores as spaces."""
-    text = _FENCE.sub(" ", unicodedata.normalize("NFKC", text))
-    return _QUOTES.sub(" ", text).replace("_", " ")
+    text = _FENCE.sub(" ", unicodedata.normalize("NFKC", text)).replace("\\n", "\n")
+    text = _NOT.sub(" not", text)
+    text = _QUOTES.sub(" ", text).replace("_", " ")
+    return _SPACE.sub(lambda run: "\t" if "\t" in run[0] else " ", text)
 
 
 def _heading(told: str) -> Verdict | None:

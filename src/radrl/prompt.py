@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from radrl.choices import LETTERS, is_yes_no
 from radrl.example import Box, Example, Turn
-from radrl.label_names import NOTHING
 
 BoxFormat = Literal["unit", "thousand", "pixel", "qwen2"]
 """``unit``: 0-1 with two decimals after their label, as RadVLM. ``thousand``: JSON in 0-1000, as Qwen3-VL. ``pixel``:
@@ -93,7 +92,7 @@ def answer_text(example: Example, box_format: BoxFormat) -> str:
     if example.task == "grounding":
         return boxes_text(example.boxes, box_format) or example.reference or "none"
     if example.task == "classification":
-        return example.reference or ", ".join(example.labels) or NOTHING
+        return example.reference
     if example.choices and not is_yes_no(example.choices):
         return f"{LETTERS[example.choices.index(example.reference)]}. {example.reference}"
     return example.reference

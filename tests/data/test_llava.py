@@ -35,8 +35,10 @@ def test_radvlm_instructions_become_examples(tmp_path, prepared):
     assert ([box.label for box in lung.boxes], lung.patient, lung.study) == ([""], "p10000032", "s50414267")
     assert lung.meta["answer"].startswith("You'll find")
     assert examples["mimic-train_3"].task == "report"
-    assert [f.name for f in examples["chexpert-train_4"].findings] == ["Edema", "Fracture"]
-    assert examples["chexpert-train_4"].patient == "patient00001"
+    labels = examples["chexpert-train_4"]
+    assert (labels.task, labels.patient) == ("classification", "patient00001")
+    assert (labels.labels, labels.label_set) == (("Edema", "Fracture"), ("Atelectasis", "Edema", "Fracture"))
+    assert labels.reference == "The following abnormalities are present: edema and fracture."
 
 
 def test_a_conversation_is_an_example_a_turn_with_what_was_said_before(tmp_path):

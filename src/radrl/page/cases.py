@@ -118,7 +118,7 @@ def _case(
         "p": clean(example.patient or ""),
         "q": clean(earlier(example) + example.question),
         "c": [clean(choice) for choice in example.choices],
-        "r": clean(example.reference or ", ".join(example.labels)),
+        "r": clean(example.reference),
         "i": picture.source,
         "n": clean(picture.note),
         "h": round(picture.height, 1),
