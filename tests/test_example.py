@@ -12,6 +12,7 @@ from radrl import files
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding, patients, read_manifest, write_manifest
 from radrl.files import write_json, write_text
+from radrl.label_names import is_nothing, key
 
 GOOD = '{"id": "a", "task": "report", "question": "q"}'
 
@@ -120,6 +121,9 @@ names = st.lists(st.text("abc é\n.-", min_size=1), max_size=2).map(
 
 
 def _example(choices: list[str], reference: str, **fields) -> Example:
+    if fields["task"] == "classification":
+        names = list({key(name): name for name in choices if key(name) and not is_nothing(name)}.values())
+        return Example(choices=names, labels=names[1:], reference=reference if names[1:] else "none", **fields)
     return Example(choices=(*choices, reference) if choices else (), reference=reference, **fields)
 
 

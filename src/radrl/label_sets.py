@@ -199,7 +199,8 @@ class _Said:
         for span in reversed(self._spans(sections.lower(text)) if self.names.labels else []):
             text = f"{text[: span.start]} labelnamed {text[span.end :]}"  # "no disease X" is said of X alone
         found = says_nothing(text)
-        if not found and piece.verdict == "no" and {stem(w) for w in WORD.findall(piece.text)} <= listed("about all"):
+        words = {stem(word) for word in WORD.findall(piece.text)}
+        if not found and piece.verdict == "no" and words and words <= listed("about all"):
             found = "plainly"  # "Abnormalities: none"
         elif piece.verdict in ("no", "both"):
             found = ""

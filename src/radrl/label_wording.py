@@ -22,7 +22,7 @@ _SENTENCE = re.compile(r"[\n;•]|(?<!\b[A-Za-z])[.!](?=\s|$)|\s(?=\d{1,2}[.)]\s
 _BULLET = re.compile(r"\s*(?:[-*·▪>–]+|\(?\d{1,3}[.):](?!\d))\s")
 _TICK = re.compile(r"\s*(?:[-*·]\s*)?(?:\[([ xX✓✔+-]?)\]|([☑✓✔✅☐✗✘❌]))\s*")
 _HEADING = re.compile(r"\s*([^:,]{1,60}):(?=\s|$)")
-_COMMA = re.compile(r",|\band\b|\bbut\b")
+_JOIN = re.compile(r"\b(?:and|but)\b")
 _TAIL = re.compile(r"\s*(:|=|\?|\(|->|→|\s-|[–—])\s*([^:=?()→]{1,30}?)\s*\)?[.,]?\s*$")
 # "Edema:1 Mass:0", without anything between
 _RUN_ON = re.compile(r"([:=]\s{0,3}(?:yes|no|[01]|true|false|present|absent|positive|negative))\s+"
@@ -123,7 +123,7 @@ def _row(line: str) -> str:
 def _pairs(sentence: str) -> list[Piece]:
     """Returns a sentence in pieces where it gives verdicts on some ("Edema: yes, mass: no"), else as one."""
     found: list[tuple[str, Verdict, str]] = []  # text, verdict, sign before the verdict
-    for part in _COMMA.split(sentence):
+    for part in _parts(sentence):
         tail = _TAIL.search(part) or (None if _WORDY.search(part[:-4]) else _BARE.search(part))
         told = verdict(tail[tail.re.groups]) if tail else None
         if tail and told:
@@ -138,6 +138,13 @@ def _pairs(sentence: str) -> list[Piece]:
         pieces.append(Piece(text, told or ("" if _SIGN.search(text) else after)))
         after = (told if sign != "(" else "") if told or _SIGN.search(text) else after
     return pieces[::-1]
+
+
+def _parts(sentence: str) -> Iterator[str]:
+    """Yields what stands between commas and "and", but whole where "and" joins two verdicts."""
+    for part in sentence.split(","):
+        tail = _TAIL.search(part)
+        yield from [part] if tail and verdict(tail[2]) == "both" else _JOIN.split(part)
 
 
 def _unfolded(text: str) -> str:

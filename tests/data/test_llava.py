@@ -41,6 +41,18 @@ def test_radvlm_instructions_become_examples(tmp_path, prepared):
     assert labels.reference == "The following abnormalities are present: edema and fracture."
 
 
+def test_classification_instructions_of_radvlm_have_13_labels_unless_they_say_which():
+    asked = talk("mimic-labels-train_0", "a.png", "Are there any abnormalities?", "It includes edema and lung opacity.")
+    (found,) = llava.read_item(asked)
+    assert (found.labels, len(found.label_set)) == (("Edema", "Lung Opacity"), 13)
+    (normal,) = llava.read_item(talk("mimic-labels-train_1", "a.png", "Identify them", "There are no findings here."))
+    assert (normal.task, normal.labels) == ("classification", ())
+    with pytest.raises(ValueError, match="cannot be read"):
+        llava.read_item(talk("mimic-labels-train_2", "a.png", "Identify them", "I do not know."))
+    with pytest.raises(ValueError, match="its labels are Mass, but the answer names Edema"):
+        llava.read_item(talk("chexpert-train_3", "a.png", "Identify them", "Edema.", labels=["Mass"]))
+
+
 def test_a_conversation_is_an_example_a_turn_with_what_was_said_before(tmp_path):
     first, where, large = llava.read_item(items()[5], images=("film.jpg",))
     assert [e.id for e in (first, where, large)] == [f"conv-grounded-train1_5/{k}" for k in range(3)]
@@ -65,6 +77,7 @@ boxes = st.lists(
     ),
     min_size=1, max_size=3,
 ).map(tuple)  # fmt: skip
+NONE = {"reference": "There are no findings on this film."}
 answers = st.one_of(
     st.builds(lambda task, text: {"task": task, "reference": text}, st.sampled_from(["report", "vqa_open"]), words),
     st.builds(
@@ -75,6 +88,13 @@ answers = st.one_of(
         lambda c: {"task": "vqa_closed", "choices": tuple(c), "reference": c[-1]}
     ),
     st.just({"task": "vqa_closed", "choices": ("Yes", "No"), "reference": "No"}),
+    st.builds(
+        lambda key, labels: (
+            {"task": "classification", key: ("Edema", "Mass"), "labels": labels} | ({} if labels else NONE)
+        ),
+        st.sampled_from(["choices", "label_set"]),
+        st.sets(st.sampled_from(["Edema", "Mass"])).map(tuple),
+    ),
 )
 conversations = st.tuples(
     st.lists(st.tuples(words, answers), min_size=1, max_size=3),
