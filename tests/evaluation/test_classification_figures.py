@@ -109,7 +109,7 @@ def test_a_label_that_nobody_has_counts_0_in_the_macro_mean_and_stands_in_the_ta
     )
     assert f"| Edema | {there} |" in text
     assert comparison.to_dict()["classes"]["b"]["Edema"]["match"] == counts.match
-    assert "Classification: F1, micro" in text
+    assert "Classification: label F1, micro" in text
 
 
 def test_labels_of_several_sets_are_joined_by_name_and_others_are_false_in_the_micro_mean():

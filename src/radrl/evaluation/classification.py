@@ -39,7 +39,7 @@ def columns(examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) ->
         for mean, value in _VALUES[figure].items():
             metric = Metric(
                 f"label_{figure}_{mean}",
-                f"Classification: {words}, {mean}",
+                f"Classification: label {words}, {mean}",
                 (TASK,),
                 headline=figure == "f1",
                 about=f"{_ABOUT[mean]}; zero_division 0",

@@ -23,6 +23,7 @@ from radrl.scoring.registry import Scorer
 from radrl.scoring.report import compared
 
 CHUNK = 2000  # cases whose Scores are held at once
+BY_CASE = "mean over cases; where none is there, 1 if the answer says so"
 
 TASK_TITLES: dict[Task, str] = {
     "report": "Report",
@@ -171,16 +172,16 @@ BASE: tuple[Wanted, ...] = (
     _base("vqa_closed accuracy", "Closed VQA: accuracy", "vqa_accuracy", ("vqa_closed",), headline=True),
     _base("vqa_open accuracy", "Open VQA: accuracy", "vqa_accuracy", ("vqa_open",), headline=True),
     _base("token_f1", "Open VQA: token F1", "token_f1", ("vqa_open",)),
-    _base("label_f1", "Classification: F1, mean over cases", "label_f1", ("classification",), headline=True),
-    _base("label_precision", "Classification: precision, mean over cases", "label_precision", ("classification",)),
-    _base("label_recall", "Classification: recall, mean over cases", "label_recall", ("classification",)),
+    _base("label_f1", "Classification: label F1", "label_f1", ("classification",), headline=True, about=BY_CASE),
+    _base("label_precision", "Classification: label precision", "label_precision", ("classification",), about=BY_CASE),
+    _base("label_recall", "Classification: label recall", "label_recall", ("classification",), about=BY_CASE),
     _base(
         "label_accuracy",
         "Classification: accuracy",
         "label_accuracy",
         ("classification",),
         about="exactly the labels that are there are named",
-    ),
+    ),  # fmt: skip
     _base("format", "All tasks: format kept", "format", TASKS, headline=True, trivial=True),
 )
 MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
