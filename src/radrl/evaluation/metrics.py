@@ -181,7 +181,7 @@ BASE: tuple[Wanted, ...] = (
         "label_accuracy",
         ("classification",),
         about="exactly the labels that are there are named",
-    ),  # fmt: skip
+    ),
     _base("format", "All tasks: format kept", "format", TASKS, headline=True, trivial=True),
 )
 MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
