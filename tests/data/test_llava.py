@@ -90,9 +90,11 @@ answers = st.one_of(
     st.just({"task": "vqa_closed", "choices": ("Yes", "No"), "reference": "No"}),
     st.builds(
         lambda key, labels: (
-            {"task": "classification", key: ("Edema", "Mass"), "labels": labels} | ({} if labels else NONE)
+            {"task": "classification", "labels": labels}
+            | ({} if labels else NONE)
+            | ({key: ("Edema", "Mass")} if key else {})
         ),
-        st.sampled_from(["choices", "label_set"]),
+        st.sampled_from(["choices", "label_set", ""]),
         st.sets(st.sampled_from(["Edema", "Mass"])).map(tuple),
     ),
 )

@@ -84,7 +84,7 @@ def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | Non
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
     common = {**ids(item), "images": images}
     meta = {"type": kind} if kind else {}
-    labels = item.get("pathologies", CHEXPERT)
+    labels = item.get("pathologies", CHEXPERT) if kind in CLASSIFIED else ()
     taught = [k for k in range(len(turns) // 2) if turns[2 * k + 1].get("loss", True)]
     found: list[Example] = []
     history: tuple[Turn, ...] = ()
