@@ -73,9 +73,6 @@ SENTENCES = [
      ["consolidation absent - - -", "pneumothorax absent - - -"]),
     ("Interval removal of the endotracheal tube.", ["endotracheal tube absent - - -"]),
     # looks denied
-    ("There is evidence of pneumonia.", ["pneumonia present - - -"]),
-    ("Signs of pneumonia, no longer any evidence of pneumothorax.",
-     ["pneumonia present - - -", "pneumothorax absent - - -"]),
     ("Non-calcified nodule in the lingula.", ["nodule present left - -"]),
     ("Impression: right pleural effusion and edema.", ["pleural effusion present right - -", "edema present - - -"]),
     ("No change in the small left effusion.", ["pleural effusion present left - mild"]),
