@@ -30,6 +30,9 @@ _RUN_ON = re.compile(r"([:=]\s{0,3}(?:yes|no|[01]|true|false|present|absent|posi
 _SIGN = re.compile(r"[:=?]")
 _BARE = re.compile(r"\s(yes|no|true|false|absent|negative|positive|[✓✔✅✗✘❌])\s*$", re.I)
 _WORDY = re.compile(r"\b(?:no|not|is|are|without)\b", re.I)
+_LEAD = re.compile(r"(?:^|(?<=[.!?;\n*]))[ \t]{0,9}(?:(?:so|thus|therefore|hence)\b,?[ \t])?(?:the[ \t]|my[ \t])?"
+                   r"(?:(?:final|correct)[ \t])?answers?\b(?:[ \t](?:is|are))?[*]{0,2}[ \t]?[:：]", re.I)  # fmt: skip
+_EXPLAINED = re.compile(r"\n[ \t*#]{0,9}(?:explanations?|reasoning|rationale|justification)\b[ \t*]{0,3}[:：]", re.I)
 _SPACE = re.compile(r"[^\S\n]+")
 _NOT = re.compile(r"n['’]t\b")
 _PARTICLE = re.compile(r"\s*(?:yes|no),\s+(?=only\b|just\b|there (?:is|are) (?!no\b))", re.I)
@@ -48,7 +51,7 @@ class Piece(NamedTuple):
 def pieces(text: str) -> Iterator[Piece]:
     """Yields the pieces of an answer, in order."""
     mode: Verdict = ""  # of the heading above
-    for sentence in _sentences(_plain(_unfolded(text))):
+    for sentence in _sentences(_plain(_unfolded(_final(text)))):
         if not sentence.strip():
             continue
         tick = _TICK.match(sentence)
@@ -68,6 +71,14 @@ def pieces(text: str) -> Iterator[Piece]:
             rest = _row(rest)
         for piece in _pairs(_RUN_ON.sub(r"\1, ", rest)):
             yield Piece(piece.text, piece.verdict or own)
+
+
+def _final(text: str) -> str:
+    """Returns what follows the last "Final answer:", without the explanation after it; the text where none is said."""
+    leads = [lead for lead in _LEAD.finditer(text) if text[lead.end() :].strip()]
+    text = text[leads[-1].end() :] if leads else text
+    explained = _EXPLAINED.search(text)
+    return text[: explained.start()] if explained and text[: explained.start()].strip() else text
 
 
 def _sentences(text: str) -> Iterator[str]:
