@@ -47,7 +47,7 @@ BOTH = ("Edema", "Atelectasis")
         "No evidence of pneumonia, fracture or pneumothorax; edema and atelectasis noted", "oedema; atelectases",
         "Edema or atelectasis", "Possible edema, and atelectasis cannot be excluded.", "EDEMA/ATELECTASIS",
         "No significant finding but edema and atelectasis.",
-        "A fracture? No. The heart may be large.\n**Final answer:** Edema, atelectasis\nExplanation: pneumonia is rarer.",
+        "A fracture? No. The heart may be large.\n**Final answer:** Edema, atelectasis\nExplanation: not pneumonia.",
         "Edema, atelectasis. All others are absent.",
     ],
 )  # fmt: skip
