@@ -32,6 +32,9 @@ BOTH = ("Edema", "Atelectasis")
         '{"Edema": true, "Fracture": false, "Atelectasis": 1}',
         '{"present": ["Edema", "Atelectasis"], "absent": ["Mass"]}',
         '[{"label": "Edema", "present": true}, {"label": "Fracture", "present": false}, "Atelectasis"]',
+        '{"Edema": {"present": true, "score": 0.6}, "Mass": {"present": false}, "Atelectasis": {"present": "yes"}}',
+        '[{"finding": "Edema", "present": true, "confidence": 0.4}, {"finding": "Mass", "present": false, '
+        '"confidence": 0.9}, {"name": "atelectasis", "probability": 0.7}, {"name": "fracture", "probability": 0.1}]',
         "Edema: yes, Atelectasis: yes, Pneumonia: no", "Edema:1 Atelectasis:1 Fracture:0",
         "Edema? Yes. Fracture? No. Atelectasis? Yes.",
         "| Finding | Present |\n|---|---|\n| Edema | Yes |\n| Fracture | No |\n| Atelectasis | ✓ |",
@@ -65,7 +68,9 @@ def test_one_set_in_many_wordings(text):
         ("opacity and lung lesion", {"Lung Opacity", "Lung Lesion"}), ("pacemaker", {"Support Devices"}),
         ("No edema.", set()), ("Edema: no", set()), ("neither edema nor atelectasis", set()),
         ("Edema and atelectasis: no", set()), ("There is no evidence of the following: edema, atelectasis", set()),
-        ("Atelectasis: unknown", set()), ("Edema, no", set()), ("I cannot tell.", set()), ("Yes.", set()),
+        ("Atelectasis: unknown", set()), ("Edema, no", set()), ("No edema, mass or fracture (confirmed)", set()),
+        ("Pneumonia 5%, fracture 0.1", set()), ("Edema (low confidence)", {"Edema"}), ("I cannot tell.", set()),
+        ("Yes.", set()),
         ("", set()),
     ],
 )  # fmt: skip

@@ -32,14 +32,19 @@ _ALL = frozenset({"all", "absent", "negative", "no"})
 
 @lru_cache
 def listed(name: str) -> frozenset[str]:
-    """Returns a list of label_words.yaml."""
+    """Returns the words of a list of label_words.yaml."""
+    return frozenset(in_order(name))
+
+
+def in_order(name: str) -> tuple[str, ...]:
+    """Returns a list of label_words.yaml as it stands there."""
     return _lists()[name]
 
 
 @lru_cache(maxsize=1)
-def _lists() -> dict[str, frozenset[str]]:
+def _lists() -> dict[str, tuple[str, ...]]:
     text = resources.files("radrl").joinpath("label_words.yaml").read_text(encoding="utf-8")
-    return {name: frozenset(str(some).split()) for name, some in yaml.load(text, yaml.BaseLoader).items()}
+    return {name: tuple(str(some).split()) for name, some in yaml.load(text, yaml.BaseLoader).items()}
 
 
 def stem(word: str) -> str:

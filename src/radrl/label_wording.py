@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from radrl.label_names import WORD, listed, says_nothing, stem
+from radrl.label_names import WORD, in_order, listed, says_nothing, stem
 
 Verdict = Literal["", "yes", "no", "both"]
 DEEPEST = 20  # levels of JSON that are read
@@ -28,7 +28,9 @@ _TAIL = re.compile(r"\s*(:|=|\?|\(|->|→|\s-|[–—])\s*([^:=?()→]{1,30}?)\s
 _RUN_ON = re.compile(r"([:=]\s{0,3}(?:yes|no|[01]|true|false|present|absent|positive|negative))\s+"
                      r"(?=[^\W\d][\w /-]{0,40}[:=])", re.I)  # fmt: skip
 _SIGN = re.compile(r"[:=?]")
-_BARE = re.compile(r"\s(yes|no|true|false|absent|negative|positive|[✓✔✅✗✘❌])\s*$", re.I)
+_BARE = re.compile(
+    r"\s(yes|no|true|false|absent|negative|positive|[✓✔✅✗✘❌]|\d{1,3}(?:\.\d{1,4})? ?%|0?\.\d{1,4})\s*$", re.I
+)
 _WORDY = re.compile(r"\b(?:no|not|is|are|without)\b", re.I)
 _LEAD = re.compile(r"(?:^|(?<=[.!?;\n*]))[ \t]{0,9}(?:(?:so|thus|therefore|hence)\b,?[ \t])?(?:the[ \t]|my[ \t])?"
                    r"(?:(?:final|correct)[ \t])?answers?\b(?:[ \t](?:is|are))?[*]{0,2}[ \t]?[:：]", re.I)  # fmt: skip
@@ -141,7 +143,9 @@ def _pairs(sentence: str) -> list[Piece]:
             found.append((part[: tail.start()], told, tail[1] if tail.re is _TAIL else ":"))
         elif part.strip():
             found.append((part, "", ""))
-    if not any(told for _, told, _ in found):
+    signs = {sign for _, told, sign in found if told}
+    denies = any(_WORDY.search(text) for text, told, _ in found if not told)
+    if signs <= {"("} and (not signs or denies):  # "no edema, mass or fracture (confirmed)" is one statement
         return [Piece(sentence, "")]
     after: Verdict = ""
     pieces: list[Piece] = []
@@ -177,21 +181,28 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
         for item in value:
             yield from _lines(item, depth + 1)
     elif isinstance(value, dict):
-        texts = [v for v in value.values() if isinstance(v, str) and not verdict(v)]
-        others = [v for v in value.values() if not (isinstance(v, str) and not verdict(v))]
-        if len(texts) == 1 and len(others) == 1 and not isinstance(others[0], list | dict):
-            yield f"{texts[0]}: {_said(others[0])}"  # {"label": "Edema", "present": true}
+        name, told = _first(value, "name keys"), _first(value, "verdict keys")
+        if isinstance(name, str) and told is not None:
+            yield f"{name}: {_said(told)}"
             return
-        for name, item in value.items():
-            if isinstance(item, list | dict):
-                yield f"{name}:"
+        for key, item in value.items():
+            if isinstance(item, dict) and (told := _first(item, "verdict keys")) is not None:
+                yield f"{key}: {_said(told)}"
+            elif isinstance(item, list | dict):
+                yield f"{key}:"
                 yield from _lines(item, depth + 1)
                 yield "Findings:"
             else:
-                yield f"{name}: {_said(item)}"
+                yield f"{key}: {_said(item)}"
     else:
         yield _said(value)
 
 
+def _first(value: dict[str, Any], keys: str) -> Any:
+    """Returns the first plain value under one of these keys; None where there is none."""
+    known = {key.casefold(): item for key, item in value.items() if not isinstance(item, list | dict)}
+    return next((known[key] for key in in_order(keys) if key in known), None)
+
+
 def _said(value: Any) -> str:
-    return {True: "yes", False: "no", None: "no"}.get(value, str(value)) if value in (True, False, None) else str(value)
+    return "yes" if value is True else "no" if value is False or value is None else str(value)
