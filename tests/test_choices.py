@@ -40,7 +40,22 @@ MONEY = ("$100", "$200", "$300", "$1,000")
 SENTENCES = ("Acute infarct. No hemorrhage.", "Acute hemorrhage. No infarct.", "Normal brain.")
 ORGANS = tuple("肺肝脾肾")
 MANY = tuple(f"finding {i}" for i in range(1, 27))
-SETS = (FILM, LUNGS, VITAMIN, TURNED, BEGINNINGS, AIR, GERMS, PHRASES, GRADES, SPINE, LEVELS, MONEY, SENTENCES, MANY[:6])
+SETS = (
+    FILM,
+    LUNGS,
+    VITAMIN,
+    TURNED,
+    BEGINNINGS,
+    AIR,
+    GERMS,
+    PHRASES,
+    GRADES,
+    SPINE,
+    LEVELS,
+    MONEY,
+    SENTENCES,
+    MANY[:6],
+)
 
 LETTER = "B|B.|B)|(B)|[B]|{B}|b|(b)|b.|B:|'B'|\"B\"|**B**|*B*|`B`|_B_|# B|- B|* B|> B|B!|Option B|Choice B|Letter: B"
 SAYS = """The answer is B.|The answer is (b).|ANSWER: B|Ans: B|Ans. B|Answer - B|Answer – B|Answer=B|Answer B|answer:B
@@ -259,7 +274,9 @@ def test_a_picked_option_is_named_by_letter_or_words(text, choices):
     assert letter or {word.norm for word in words(choices[picked])} <= {word.norm for word in words(lines)}
 
 
-@pytest.mark.parametrize("piece", PIECES + ["Answer: B. ", "pleural effusion, ", "A or ", "(A)", "1 ", "yes ", "#", "<"])
+@pytest.mark.parametrize(
+    "piece", PIECES + ["Answer: B. ", "pleural effusion, ", "A or ", "(A)", "1 ", "yes ", "#", "<"]
+)
 @pytest.mark.parametrize("choices", [FILM, ("yes", "no")], ids=["letters", "yes-no"])
 def test_a_hundred_thousand_characters_do_not_hang(piece, choices):
     example = Example(id="a", task="vqa_closed", question="Which?", choices=choices, reference=choices[0])

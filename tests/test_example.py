@@ -1,6 +1,7 @@
 """The manifest reader and whole-file writing: what is wrong is said in one line, what is written is read back."""
 
 import errno
+import json
 import os
 import re
 
@@ -12,6 +13,7 @@ from radrl import files
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding, read_manifest, write_manifest
 from radrl.files import write_json, write_text
+from radrl.label_names import is_nothing, key
 
 GOOD = '{"id": "a", "task": "report", "question": "q"}'
 
@@ -63,6 +65,35 @@ def test_an_image_path_may_not_leave_the_folder(tmp_path, image):
 def test_a_wrong_box_is_named(tmp_path, box):
     line = f'{{"id": "a", "task": "grounding", "question": "q", "boxes": [{{"xyxy": {box}}}]}}'
     assert ":1: key 'boxes.0.xyxy" in message(tmp_path / "m.jsonl", line)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"labels": ["edma"]}, "labels 'edma' are none of those that may be named: Edema, Mass, No Finding"),
+        ({"reference": "edema, edma"}, "labels 'edma' are none"),
+        ({"labels": ["Edema", "no findings"]}, "labels say both 'no findings' and 'Edema'"),
+        ({}, "no labels; name those that are there, or say in reference that none is"),
+        ({"labels": ["?"]}, r"label '\?' holds no letter or digit"),
+        ({"label_set": ["Mass"]}, "give choices .* or label_set .*, not both"),
+        ({"choices": ["mass", "Masses"], "labels": ["mass"]}, "the labels 'mass' and 'Masses' are the same"),
+        ({"choices": [f"label {k}" for k in range(27)], "labels": ["label 1"]}, "more than there are letters"),
+        ({"task": "report", "labels": ["Edema"], "choices": []}, "labels and label_set are for task classification"),
+    ],
+)
+def test_wrong_labels_are_named(tmp_path, fields, wanted):
+    line = {"id": "a", "task": "classification", "question": "q", "choices": ["Edema", "Mass", "No Finding"], **fields}
+    assert re.search(f":1:.* {wanted}", message(tmp_path / "m.jsonl", json.dumps(line)))
+
+
+def test_labels_are_read_from_the_reference_and_written_as_the_set_has_them():
+    asked = {"id": "a", "task": "classification", "question": "q", "choices": ("Edema", "Pleural Effusion", "Normal")}
+    both = Example(**asked, reference="pleural effusions and oedema.")
+    assert (both.labels, both.reference) == (("Edema", "Pleural Effusion"), "pleural effusions and oedema.")
+    assert Example(**asked, labels=["effusion, pleural"]).reference == "Pleural Effusion"
+    for text in ("No finding", "none.", "The chest X-ray is normal."):
+        assert Example(**asked, reference=text).labels == ("Normal",)
+    assert Example(**asked | {"choices": ()}, reference="No finding").labels == ()
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):
@@ -120,6 +151,9 @@ names = st.lists(st.text("abc é\n.-", min_size=1), max_size=2).map(
 
 
 def _example(choices: list[str], reference: str, **fields) -> Example:
+    if fields["task"] == "classification":
+        names = list({key(name): name for name in choices if key(name) and not is_nothing(name)}.values())
+        return Example(choices=names, labels=names[1:], reference=reference if names[1:] else "none", **fields)
     return Example(choices=(*choices, reference) if choices else (), reference=reference, **fields)
 
 

@@ -5,6 +5,7 @@ Only what follows the last ``</think>`` is ever scored (RadVLM-GRPO, arXiv 2512.
 
 from __future__ import annotations
 
+from radrl import label_sets
 from radrl.box_notation import Size, read_boxes
 from radrl.choices import read_choice
 from radrl.example import Answer, Example
@@ -21,13 +22,13 @@ def parse(
     tokens: int | None = None,
     size: Size | None = None,
 ) -> Answer:
-    """Reads a completion: takes off its thinking and what the answer is wrapped in, then reads boxes or the chosen
-    option. It has ``tokens`` tokens, if known; ``size`` is the width and height of the resized image, for boxes in
-    pixels.
+    """Reads a completion: takes off its thinking and what the answer is wrapped in, then reads boxes, labels or the
+    chosen option. It has ``tokens`` tokens, if known; ``size`` is the width and height of the resized image, for boxes
+    in pixels.
 
     Never raises on any text. A completion that was asked to think and never closed its thinking has no answer: its
-    text is empty. Reasoning before a wrapped answer counts as thinking. Boxes are read by `radrl.box_notation`; one that
-    is none of the image (outside it, x1 >= x2, not four numbers) is among ``wrong`` and makes the Answer not well
+    text is empty. Reasoning before a wrapped answer counts as thinking. Boxes are read by `radrl.box_notation`; one
+    that is none of the image (outside it, x1 >= x2, not four numbers) is among ``wrong`` and makes the Answer not well
     formed, as does a text that has no box and does not say that there is none.
 
     Raises:
@@ -42,6 +43,9 @@ def parse(
     answer = Answer(text, thinking, well_formed=well_formed and bool(text), tokens=tokens)
     if example.task == "grounding":
         return _with_boxes(answer, example, style, size)
+    if example.task == "classification":
+        labels, readable = label_sets.read(text, example.choices, example.label_set)
+        return answer._replace(labels=labels, well_formed=answer.well_formed and readable)
     if example.choices:
         choice = read_choice(text, example.choices, example.question)
         return answer._replace(choice=choice, well_formed=answer.well_formed and choice is not None)
@@ -49,7 +53,7 @@ def parse(
 
 
 def _kind(example: Example) -> Kind:
-    if example.choices:
+    if example.choices and example.task != "classification":
         return "option"
     kinds: dict[str, Kind] = {"grounding": "boxes", "report": "report"}
     return kinds.get(example.task, "words")

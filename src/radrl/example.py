@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from radrl.errors import UserError
 from radrl.files import write_text
+from radrl.label_names import canonical, stated
 
-Task = Literal["report", "grounding", "vqa_closed", "vqa_open"]
+Task = Literal["report", "grounding", "vqa_closed", "vqa_open", "classification"]
 MOST_CHOICES = 26  # they are asked with letters
-TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open")
+TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open", "classification")
 Presence = Literal["present", "absent", "uncertain"]
 
 
@@ -75,10 +76,14 @@ class Example(_Record):
 
     ``reference`` is the answer as text, without thinking and without boxes in any notation; ``boxes`` are the
     reference boxes of a grounding question (an empty tuple means: there is nothing to find). ``choices`` are the
-    options of a multiple-choice question, at most 26; its reference is the text of the right one. ``thinking`` is a
-    reference trace for the cold start. ``findings`` are gold findings where the data set has them. ``history`` holds
-    the earlier turns, oldest first, where the question is one of a conversation: they are asked with it, and only the
-    last answer is taught and scored. ``meta`` holds what a reader wants to keep (view, sex, label quality).
+    options of a multiple-choice question, at most 26; its reference is the text of the right one. Of a classification
+    question ("which of these findings are there?") ``labels`` are those that are there, and ``choices`` all that may be
+    named; ``label_set`` is the same where the question is not to list them, and where both are empty any label may be
+    named. ``labels`` are read from a reference that lists them where they are not given, and listed as its reference
+    where there is none. ``thinking`` is a reference trace for the cold start. ``findings`` are gold findings where the
+    data set has them. ``history`` holds the earlier turns, oldest first, where the question is one of a conversation:
+    they are asked with it, and only the last answer is taught and scored. ``meta`` holds what a reader wants to keep
+    (view, sex, label quality).
     """
 
     id: str
@@ -88,6 +93,8 @@ class Example(_Record):
     reference: str = ""
     boxes: tuple[Box, ...] = ()
     choices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    label_set: tuple[str, ...] = ()
     thinking: str | None = None
     findings: tuple[Finding, ...] = ()
     history: tuple[Turn, ...] = ()
@@ -98,9 +105,14 @@ class Example(_Record):
 
     @model_validator(mode="after")
     def _reference_is_an_option(self) -> Example:
-        if len(self.choices) > MOST_CHOICES:
+        if len(self.choices) > MOST_CHOICES and self.task != "classification":
             raise ValueError(f"{len(self.choices)} choices, more than {MOST_CHOICES}: there are no letters for them")
-        if self.choices and self.reference not in self.choices:
+        if self.task == "classification":
+            object.__setattr__(self, "labels", _labels_there(self))
+            object.__setattr__(self, "reference", self.reference or ", ".join(self.labels))
+        elif self.labels or self.label_set:
+            raise ValueError(f"labels and label_set are for task classification, not {self.task}")
+        elif self.choices and self.reference not in self.choices:
             raise ValueError(f"reference {self.reference!r} is none of the choices; write it as one of them")
         return self
 
@@ -122,6 +134,23 @@ class WrongBox(NamedTuple):
     label: str = ""
 
 
+def _labels_there(example: Example) -> tuple[str, ...]:
+    """Returns the labels of a classification question in the spelling and order of the labels that may be named.
+
+    Raises:
+        ValueError: one may not be named, or nothing says that none is there.
+    """
+    if example.choices and example.label_set:
+        raise ValueError("give choices (the question lists them) or label_set (it does not), not both")
+    if len(example.choices) > MOST_CHOICES:
+        raise ValueError(f"{len(example.choices)} choices, more than there are letters; name them under label_set")
+    may = example.choices or example.label_set
+    labels = example.labels or stated(example.reference, may)
+    if labels is None:
+        raise ValueError("no labels; name those that are there, or say in reference that none is: 'No finding'")
+    return canonical(labels, may)
+
+
 class Answer(NamedTuple):
     """What a completion says, once parsed.
 
@@ -134,6 +163,8 @@ class Answer(NamedTuple):
     Of grounding alone: ``wrong`` are the boxes that are none, ``clamped`` how many of ``boxes`` were cut at the edge
     of the image, ``says_none`` whether the text says that there is nothing to find (a text without boxes that does not
     say so claims something, or cannot be read).
+
+    ``labels`` are what the answer to a classification question says is there, as `radrl.label_sets.read` gives them.
     """
 
     text: str
@@ -145,6 +176,7 @@ class Answer(NamedTuple):
     wrong: tuple[WrongBox, ...] = ()
     clamped: int = 0
     says_none: bool = False
+    labels: tuple[str, ...] = ()
 
 
 class Mark(NamedTuple):

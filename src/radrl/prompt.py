@@ -184,6 +184,8 @@ def answer_text(example: Example, box_format: BoxFormat, size: Size | None = Non
     and verl's ground truth."""
     if example.task == "grounding":
         return boxes_text(example.boxes, box_format, size) or example.reference or "none"
+    if example.task == "classification":
+        return example.reference
     if example.choices and not is_yes_no(example.choices):
         return f"{LETTERS[example.choices.index(example.reference)]}. {example.reference}"
     return example.reference

@@ -71,6 +71,14 @@ def test_a_mirror_image_swaps_left_and_right_in_every_text():
     assert twice.model_copy(update={"boxes": EXAMPLE.boxes}) == EXAMPLE
 
 
+def test_a_mirror_image_swaps_left_and_right_in_labels():
+    sides = ("left effusion", "right effusion", "mass")
+    asked = Example(id="a", task="classification", question="?", label_set=sides, labels=sides[::2])
+    once = mirror(asked)
+    assert (once.labels, once.reference) == (("right effusion", "mass"), "right effusion, mass")
+    assert set(once.labels) <= set(once.label_set)
+
+
 def test_off_by_default_and_grey_values_only_for_several_pictures():
     picture = film(EXAMPLE.boxes[0])
     rng = np.random.default_rng(0)

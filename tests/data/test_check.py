@@ -53,6 +53,22 @@ def found(report: Report) -> list[tuple[str, str]]:
     return sorted((p.kind, p.where.rsplit("/", 1)[-1]) for p in report.problems)
 
 
+def test_labels_that_the_taught_answer_does_not_name_are_said(folder):
+    asked = {"task": "classification", "label_set": ["edema", "mass"]}
+    right = [
+        line(0, **asked, labels=["mass", "edema"], reference="Edema and a mass."),
+        line(1, **asked, reference="none"),
+    ]
+    wrong = [
+        line(2, **asked, labels=["edema"], reference="No finding."),
+        line(3, **asked, labels=["edema"], reference="?"),
+    ]
+    report = check(folder(train=right + wrong), ENGLISH)
+    assert report.counts == {"labels": 2}
+    assert report.problems[0].why.endswith("does not name its labels as an answer is read; write 'edema'")
+    assert "classification" in table(report)
+
+
 def test_nothing_is_wrong_with_what_is_right(folder):
     report = check(folder(train=[line(0), line(1)], test=[line(2)]), ENGLISH)
     assert not report.counts

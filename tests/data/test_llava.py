@@ -35,8 +35,22 @@ def test_radvlm_instructions_become_examples(tmp_path, prepared):
     assert ([box.label for box in lung.boxes], lung.patient, lung.study) == (["right lung"], "p10000032", "s50414267")
     assert lung.meta["answer"].startswith("You'll find")
     assert examples["mimic-train_3"].task == "report"
-    assert [f.name for f in examples["chexpert-train_4"].findings] == ["Edema", "Fracture"]
-    assert examples["chexpert-train_4"].patient == "patient00001"
+    labels = examples["chexpert-train_4"]
+    assert (labels.task, labels.patient) == ("classification", "patient00001")
+    assert (labels.labels, labels.label_set) == (("Edema", "Fracture"), ("Atelectasis", "Edema", "Fracture"))
+    assert labels.reference == "The following abnormalities are present: edema and fracture."
+
+
+def test_classification_instructions_of_radvlm_have_13_labels_unless_they_say_which():
+    asked = talk("mimic-labels-train_0", "a.png", "Are there any abnormalities?", "It includes edema and lung opacity.")
+    (found,) = llava.read_item(asked)
+    assert (found.labels, len(found.label_set)) == (("Edema", "Lung Opacity"), 13)
+    (normal,) = llava.read_item(talk("mimic-labels-train_1", "a.png", "Identify them", "There are no findings here."))
+    assert (normal.task, normal.labels) == ("classification", ())
+    with pytest.raises(ValueError, match="cannot be read"):
+        llava.read_item(talk("mimic-labels-train_2", "a.png", "Identify them", "I do not know."))
+    with pytest.raises(ValueError, match="its labels are Mass, but the answer names Edema"):
+        llava.read_item(talk("chexpert-train_3", "a.png", "Identify them", "Edema.", labels=["Mass"]))
 
 
 def test_a_conversation_is_an_example_a_turn_with_what_was_said_before(tmp_path):
@@ -63,6 +77,7 @@ boxes = st.lists(
     ),
     min_size=1, max_size=3,
 ).map(tuple)  # fmt: skip
+NONE = {"reference": "There are no findings on this film."}
 answers = st.one_of(
     st.builds(lambda task, text: {"task": task, "reference": text}, st.sampled_from(["report", "vqa_open"]), words),
     st.builds(
@@ -73,6 +88,15 @@ answers = st.one_of(
         lambda c: {"task": "vqa_closed", "choices": tuple(c), "reference": c[-1]}
     ),
     st.just({"task": "vqa_closed", "choices": ("Yes", "No"), "reference": "No"}),
+    st.builds(
+        lambda key, labels: (
+            {"task": "classification", "labels": labels}
+            | ({} if labels else NONE)
+            | ({key: ("Edema", "Mass")} if key else {})
+        ),
+        st.sampled_from(["choices", "label_set", ""]),
+        st.sets(st.sampled_from(["Edema", "Mass"])).map(tuple),
+    ),
 )
 conversations = st.tuples(
     st.lists(st.tuples(words, answers), min_size=1, max_size=3),

@@ -78,6 +78,35 @@ def test_the_test_reference_is_never_read():
     assert baselines.answers(TRAIN, blind) == baselines.answers(TRAIN, TEST)
 
 
+def labelled(id: str, *labels: str, label_set: tuple[str, ...] = ("edema", "mass", "hernia"), **more) -> Example:
+    reference = "" if labels else "No finding."
+    return example(id, "classification", "Which?", reference, labels=labels, label_set=label_set, **more)
+
+
+def test_label_sets_have_the_best_constant_one_and_the_most_usual_one(tmp_path):
+    sets = [(), (), (), ("edema",), ("edema",), ("mass", "edema"), ("edema", "hernia")]
+    train = [labelled(f"l{k}", *labels) for k, labels in enumerate(sets)]
+    other = ("Oedema", "No Finding")
+    test = [labelled("a", "hernia"), labelled("b", "No finding", label_set=other), labelled("c", label_set=("cavity",))]
+    best, spelled, unknown = baselines.answers(train, test)
+    assert (best.text, best.labels) == ("edema", ("edema",))  # not the most usual: it agrees best with all
+    assert spelled.labels == ("Oedema",)
+    assert unknown.labels == ("No Finding",)  # no set of the training Examples may be named there
+    blind = [e.model_copy(update={"labels": ("mass",), "reference": "mass"}) for e in test]
+    assert baselines.answers(train, blind) == [best, spelled, unknown]
+    table = baselines.table(as_set(tmp_path, train), as_set(tmp_path, test))
+    assert [answer.labels for answer in table[baselines.USUAL]] == [("No Finding",)] * 3
+    assert table[baselines.NAME] == [best, spelled, unknown]
+
+
+def test_the_nearest_image_has_a_label_set_that_may_be_named(films, tmp_path):
+    near, far, asked = films(0.1, 0.5, 0.12)
+    train = as_set(tmp_path, [labelled("near", "mass", images=near), labelled("far", "edema", images=far)])
+    test = as_set(tmp_path, [labelled("t1", images=asked), labelled("t2", label_set=("edema", "cyst"), images=asked)])
+    table = baselines.table(train, test)
+    assert [answer.labels for answer in table[nearest.NAME]] == [("mass",), ("edema",)]
+
+
 def test_two_labels_give_two_boxes():
     train = [example(f"b{k}", "grounding", "Lungs?", boxes=(box(0.1, "l"), box(0.6 + k / 10, "r"))) for k in range(3)]
     (found,) = baselines.answers(train, [example("t", "grounding", "Lungs?")])

@@ -55,7 +55,8 @@ def test_each_value_stands_in_its_row(found):
     np.testing.assert_allclose(rows["finding_f1"], [none, none, 2 / 5, none, 1, none, none])
     np.testing.assert_allclose(rows["soft_f1"], [none, none, none, 2 / 3, none, 0, none])
     np.testing.assert_allclose(rows["chexpert14_f1_examples"], [none, none, 4 / 5, none, 1, none, none])
-    assert set(MAIN.values()) <= set(rows)
+    assert {MAIN[example.task] for example in EXAMPLES} <= set(rows)
+    assert set(MAIN) == set(TASKS)
 
 
 def test_boxes_are_judged_over_the_set(found):

@@ -28,10 +28,7 @@ TASKS = ("report", "report", "grounding", "grounding", "vqa_closed", "vqa_open")
 def make(root: Path, patients: int = 40, hostile: str = "", films: int = 4, models: int = 5) -> dict:
     """Returns the arguments of ``page.write`` but for the path; ``hostile`` is put wherever text goes."""
     draw = random.Random(7)
-    noise = np.random.default_rng(7)
-    for k in range(films):
-        pixels = np.clip(noise.normal(90, 30, (96, 80)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).resize((160, 192)).save(root / f"{k}.png")
+    draw_films(root, films)
     examples = [_example(p, k, task, hostile, films) for p in range(patients) for k, task in enumerate(TASKS)]
     names = {name + hostile: skill for name, skill in list(MODELS.items())[:models]}
     answers = {name: [_answer(e, skill, draw, hostile) for e in examples] for name, skill in names.items()}
@@ -52,6 +49,14 @@ def make(root: Path, patients: int = 40, hostile: str = "", films: int = 4, mode
             "Seconds": {"phantom": 4.21, "SFT": 312.5, "GRPO, direct": 1204.0, "evaluation": 88.12},
         },
     }
+
+
+def draw_films(root: Path, count: int) -> None:
+    """Writes noise images ``0.png`` and on."""
+    noise = np.random.default_rng(7)
+    for k in range(count):
+        pixels = np.clip(noise.normal(90, 30, (96, 80)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).resize((160, 192)).save(root / f"{k}.png")
 
 
 def _example(patient: int, k: int, task: str, hostile: str, films: int) -> Example:

@@ -14,11 +14,13 @@ import synthetic
 from browser import PROGRAM, Browser
 
 from radrl import page
+from radrl.answers import parse
 from radrl.evaluation.comparison import compare
 from radrl.evaluation.metrics import score_cases
-from radrl.example import Mark
+from radrl.example import Example, Mark
 from radrl.page.charts import nice_ticks, running_mean
 from radrl.page.text import clean, pieces
+from radrl.prompt import PromptStyle
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\ud800\x00\x1b\u202e&amp;"
 VOID = {"meta", "img", "input", "br", "line", "rect"}
@@ -284,3 +286,59 @@ def test_five_thousand_cases_stay_light(tab, tmp_path):
     assert tab.value("document.getElementById('case-title').textContent") == "p833-5"
     assert tab.value("document.querySelectorAll('[role=option]').length") < 60
     assert tab.value("document.querySelectorAll('*').length") < 6000
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory):
+    """The page of classification questions: right, false and missed labels, and films without any."""
+    root = tmp_path_factory.mktemp("classified")
+    synthetic.draw_films(root, 1)
+    label_set = ("edema", "mass", "hernia <b>", "cardiomegaly")
+    asked = {"task": "classification", "question": "Which abnormalities are there?", "images": ("0.png",)}
+    there = (("edema", "mass"), ("hernia <b>",), (), ())
+    examples = [
+        Example(id=f"c{k}", patient=f"p{k}", label_set=label_set, labels=labels,
+                reference="" if labels else "No finding.", **asked)
+        for k, labels in enumerate(there)
+    ]  # fmt: skip
+    said = {
+        "base": ("Mass, cardiomegaly.", "Hernia b", "No finding.", "I cannot tell."),
+        "other": ("Edema and mass.", "No finding", "Edema, no finding", "Normal."),
+    }
+    answers = {
+        name: [parse(t, e, PromptStyle()) for t, e in zip(texts, examples, strict=True)] for name, texts in said.items()
+    }
+    scores = {name: score_cases(examples, [given]) for name, given in answers.items()}
+    comparison = compare(examples, scores, "base", samples=50)
+    page.write(root / "page.html", comparison, examples, answers, scores, {}, [root] * 4, {"title": "Labels"})
+    return root / "page.html"
+
+
+def test_labels_are_shown_as_right_false_and_missed(classified):
+    text = classified.read_text()
+    assert Reader(text).open == []
+    data = shown(classified)
+    kinds = [[[(data["kinds"][kind], names) for kind, names in a["l"]] for a in case["a"]] for case in data["cases"]]
+    assert kinds == [
+        [[("match", "mass"), ("false", "cardiomegaly"), ("missed", "edema")], [("match", "edema, mass")]],
+        [[("match", "hernia <b>")], [("missed", "hernia <b>")]],
+        [[("match", "none of the labels is there")], [("false", "edema, No Finding")]],
+        [[("missed", "none of the labels is there")], [("match", "none of the labels is there")]],
+    ]
+    assert data["tasks"][data["cases"][0]["t"]]["name"] == "classification"
+    main = data["tasks"][data["cases"][0]["t"]]["main"]
+    assert [[a["v"][main] for a in case["a"]] for case in data["cases"]] == [[0.5, 1], [1, 0], [1, 0], [0, 1]]
+    assert "F1 of each label of the classification questions" in text
+    assert "hernia &lt;b&gt;" in text
+
+
+@needs_browser
+def test_labels_are_seen_and_searched(classified, tab):
+    tab.open(classified)
+    lists = tab.value("[...document.querySelectorAll('#detail .labels')].map((e) => e.innerText).join(' | ')")
+    assert " ".join(lists.split()) == "Right: mass False: cardiomegaly Missed: edema | Right: edema, mass"
+    tab.value("document.getElementById('search').value = 'hernia'")
+    tab.value("document.getElementById('search').dispatchEvent(new Event('input'))")
+    tab.wait("document.getElementById('count').textContent === '1 of 4 cases'")
+    assert tab.value("document.getElementById('case-title').textContent") == "c1"
+    assert tab.complaints == []

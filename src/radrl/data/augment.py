@@ -71,7 +71,9 @@ def mirror(example: Example) -> Example:
             "boxes": boxes,
             "question": _swap(example.question),
             "reference": _swap(example.reference),
-            "choices": tuple(_swap(choice) for choice in example.choices),
+            "choices": tuple(map(_swap, example.choices)),
+            "labels": tuple(map(_swap, example.labels)),
+            "label_set": tuple(map(_swap, example.label_set)),
             "thinking": _swap(example.thinking) if example.thinking else example.thinking,
             "findings": (),  # their sides would be wrong; scorers read the reference text
         }

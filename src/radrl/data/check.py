@@ -322,7 +322,8 @@ def _where(paths: Sequence[Path], lines: _Lines, row: int) -> str:
 
 
 KINDS = (
-    "not an Example", "id twice", "empty answer", "language", "too long", UNREADABLE, ODD, "patient in two splits",
+    "not an Example", "id twice", "empty answer", "labels", "language", "too long", UNREADABLE, ODD,
+    "patient in two splits",
     "image in two splits", "image nearly in two splits",
     "study in two splits",
 )  # fmt: skip

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from radrl import label_names
+from radrl.answers import parse
 from radrl.data.units import unit_of
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
@@ -115,6 +117,8 @@ def _line(piece: Piece, start: int, raw: bytes, asked: Asked, found: Found) -> N
     found.tasks[example.task] += 1
     if not example.reference.strip() and example.task != "grounding":
         _say(found, "empty answer", f"'{example.id}' has an empty reference; write the answer or drop the line")
+    if example.task == "classification" and (why := _labels_read(example)):
+        _say(found, "labels", why)
     told = [language_of(text) for text in (example.question, example.reference)]
     found.languages[told[1] or told[0] or "not told"] += 1
     declared = str(example.meta.get("language") or "")
@@ -130,6 +134,19 @@ def _line(piece: Piece, start: int, raw: bytes, asked: Asked, found: Found) -> N
         if length > asked.max_tokens:
             why = f"'{example.id}' has {length} tokens without its images, more than {asked.max_tokens}"
             _say(found, "too long", f"{why}; shorten it or drop the line")
+
+
+def _labels_read(example: Example) -> str:
+    """Returns what is wrong where the taught answer does not name the labels that an answer is scored by."""
+    read = {label_names.key(name) for name in parse(example.reference, example, PromptStyle()).labels}
+    wanted = {label_names.key(name) for name in example.labels or (label_names.NOTHING,)}
+    if read == wanted:
+        return ""
+    return f"the reference of '{example.id}' does not name its labels as an answer is read; write {_list(example)}"
+
+
+def _list(example: Example) -> str:
+    return f"'{', '.join(example.labels) or label_names.NOTHING}'"
 
 
 def _say(found: Found, kind: str, why: str) -> None:

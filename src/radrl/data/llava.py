@@ -5,23 +5,26 @@
 
 A conversation becomes one Example a turn, with the turns before it as history. Boxes stand in the answers, as ``[0.12,
 0.34, 0.56, 0.78]``. What the format has no place for is written as further keys, which LLaVA's loader does not look at:
-``patient``, ``study`` and ``source`` beside ``id``; ``task`` and ``choices`` beside the answer. Not held are thinking,
-findings, meta, digits of boxes after the second, and the text of an answer beside its boxes.
+``patient``, ``study`` and ``source`` beside ``id``; ``task``, ``choices``, ``labels`` and ``label_set`` beside the
+answer. Not held are thinking, findings, meta, digits of boxes after the second, and the text of an answer beside its
+boxes.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radrl import label_sets
 from radrl.box_notation import boxes_text, read_boxes
 from radrl.choices import LETTERS, is_yes_no
 from radrl.errors import UserError
-from radrl.example import MOST_CHOICES, TASKS, Example, Finding, Task, Turn, stream_manifest
+from radrl.example import MOST_CHOICES, TASKS, Example, Task, Turn, stream_manifest
 from radrl.files import replacing
+from radrl.label_names import is_nothing, key
 from radrl.prompt import PromptStyle, as_turn, question, target
 
 UNIT = PromptStyle()
@@ -31,10 +34,17 @@ KEPT = ("patient", "study", "source")
 MOST_TURNS = 200  # each Example holds the turns before it
 # ids of RadVLM's data (create_llava_dataset.py): vindr-cxr-mono-train1_1234
 RADVLM_ID = re.compile(r"([a-z][a-z-]{0,40}?)-(?:train|valid|test)\d?_\d+")
+CHEXPERT = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
+    "Lung Opacity", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
+)  # fmt: skip
+"""The labels of RadVLM's classification instructions, which do not list them; ``pathologies`` beside them wins."""
+CLASSIFIED = ("mimic-labels", "chexpert")
 RADVLM: Mapping[str, Task] = {
     **dict.fromkeys(("vindr-cxr", "vindr-cxr-mono", "mscxr", "padchest", "chestima"), "grounding"),
     **dict.fromkeys(("mimic", "chexpertplus"), "report"),
-    **dict.fromkeys(("mimic-labels", "chexpert", "conv", "conv-grounded", "conv-grounded-padchest"), "vqa_open"),
+    **dict.fromkeys(CLASSIFIED, "classification"),
+    **dict.fromkeys(("conv", "conv-grounded", "conv-grounded-padchest"), "vqa_open"),
 }
 PATIENT = re.compile(r"(?:^|/)(?:(p\d{8})/(s\d{8})|(patient\d{5})/(study\d{1,3}))/")  # of MIMIC-CXR and CheXpert
 
@@ -44,7 +54,7 @@ def read_item(item: Any, name: str = "", images: tuple[str, ...] | None = None) 
     lie elsewhere than it says.
 
     The task is the one beside the answer; else grounding where the answer has boxes; else what RadVLM's ids say
-    (mscxr-train1_5: grounding, mimic-train_5: report); else an open question.
+    (mscxr-train1_5: grounding, mimic-train_5: report, mimic-labels-train_5: classification); else an open question.
 
     Raises:
         ValueError: it is no such conversation.
@@ -70,16 +80,16 @@ def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | Non
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
     common = {**ids(item), "images": images}
     meta = {"type": kind} if kind else {}
-    if kind in ("mimic-labels", "chexpert"):
-        labels = item.get("labels", [])
-        common["findings"] = tuple(Finding(name=label) for label in labels if isinstance(label, str))
+    labels = item.get("pathologies", CHEXPERT) if kind in CLASSIFIED else ()
     taught = [k for k in range(len(turns) // 2) if turns[2 * k + 1].get("loss", True)]
     found: list[Example] = []
     history: tuple[Turn, ...] = ()
     for k in range(len(turns) // 2):
         asked, answer = turns[2 * k]["value"].replace(TAG, "").strip(), turns[2 * k + 1]
-        fields = {**common, **_fields(asked, answer, RADVLM.get(kind, "vqa_open"))}
+        fields = {**common, **_fields(asked, answer, RADVLM.get(kind, "vqa_open"), labels)}
         fields["meta"] = {**meta, **fields.get("meta", {})}
+        if kind in CLASSIFIED:
+            _agree(item.get("labels"), fields)
         example = Example(id=name if len(taught) == 1 else f"{name}/{k}", history=history, **fields)
         if k in taught:
             found.append(example)
@@ -119,8 +129,9 @@ def named(item: Mapping[str, Any], otherwise: str) -> str:
     return str(name) or otherwise
 
 
-def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task) -> dict[str, Any]:
-    """Returns task, question, reference, boxes and choices of a turn."""
+def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task, label_set: Sequence[str]) -> dict[str, Any]:
+    """Returns task, question, reference, boxes, choices and labels of a turn; ``label_set`` are the labels of RadVLM's
+    classification instructions."""
     text = turn["value"].strip()
     choices = tuple(turn.get("choices", ()))
     if len(choices) > MOST_CHOICES:
@@ -133,13 +144,43 @@ def _fields(asked: str, turn: Mapping[str, Any], otherwise: Task) -> dict[str, A
     fields = {"task": task, "question": asked, "reference": text, "choices": choices}
     if task == "grounding":
         return fields | _boxes(text)
+    if task == "classification":
+        return fields | _labels(asked, turn, choices, label_set)
     if choices and not is_yes_no(choices):
-        options = " ".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(choices))
+        options = _options(choices)
         answers = [choice for i, choice in enumerate(choices) if text == f"{LETTERS[i]}. {choice}"]
         if not asked.endswith(f" {options}") or not answers:
             raise ValueError("question or answer are not written with the choices")
         fields |= {"question": asked.removesuffix(f" {options}"), "reference": answers[0]}
     return fields
+
+
+def _options(choices: Sequence[str]) -> str:
+    return " ".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(choices))
+
+
+def _labels(asked: str, turn: Mapping[str, Any], choices: tuple[str, ...], label_set: Sequence[str]) -> dict[str, Any]:
+    """Returns question and labels of a classification question: the labels beside the answer, else those it names."""
+    if choices and not asked.endswith(f" {_options(choices)}"):
+        raise ValueError("the question is not written with the choices")
+    fields: dict[str, Any] = {"question": asked.removesuffix(f" {_options(choices)}") if choices else asked}
+    if not choices:
+        fields["label_set"] = tuple(turn.get("label_set", () if "labels" in turn else label_set))
+    if "labels" in turn:
+        return fields | {"labels": tuple(turn["labels"])}
+    named = label_sets.read(turn["value"], choices, fields.get("label_set", ()))
+    if not named.labels or not named.readable:
+        raise ValueError(f"which labels '{turn['value'][:80]}' names cannot be read")
+    return fields | {"labels": named.labels}
+
+
+def _agree(labels: Any, fields: Mapping[str, Any]) -> None:
+    """Raises ValueError where RadVLM's ``labels`` beside a conversation are not those that its answer names."""
+    if fields["task"] == "classification" and isinstance(labels, list) and all(isinstance(x, str) for x in labels):
+        beside, named = ({key(name) for name in some if not is_nothing(name)} for some in (labels, fields["labels"]))
+        if beside != named:
+            said = ", ".join(fields["labels"])
+            raise ValueError(f"its labels are {', '.join(labels) or 'none'}, but the answer names {said}")
 
 
 def _boxes(text: str) -> dict[str, Any]:
@@ -213,7 +254,8 @@ def _item(group: list[Example], style: PromptStyle) -> dict[str, Any]:
     for turn in first.history:
         turns += _turns(turn.question, boxes_text(turn.boxes, "unit") or turn.answer, {"loss": False})
     for example in group:
-        extra = {"task": example.task} | ({"choices": list(example.choices)} if example.choices else {})
+        kept = {key: list(getattr(example, key)) for key in ("choices", "labels", "label_set")}
+        extra = {"task": example.task} | {key: value for key, value in kept.items() if value}
         turns += _turns(question(example, style), target(example, style), extra)
     if any(TAG in turn["value"] for turn in turns):
         raise ValueError(f"its text holds {TAG}, which stands for a picture there")

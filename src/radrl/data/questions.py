@@ -64,6 +64,7 @@ def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float,
                     study=record.study,
                     source=reader.name,
                     meta={"type": fields.pop("type", kind), **record.meta},
+                    label_set=_label_set(record, reader) if kind == "list" else (),
                     **fields,
                 )
             )
@@ -104,12 +105,19 @@ def _list(record: Record, asking: Asking, frame: Any, template: str) -> Iterator
     yield (
         "",
         {
-            "task": "vqa_open",
+            "task": "classification",
             "template": template,
+            "labels": tuple(label for label, presence in labels.items() if presence != "absent"),
             "reference": text[0].upper() + text[1:] + ".",
             "findings": tuple(Finding(name=label, presence=presence) for label, presence in labels.items()),
         },
     )
+
+
+def _label_set(record: Record, reader: Reader) -> tuple[str, ...]:
+    """Returns the labels that may be named: the reader's, or those of a Record that says which are absent; else any."""
+    labels = record.labels or {}
+    return reader.labels or (tuple(labels) if "absent" in labels.values() else ())
 
 
 def _yesno(record: Record, asking: Asking, frame: Any, template: str) -> Iterator[tuple[str, dict[str, Any]]]:

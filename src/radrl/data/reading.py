@@ -136,6 +136,8 @@ class Reader:
     read: Callable[[Path, Mapping[str, str]], Iterator[Record | Skipped]]
     """``read(root, options)``. Raises UserError where a file is missing or is not what it should be."""
     options: Mapping[str, Option] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """All labels that a Record may have, where Records leave out what is blank."""
     templates: Mapping[str, str] = field(default_factory=dict)
     """Kind to the name of the list of templates to use instead of the kind's own (templates/*.yaml)."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+from radrl import label_names
 from radrl.clinical import extract
 from radrl.clinical.compare import compare, merge
 from radrl.data.examples import ExampleSet
@@ -34,6 +35,12 @@ class _Known(NamedTuple):
     question: str
     type: str
     choices: tuple[str, ...]
+    label_set: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Returns the labels that a classification question's answer may name; any where there are none."""
+        return self.choices or self.label_set
 
 
 def table(
@@ -42,7 +49,8 @@ def table(
     """Returns the Answers of each baseline by its name, in the order of the test Examples.
 
     - ``trivial baseline``: the best constant answer, see `answers`;
-    - ``most usual answer``: the same, but for reports the most usual one; left out where nothing differs;
+    - ``most usual answer``: the same, but for reports and label sets the most usual one; left out where nothing
+      differs;
     - ``nearest image (thumbnail)``: of the training Examples the narrowest group holds, the answer of the one with
       the most similar image (see `nearest`); with choices, the nearest whose answer is one of them. Where there is
       none, the trivial baseline's. Left out where no test Example has an image.
@@ -51,7 +59,7 @@ def table(
         UserError: a task of the test Examples has no training Example, or an image cannot be read.
     """
     found = {NAME: answers(list(train), list(test), seed)}
-    usual = answers(list(train), list(test), seed, {**_FIT, "report": _usual_report})
+    usual = answers(list(train), list(test), seed, {**_FIT, "report": _usual_report, "classification": _usual_labels})
     if usual != found[NAME]:
         found[USUAL] = usual
     if any(example.images for example in test):
@@ -73,18 +81,25 @@ def _nearest(
         row = None
         if picture:
             for key in _keys(known):
-                row = neighbours.find(
-                    picture, key, lambda k, known=known: not known.choices or train[k].reference in known.choices
-                )
+                row = neighbours.find(picture, key, lambda k, known=known: _may_say(known, train[k]))
                 if row is not None:
                     break
         found.append(trivial if row is None else _as_answer(train[row], known))
     return found
 
 
+def _may_say(known: _Known, example: Example) -> bool:
+    """Returns whether the answer of a training Example is one that the question allows."""
+    if known.task == "classification":
+        return _fits(example.labels, known)
+    return not known.choices or example.reference in known.choices
+
+
 def _as_answer(example: Example, known: _Known) -> Answer:
     if known.task == "grounding":
         return _grounded(example.boxes)
+    if known.task == "classification":
+        return _named(example.labels, known)
     choice = known.choices.index(example.reference) if known.choices else None
     return Answer(example.reference, choice=choice)
 
@@ -103,6 +118,8 @@ def answers(
     - grounding: no box where most training Examples of the group have none; else, for each label that most of the
       others have, the coordinate-wise median of its boxes (two of them where two are usual, from left to right).
     - vqa: the most usual answer of the group; with choices, the most usual one among them, else the first.
+    - classification: of the 200 most usual sets of labels in the group the one with the best mean label F1 against a
+      seeded sample of at most 200 of its Examples; only sets of labels that the question allows.
 
     The group of a test Example is the training Examples of its task with the same question (case and spacing
     aside); where there is none, those of the same ``meta['type']``; where there is none, those of the task. In
@@ -132,7 +149,8 @@ def answers(
 
 def _known(example: Example) -> _Known:
     kind = str(example.meta.get("type", ""))
-    return _Known(example.task, " ".join(example.question.lower().split()), kind, example.choices)
+    question = " ".join(example.question.lower().split())
+    return _Known(example.task, question, kind, example.choices, example.label_set)
 
 
 def _keys(known: _Known) -> list[tuple[str, ...]]:
@@ -140,7 +158,7 @@ def _keys(known: _Known) -> list[tuple[str, ...]]:
     keys = []
     if known.task != "report":
         keys.append((known.task, "question", known.question))
-    if known.task.startswith("vqa") and known.type:
+    if known.task not in ("report", "grounding") and known.type:
         keys.append((known.task, "type", known.type))
     return [*keys, (known.task,)]
 
@@ -209,9 +227,46 @@ def _vqa(group: Sequence[Example], seed: int) -> Callable[[_Known], Answer]:
     return choose
 
 
+def _classification(group: Sequence[Example], seed: int) -> Callable[[_Known], Answer]:
+    usual = _label_sets(group)[:_TEMPLATES]
+    references = [example.labels for example in random.Random(seed).sample(group, min(len(group), _REPORTS))]
+    worth = {labels: sum(_label_f1(labels, one) for one in references) for labels in usual}
+    best = sorted(usual, key=worth.__getitem__, reverse=True)  # the more usual first of equals
+    return lambda known: _named(next((labels for labels in best if _fits(labels, known)), ()), known)
+
+
+def _usual_labels(group: Sequence[Example], seed: int) -> Callable[[_Known], Answer]:
+    usual = _label_sets(group)
+    return lambda known: _named(next((labels for labels in usual if _fits(labels, known)), ()), known)
+
+
+def _label_sets(group: Sequence[Example]) -> list[tuple[str, ...]]:
+    return [labels for labels, _ in _ranked(Counter(example.labels for example in group))]
+
+
+def _label_f1(one: tuple[str, ...], other: tuple[str, ...]) -> float:
+    total = len(one) + len(other)
+    return 2 * len({*map(label_names.key, one)} & {*map(label_names.key, other)}) / total if total else 1.0
+
+
+def _fits(labels: tuple[str, ...], known: _Known) -> bool:
+    return not known.labels or {*map(label_names.key, labels)} <= {*map(label_names.key, known.labels)}
+
+
+def _named(labels: tuple[str, ...], known: _Known) -> Answer:
+    named = label_names.canonical(labels, known.labels) or (label_names.NOTHING,)
+    return Answer(", ".join(named), labels=named)
+
+
 def _ranked(counts: Counter[Any]) -> list[tuple[Any, int]]:
     """Returns what was counted, most often first; equals in their own order, so that of the manifest is no matter."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-_FIT = {"report": _report, "grounding": _grounding, "vqa_closed": _vqa, "vqa_open": _vqa}
+_FIT = {
+    "report": _report,
+    "grounding": _grounding,
+    "vqa_closed": _vqa,
+    "vqa_open": _vqa,
+    "classification": _classification,
+}

@@ -62,9 +62,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of ``compare``. ``cells[model][metric]`` is None where the metric applies to no case; ``findings`` and
-    ``labels`` count over all seeds and samples, of which a case has ``answers[model]``; ``types`` are cells within
-    types of questions; ``notes`` are lines a reader must see first; ``units`` says what counts as a patient."""
+    """The result of ``compare``. ``cells[model][metric]`` is None where the metric applies to no case; ``findings``,
+    ``labels`` and ``classes`` (of CaseScores) count over all seeds and samples, of which a case has ``answers[model]``;
+    ``types`` are cells within types of questions; ``notes`` are lines a reader must see first; ``units`` says what
+    counts as a patient."""
 
     base: str
     others_base: str | None
@@ -74,6 +75,7 @@ class Comparison:
     cells: dict[str, dict[str, Cell | None]]
     findings: dict[str, dict[str, FindingCounts]]
     labels: dict[str, dict[str, FindingCounts]]
+    classes: dict[str, dict[str, FindingCounts]]
     empty: dict[str, dict[str, int]]
     types: dict[str, dict[str, dict[str, Cell | None]]]
     cases: dict[str, int]
@@ -96,7 +98,7 @@ class Comparison:
         found["metrics"] = {metric.name: _declared(metric) for metric in self.metrics}
         found["cells"] = _rows(self.cells)
         found["types"] = {kind: _rows(rows) for kind, rows in self.types.items()}
-        for key in ("findings", "labels"):
+        for key in ("findings", "labels", "classes"):
             found[key] = {
                 model: {
                     name: {**counts._asdict(), "precision": counts.precision, "recall": counts.recall, "f1": counts.f1}

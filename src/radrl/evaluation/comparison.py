@@ -18,7 +18,8 @@ from radrl.evaluation.seeds import over_seeds
 from radrl.evaluation.statistics import SAMPLES, Resamples, holm, interval, units
 from radrl.example import TASKS, Example
 
-TYPED = ("vqa_closed accuracy", "vqa_open accuracy", "token_f1", "token_recall")
+TYPED = ("vqa_closed accuracy", "vqa_open accuracy", "token_f1", "token_recall", "label_f1", "label_f1_micro")
+KINDS = {"vqa_closed": "closed", "vqa_open": "open", "classification": "labels"}
 
 
 def compare(
@@ -109,6 +110,7 @@ def compare(
         cells=cells,
         findings={name: _add([s.findings for s in of_model]) for name, of_model in runs.items()},
         labels={name: _add([s.labels for s in of_model]) for name, of_model in runs.items()},
+        classes={name: _add([s.classes for s in of_model]) for name, of_model in runs.items()},
         empty={name: _sum([s.empty for s in of_model]) for name, of_model in runs.items()},
         types=by_group(examples, runs, [question_type(e) for e in examples], TYPED, seed=seed),
         cases={task: count for task in TASKS if (count := sum(e.task == task for e in examples))},
@@ -124,7 +126,7 @@ def compare(
 def question_type(example: Example) -> str | None:
     """Returns the kind of a question, ``meta['type']`` up to its colon; None where it has none or is no question."""
     kind = str(example.meta.get("type", "")).split(":")[0]
-    return f"{'closed' if example.task == 'vqa_closed' else 'open'}: {kind}" if kind and "vqa" in example.task else None
+    return f"{KINDS[example.task]}: {kind}" if kind and example.task in KINDS else None
 
 
 def by_group(

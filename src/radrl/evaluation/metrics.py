@@ -1,8 +1,8 @@
 """The metrics of an evaluation: what each is, and one model's values of all of them, case by case.
 
 A metric has a value of a whole set, as a function of weights of its cases (`radrl.evaluation.pooled`), and mostly one
-of each case too. The families are in files of their own: `report_labels`, `grounding`, `questions`, `sampled`; every
-scorer of the registry is a metric besides.
+of each case too. The families are in files of their own: `report_labels`, `grounding`, `questions`, `classification`,
+`sampled`; every scorer of the registry is a metric besides.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from radrl.scoring.report import compared
 
 CHUNK = 2000  # cases whose Scores are held at once
 MOST_COLUMNS = 1000  # of a protocol
+BY_CASE = "mean over cases; where none is there, 1 if the answer says so"
 
 TASK_TITLES: dict[Task, str] = {
     "report": "Report",
     "grounding": "Grounding",
     "vqa_closed": "Closed VQA",
     "vqa_open": "Open VQA",
+    "classification": "Classification",
 }
 
 
@@ -114,7 +116,8 @@ class FindingCounts(NamedTuple):
 @dataclass(frozen=True)
 class CaseScores:
     """All that one model scored. ``columns`` by metric, only those that apply to a case; ``findings`` and ``labels``
-    (CheXpert-14) the counts over all reports and samples; ``empty`` grounding cases by (reference boxes, boxes
+    (CheXpert-14) the counts over all reports and samples, ``classes`` those of the labels of classification questions;
+    ``empty`` grounding cases by (reference boxes, boxes
     given): "none, none" and so on."""
 
     cases: int
@@ -123,6 +126,7 @@ class CaseScores:
     findings: dict[str, FindingCounts] = field(default_factory=dict)
     labels: dict[str, FindingCounts] = field(default_factory=dict)
     empty: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, FindingCounts] = field(default_factory=dict)
 
 
 class Wanted(NamedTuple):
@@ -170,6 +174,16 @@ BASE: tuple[Wanted, ...] = (
     _base("vqa_closed accuracy", "Closed VQA: accuracy", "vqa_accuracy", ("vqa_closed",), headline=True),
     _base("vqa_open accuracy", "Open VQA: accuracy", "vqa_accuracy", ("vqa_open",), headline=True),
     _base("token_f1", "Open VQA: token F1", "token_f1", ("vqa_open",)),
+    _base("label_f1", "Classification: label F1", "label_f1", ("classification",), headline=True, about=BY_CASE),
+    _base("label_precision", "Classification: label precision", "label_precision", ("classification",), about=BY_CASE),
+    _base("label_recall", "Classification: label recall", "label_recall", ("classification",), about=BY_CASE),
+    _base(
+        "label_accuracy",
+        "Classification: accuracy",
+        "label_accuracy",
+        ("classification",),
+        about="exactly the labels that are there are named",
+    ),
     _base("format", "All tasks: format kept", "format", TASKS, headline=True, trivial=True),
 )
 MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
@@ -177,6 +191,7 @@ MAIN: dict[Task, str] = {  # the one metric of each task that ranks its cases
     "grounding": "soft_f1",
     "vqa_closed": "vqa_closed accuracy",
     "vqa_open": "vqa_open accuracy",
+    "classification": "label_f1",
 }
 
 
@@ -199,7 +214,7 @@ def score_cases(
         ValueError: there is no sample, one has not as many Answers as there are Examples, or confidence does not fit.
         UserError: a scorer lacks a package or weights.
     """
-    from radrl.evaluation import grounding, questions, report_labels, sampled
+    from radrl.evaluation import classification, grounding, questions, report_labels, sampled
 
     if not answers:
         raise ValueError("no sample of answers")
@@ -215,6 +230,7 @@ def score_cases(
     columns += report_labels.columns(examples, answers)
     columns += grounding.columns(examples, answers, confidence)
     columns += questions.columns(examples, answers, confidence)
+    columns += classification.columns(examples, answers)
     if len(answers) > 1:
         columns += sampled.columns(columns, MAIN.values())
     columns = sorted(_by_protocol(columns, more), key=lambda column: _place(column.metric))
@@ -226,6 +242,7 @@ def score_cases(
         count_findings((examples[i].reference, given[i].text) for given in answers for i in reports),
         report_labels.counts(examples, answers),
         grounding.count_empty(examples, answers),
+        classification.counts(examples, answers),
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from radrl.evaluation.cells import Cell, Comparison, Difference
-from radrl.evaluation.metrics import Metric
+from radrl.evaluation.metrics import FindingCounts, Metric
 from radrl.evaluation.statistics import CONFIDENCE
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
@@ -38,7 +38,11 @@ def markdown(comparison: Comparison) -> str:
         lines += ["", "Below a trivial baseline:", "", *below]
     lines += ["", *_notes(comparison), "", "All metrics:", "", *_table(comparison, comparison.metrics)]
     if any(comparison.labels.values()):
-        lines += ["", "F1 of CheXpert labels (precision, recall; reports that have it):", "", *_labels(comparison)]
+        lines += ["", "F1 of CheXpert labels (precision, recall; reports that have it):", ""]
+        lines += _labels(comparison.labels, comparison)
+    if any(comparison.classes.values()):
+        lines += ["", "F1 of labels of classification questions (precision, recall; cases that have it):", ""]
+        lines += _labels(comparison.classes, comparison)
     if comparison.types:
         lines += ["", "Questions by type:", "", _row(["", *map(_plain, comparison.models)])]
         lines.append(_row(["---"] + ["---:"] * len(comparison.models)))
@@ -155,14 +159,14 @@ def _to(cell: Cell | None, base: str) -> Difference | None:
     return next((d for d in cell.differences if d.to == base), None) if cell else None
 
 
-def _labels(comparison: Comparison) -> list[str]:
-    models = [model for model in comparison.models if comparison.labels[model]]
+def _labels(labels: Mapping[str, Mapping[str, FindingCounts]], comparison: Comparison) -> list[str]:
+    models = [model for model in comparison.models if labels[model]]
     lines = [_row(["", "In references", *map(_plain, models)]), _row(["---"] + ["---:"] * (len(models) + 1))]
-    for name in comparison.labels[models[0]]:
-        counts = [comparison.labels[model][name] for model in models]
+    for name in labels[models[0]]:
+        counts = [labels[model][name] for model in models]
         cells = [" ".join([_share(c.f1), f"({_share(c.precision)}, {_share(c.recall)})"]) for c in counts]
         there = (counts[0].match + counts[0].missed) // comparison.answers[models[0]]
-        lines.append(_row([name, str(there), *cells]))
+        lines.append(_row([_plain(name), str(there), *cells]))
     return lines
 
 

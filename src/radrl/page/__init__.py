@@ -79,6 +79,7 @@ def write(
         reports=[
             ("findings", "Findings", table(comparison, comparison.findings), _FINDINGS),
             ("labels", "CheXpert labels", table(comparison, comparison.labels), _LABELS),
+            ("classes", "Labels", [row for row in table(comparison, comparison.classes) if not row.mean], _CLASSES),
         ],
         browsed=bool(examples),
         sampled=any(scores.samples > 1 for scores in scores_by_model.values()),
@@ -100,6 +101,11 @@ _FINDINGS = (
     "wrong side it is both false and missed."
 )
 _LABELS = "F1 of each label, read from both reports by rules; one that may be there counts as there."
+
+_CLASSES = (
+    "F1 of each label of the classification questions. The means over labels are among all metrics: there a label that "
+    "nobody has counts 0."
+)
 
 
 def _hash(text: str) -> str:

@@ -17,6 +17,8 @@ from radrl.page.pictures import Picture
 from radrl.page.text import clean, pieces
 from radrl.prompt import earlier
 from radrl.scoring import registry
+from radrl.scoring.classification import Compared
+from radrl.scoring.classification import compared as compared_labels
 from radrl.scoring.report import compared
 from radrl.scoring.vqa import is_yes_no_question, picked
 
@@ -26,6 +28,7 @@ TASK_NAMES = {
     "grounding": "grounding",
     "vqa_closed": "closed question",
     "vqa_open": "open question",
+    "classification": "classification",
 }
 
 
@@ -100,7 +103,9 @@ def _case(
             one["m"] = _runs(answer.text, [m for m in marks if m.side == "answer"], notes)
             one["r"] = _runs(example.reference, [m for m in marks if m.side == "reference"], notes)
             one["e"] = _errors(example.reference, answer.text)
-        if example.choices or is_yes_no_question(example):
+        if example.task == "classification":
+            one["l"] = _labels(compared_labels(example, answer))
+        elif example.choices or is_yes_no_question(example):
             one["o"] = clean(picked(example, answer) or "")
         if answer.thinking:
             one["k"] = clean(answer.thinking)
@@ -151,6 +156,13 @@ def _error(kind: str, reference: Finding | None, answer: Finding | None) -> str:
     key = kind.removeprefix("wrong_")
     before, after = (getattr(x, key) or "not told" for x in (reference, answer))
     return f"{what}: {reference.name}, {after} instead of {before}"
+
+
+def _labels(found: Compared) -> list[list[Any]]:
+    """Returns [kind, names] of the labels that are right, false and missed, where there are some."""
+    kinds = zip(("match", "false", "missed"), (found.match, found.false, found.missed), strict=True)
+    labels = [[KINDS.index(kind), clean(", ".join(names))] for kind, names in kinds if names]
+    return labels or [[KINDS.index("match" if found.nothing else "missed"), "none of the labels is there"]]
 
 
 def _boxes(boxes: Sequence[Box], height: float) -> list[list[Any]]:

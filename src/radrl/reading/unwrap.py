@@ -86,7 +86,8 @@ def unwrap(text: str, kind: Kind) -> Unwrapped:
 
     The last of ``<answer>...</answer>`` (any case, also never closed) and ``\\boxed{...}`` counts, an empty one too;
     boxes joined by "and", "or" or a comma are one answer. JSON gives the value of its key ``answer``, or else of
-    ``prediction``, ``choice``, ``label`` and the like; where boxes are answered JSON stays, for it is read with its keys. A report loses Markdown's marks and stays as it is written; an answer in words loses
+    ``prediction``, ``choice``, ``label`` and the like; where boxes are answered JSON stays, for it is read with its
+    keys. A report loses Markdown's marks and stays as it is written; an answer in words loses
     "The answer is" too, and the explanation after it. At most 20,000 characters are returned.
     """
     found, before, forms = text, "", frozenset()

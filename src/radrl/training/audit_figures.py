@@ -14,7 +14,12 @@ from radrl.example import TASKS, Answer, Example, Task
 from radrl.prompt import PromptStyle, answer_text
 from radrl.scoring import registry
 
-SCORERS: dict[Task, str] = {"grounding": "soft_f1", "vqa_closed": "vqa_accuracy", "vqa_open": "vqa_accuracy"}
+SCORERS: dict[Task, str] = {
+    "grounding": "soft_f1",
+    "vqa_closed": "vqa_accuracy",
+    "vqa_open": "vqa_accuracy",
+    "classification": "label_f1",
+}
 TASK, WORDS, REFERENCE_WORDS, METRIC, ERRORS = 0, 1, 2, 3, 4  # columns of a completion's measures
 
 compared = lru_cache(maxsize=8192)(compare)  # completions of a rollout are often equal

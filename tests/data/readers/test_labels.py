@@ -8,6 +8,7 @@ import pytest
 import sets
 from test_reports import read
 
+from radrl.data.readers._common import CHEXPERT14
 from radrl.data.readers.vindr_labels import NEEDED
 
 
@@ -64,7 +65,10 @@ def test_no_finding_is_said(tmp_path, prepared):
     prepared("nih14", root, tmp_path / "out", ("list", "yesno"))
     found = asked(tmp_path / "out")
     assert found["nih14/00000002_000.png/list"]["reference"] == "No finding."
-    assert found["nih14/00000001_001.png/list"]["reference"] == "Cardiomegaly, pleural thickening."
+    both = found["nih14/00000001_001.png/list"]
+    assert (both["task"], both["reference"]) == ("classification", "Cardiomegaly, pleural thickening.")
+    assert (both["labels"], len(both["label_set"])) == (["cardiomegaly", "pleural thickening"], 14)
+    assert "labels" not in found["nih14/00000002_000.png/list"]
     assert sum(e["reference"] == "yes" for e in found.values() if e["task"] == "vqa_closed") == 3
     assert len(found) == 3 * 15
 
@@ -74,9 +78,10 @@ def test_mimic_labels_are_those_of_the_study(tmp_path, prepared):
     summary = prepared("mimic_cxr", root, tmp_path / "out", ("list",))
     found = asked(tmp_path / "out")
     assert found["mimic_cxr/s50414267/02aa804e-bde0afdd/list"]["reference"] == "No finding."
-    assert found["mimic_cxr/s53189527/2a2277a9-b0ded155/list"]["reference"] == (
-        "Edema, support devices, possible cardiomegaly."
-    )
+    doubtful = found["mimic_cxr/s53189527/2a2277a9-b0ded155/list"]
+    assert doubtful["reference"] == "Edema, support devices, possible cardiomegaly."
+    assert doubtful["labels"] == ["cardiomegaly", "edema", "support devices"]  # one in doubt counts as named
+    assert doubtful["label_set"] == [label.lower() for label in CHEXPERT14 if label != "No Finding"]
     assert summary.examples == {"train": 2}
 
 

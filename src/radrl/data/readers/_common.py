@@ -13,6 +13,7 @@ CHEXPERT14 = (
     "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture",
     "Support Devices",
 )  # fmt: skip
+CHEXPERT_FINDINGS = tuple(label.lower() for label in CHEXPERT14 if label != "No Finding")
 _PRESENCE: dict[str, Presence | None] = {
     "1.0": "present", "1": "present", "0.0": "absent", "0": "absent", "-1.0": "uncertain", "-1": "uncertain", "": None,
 }  # fmt: skip

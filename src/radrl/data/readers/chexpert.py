@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published import Row, has, table
-from radrl.data.readers._common import CHEXPERT14, label_cells, says_nothing
+from radrl.data.readers._common import CHEXPERT14, CHEXPERT_FINDINGS, label_cells, says_nothing
 from radrl.data.reading import Option, Reader, Record, Skipped, each
 
 TABLES = {"train.csv": "train", "valid.csv": "dev", "test.csv": "test"}
@@ -49,6 +49,7 @@ READER = Reader(
     name="chexpert",
     title="CheXpert: 223,648 films, 14 labels with doubt",
     kinds=("list", "yesno"),
+    labels=CHEXPERT_FINDINGS,
     layout="""\
 train.csv, valid.csv (test.csv where you have it)   Path, Sex, Age, Frontal/Lateral, AP/PA, No Finding, Enlarged \
 Cardiomediastinum, Cardiomegaly, ... Support Devices: 1.0, 0.0, -1.0 or blank

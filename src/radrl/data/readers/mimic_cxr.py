@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published import Lookup, Row, Wrong, grouped, has, inside, read_text, table
-from radrl.data.readers._common import CHEXPERT14, first_there, label_cells, says_nothing, tidy
+from radrl.data.readers._common import CHEXPERT14, CHEXPERT_FINDINGS, first_there, label_cells, says_nothing, tidy
 from radrl.data.readers._mimic_sections import is_set_apart, sections
 from radrl.data.reading import Option, Reader, Record, Skipped, each
 from radrl.errors import UserError
@@ -108,6 +108,7 @@ READER = Reader(
     name="mimic_cxr",
     title="MIMIC-CXR: 377,110 films with reports and labels (JPG or DICOM)",
     kinds=("report", "list", "yesno"),
+    labels=CHEXPERT_FINDINGS,
     layout="""\
 mimic-cxr-2.0.0-metadata.csv.gz   dicom_id, subject_id, study_id, ViewPosition        (from MIMIC-CXR-JPG)
 mimic-cxr-2.0.0-split.csv.gz      dicom_id, split: train, validate, test              (from MIMIC-CXR-JPG)
