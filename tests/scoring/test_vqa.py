@@ -24,7 +24,7 @@ def test_equal_once_normalised(reference, answer, right):
 
 @pytest.mark.parametrize(
     ("answer", "choice", "right"),
-    [("B", 1, 1), ("A", 0, 0), ("B, or rather the left", 0, 0), ("Right.", None, 1), ("left", None, 0),
+    [("B", 1, 1), ("A", 0, 0), ("B, or rather the left", 0, 0), ("Right.", None, 0), ("left", None, 0),
      ("left right", None, 0), ("!", None, 0)],
 )  # fmt: skip
 def test_choices(answer, choice, right):
