@@ -55,6 +55,7 @@ class Scorer:
     fit: Callable[[Sequence[Example]], Mapping[str, Any]] | None = None
     missing: Callable[..., str | None] = lambda **options: None
     kind: Literal["cpu", "neural", "judge"] = "cpu"
+    low_of: Callable[..., float] | None = None  # the low end of the range, where it depends on the options
     reads_blank: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -121,7 +122,8 @@ class Scorer:
             if not _fits(value, hint):
                 said = hint.__name__ if isinstance(hint, type) else hint
                 raise UserError(f"option '{name}' of scorer '{self.name}' should be {said}, not {value!r}")
-        return replace(self, options={**self.options, **options})
+        every = {**self.options, **options}
+        return replace(self, options=every, low=self.low_of(**every) if self.low_of else self.low)
 
     def fitted(self, examples: Sequence[Example]) -> Scorer:
         """Returns this scorer made ready with a corpus of references; itself where it needs none."""
@@ -180,6 +182,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 _SCORERS: dict[str, Scorer] = {}
+_RETIRED: dict[str, str] = {}
 
 
 def scorer(
@@ -200,12 +203,19 @@ def scorer(
     return register
 
 
+def retired(name: str, instead: str) -> None:
+    """Makes a name that was ambiguous or is gone an error that says what to name instead."""
+    _RETIRED[name] = instead
+
+
 def get(name: str) -> Scorer:
     """Returns the scorer of that name.
 
     Raises:
         UserError: there is none; the nearest right name is given.
     """
+    if name in _RETIRED:
+        raise UserError(f"scorer '{name}': {_RETIRED[name]}")
     if name not in _SCORERS:
         raise UserError(f"unknown scorer '{name}'{nearest(name, _SCORERS)}; known: {', '.join(sorted(_SCORERS))}")
     return _SCORERS[name]
@@ -214,7 +224,7 @@ def get(name: str) -> Scorer:
 def _again(name: str, options: dict[str, Any]) -> Scorer:
     import radrl.scoring  # noqa: F401  a worker process begins with an empty registry
 
-    return replace(get(name), options=options)
+    return get(name).with_options(options)
 
 
 def names() -> list[str]:
