@@ -2,9 +2,32 @@
 
 from typing import Any
 
-from radrl.scoring import classification, form, grounding, judge, neural, report, rouge, text, vqa
+from radrl.scoring import (
+    classification,
+    form,
+    grounding,
+    judge,
+    judged_packages,
+    neural,
+    report,
+    rouge,
+    text,
+    vqa,
+)
 
-__all__ = ["classification", "form", "grounding", "judge", "load_rewards", "neural", "report", "rouge", "text", "vqa"]
+__all__ = [
+    "classification",
+    "form",
+    "grounding",
+    "judge",
+    "judged_packages",
+    "load_rewards",
+    "neural",
+    "report",
+    "rouge",
+    "text",
+    "vqa",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,6 +54,7 @@ class Scorer:
     fit: Callable[..., Mapping[str, Any]] | None = None
     missing: Callable[..., str | None] = lambda **options: None
     kind: Literal["cpu", "neural", "judge"] = "cpu"
+    low_of: Callable[..., float] | None = None  # the low end of the range, where it depends on the options
     reads_blank: bool = False
     title: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -128,7 +129,8 @@ class Scorer:
             if not _fits(value, hint):
                 said = hint.__name__ if isinstance(hint, type) else hint
                 raise UserError(f"option '{name}' of scorer '{self.name}' should be {said}, not {value!r}")
-        return replace(self, options={**self.options, **options})
+        every = {**self.options, **options}
+        return replace(self, options=every, low=self.low_of(**every) if self.low_of else self.low)
 
     def fitted(self, examples: Sequence[Example]) -> Scorer:
         """Returns this scorer made ready with a corpus of references; itself where it needs none."""
@@ -236,7 +238,7 @@ def get(name: str) -> Scorer:
 def _again(name: str, options: dict[str, Any]) -> Scorer:
     import radrl.scoring  # noqa: F401  a worker process begins with an empty registry
 
-    return replace(get(name), options=options)
+    return get(name).with_options(options)
 
 
 def names() -> list[str]:

@@ -1,4 +1,4 @@
-"""BERTScore (Zhang et al., ICLR 2020) as RadCliQ uses it: distilroberta-base, layer 5, rescaled with its baseline."""
+"""BERTScore (Zhang et al., ICLR 2020) of the models that its package publishes layers and baselines for."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from torch import Tensor
 
 from radrl.errors import UserError
 from radrl.scoring.neural import encoder
+from radrl.scoring.neural.bertscore_models import MODELS
 
-BASE = "distilroberta-base"
-LAYERS, ALL_LAYERS = 5, 6
 PIECES = 510
-BASELINE = 0.8473319  # F of unrelated English sentences, published with the package bert-score 0.3.13
-LOW = -BASELINE / (1 - BASELINE)  # -5.55: what nothing in common is rescaled to, as the package does for an empty text
 
 
 class Tokens(NamedTuple):
@@ -40,27 +37,33 @@ class Idf(NamedTuple):
 
 
 class BertScore:
-    """The first five layers of a distilroberta folder as on the hub.
+    """The layers of the model ``name`` that its figure is made of, from a folder as on the hub.
 
     Raises:
-        UserError: it is another model, for which the baseline does not hold, or a file is missing.
+        UserError: it is another model, for which layer and baseline do not hold, or a file is missing.
     """
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, name: str = "distilroberta-base") -> None:
+        self.published = MODELS[name]
+        at = f"{folder}/config.json"
         config = encoder.read_json(folder / "config.json")
-        if config.get("model_type") != "roberta" or config.get("num_hidden_layers") != ALL_LAYERS:
-            raise UserError(f"{folder}/config.json: not {BASE}; the baseline of BERTScore here is for that model alone")
+        if (config.get("model_type"), config.get("num_hidden_layers", config.get("n_layers"))) != (
+            self.published.kind,
+            self.published.of,
+        ):
+            raise UserError(f"{at}: not {name}; the layer and baseline of BERTScore here are for that model alone")
         weights = encoder.read_weights(folder / "model.safetensors", folder / "pytorch_model.bin")
-        weights = encoder.without_prefix(weights, "roberta.")
-        self.encoder = encoder.Encoder(config, weights, device, layers=LAYERS, at=f"{folder}/config.json")
-        self.tokenizer = encoder.read_tokenizer(folder, BASE)
+        weights = encoder.without_prefix(weights, f"{self.published.kind}.")
+        self.encoder = encoder.Encoder(config, weights, device, layers=self.published.layer, at=at)
+        self.tokenizer = encoder.read_tokenizer(folder, name)
         self.device = device
         self.special = {self.tokenizer.cls_token_id, self.tokenizer.sep_token_id}
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the token ids of each text; 510 are read. The package puts a space before the first word."""
+        """Returns the token ids of each text; 510 are read. The package puts a space before RoBERTa's first word."""
         begin, end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
-        said = [f" {text.strip()}" if text.strip() else "" for text in texts]
+        space = " " if self.published.kind == "roberta" else ""
+        said = [f"{space}{text.strip()}" if text.strip() else "" for text in texts]
         return [[begin, *one[:PIECES], end] for one in self.tokenizer(said, add_special_tokens=False)["input_ids"]]
 
     def __call__(self, texts: Sequence[str]) -> list[Tokens]:
@@ -75,8 +78,11 @@ class BertScore:
         each = [set(one) for one in self.ids(list(texts))]
         return Idf(len(each), Counter(i for one in each for i in one))
 
-    def f(self, pairs: Sequence[tuple[Tokens, Tokens]], idf: Idf | None = None) -> list[float | None]:
-        """Returns the rescaled F of each (answer, reference), -5.55 to 1; None where ``idf`` leaves a side no weight.
+    def f(
+        self, pairs: Sequence[tuple[Tokens, Tokens]], idf: Idf | None = None, rescale: bool = True
+    ) -> list[float | None]:
+        """Returns F of each (answer, reference), 0 to 1, or rescaled with the model's baseline, ``published.low`` to 1;
+        None where ``idf`` leaves a side no weight.
 
         Each token is matched with the most similar one of the other text. Without ``idf`` every token but the two
         special ones has weight 1. Below no similarity at all (F < 0, which the published weights do not reach) is cut.
@@ -96,7 +102,7 @@ class BertScore:
                 continue
             precision, recall = (max(one, 0.0) for one in mean)
             f = 2 * precision * recall / (precision + recall) if precision and recall else 0.0
-            found.append(min((f - BASELINE) / (1 - BASELINE), 1.0))
+            found.append(min(self.published.rescaled(f) if rescale else f, 1.0))
         return found
 
     def _mean(self, values: Tensor, ids: Sequence[int], idf: Idf | None) -> float | None:

@@ -1,4 +1,5 @@
-"""A BERT or RoBERTa encoder over packed tokens: no padding anywhere, so that a text's vectors hang on nothing else.
+"""A BERT encoder over packed tokens: no padding anywhere, so that a text's vectors hang on nothing else. RoBERTa,
+DistilBERT and DeBERTa are BERTs with small changes (architectures.py).
 
 Texts are sorted by length and laid end to end: the linear layers, in which nearly all of the time goes, see one matrix
 ``(tokens, hidden)``. Attention runs over the texts of equal length together, and so needs no mask. A matrix product may
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -21,13 +22,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radrl.errors import UserError
+from radrl.scoring.neural.architectures import as_bert
 
 Weights = Mapping[str, Tensor]
-SERVED = ("bert", "roberta")
+SERVED = ("bert", "roberta", "distilbert", "deberta")
 
 
 class Encoder:
-    """A pretrained BERT or RoBERTa without its pooler, for inference.
+    """A pretrained BERT, RoBERTa, DistilBERT or DeBERTa without its pooler, for inference.
 
     ``config`` is the model's ``config.json`` (``at`` names it in errors), ``weights`` its tensors by transformers'
     names without the model's prefix. ``layers`` keeps the first so many.
@@ -43,6 +45,7 @@ class Encoder:
         wanted = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
         if self.kind not in SERVED:
             raise UserError(f"{at}: an encoder of type '{self.kind}' is not served; served: {', '.join(SERVED)}")
+        config, weights = as_bert(config, weights, at)
         for key, value in wanted.items():
             if config.get(key, value) != value:
                 raise UserError(f"{at}: key '{key}' is {config[key]!r}; only {value!r} is served")
@@ -81,6 +84,17 @@ class Encoder:
                     "last": norm(f"{at_layer}.output"),
                 }
             )
+            if self.kind == "deberta":
+                self.layers[-1]["far"] = self._distances(get, linear, f"{at_layer}.attention.self")
+
+    def _distances(self, get: Callable[..., Tensor], linear: Callable[..., Any], at: str) -> tuple[Tensor, Tensor]:
+        """Returns what DeBERTa's queries and keys are compared with at each distance of two tokens, from -512 to 511:
+        a key and a query, (heads, distances, size of a head) each."""
+        rows = get("encoder.rel_embeddings.weight", 2 * self.positions, self.hidden)
+        key = F.linear(rows, get(f"{at}.pos_proj.weight", self.hidden, self.hidden))
+        query = F.linear(rows, *linear(f"{at}.pos_q_proj", self.hidden, self.hidden))
+        both = (one.view(len(rows), self.heads, -1).transpose(0, 1).contiguous() for one in (key, query))
+        return tuple(both)
 
     def double(self) -> Encoder:
         """Returns a copy in float64."""
@@ -125,7 +139,7 @@ class Encoder:
 
     def _layer(self, layer: Any, x: Tensor, groups: Sequence[tuple[int, int, int]], rows: Tensor | None) -> Tensor:
         if rows is None:
-            mixed = self._attend(F.linear(x, *layer["qkv"]), groups)
+            mixed = self._attend(F.linear(x, *layer["qkv"]), groups, far=layer.get("far"))
         else:
             weight, bias, h = *layer["qkv"], self.hidden
             query = F.linear(x[rows], weight[:h], bias[:h])
@@ -135,22 +149,44 @@ class Encoder:
         wide = F.gelu(F.linear(x, *layer["up"]))
         return F.layer_norm(_added(x, wide, *layer["down"]), (self.hidden,), *layer["last"], self.eps)
 
-    def _attend(self, x: Tensor, groups: Sequence[tuple[int, int, int]], query: Tensor | None = None) -> Tensor:
+    def _attend(
+        self,
+        x: Tensor,
+        groups: Sequence[tuple[int, int, int]],
+        query: Tensor | None = None,
+        far: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Returns the attention's output for queries, keys and values side by side in ``x``, (tokens, 3 hidden), or for
-        one ``query`` a text, (texts, hidden), and keys and values in ``x``."""
+        one ``query`` a text, (texts, hidden), and keys and values in ``x``. ``far`` is DeBERTa's (`_distances`)."""
         out, size, done = [], self.hidden // self.heads, 0
         for start, count, length in groups:
             part = x[start : start + count * length].view(count, length, -1, self.heads, size)
             three = list(part.permute(2, 0, 3, 1, 4))  # (texts, heads, tokens, size) each
             if query is not None:
                 three.insert(0, query[done : done + count].view(count, 1, self.heads, size).transpose(1, 2))
-            mixed = F.scaled_dot_product_attention(*three)
+            if far is None:
+                mixed = F.scaled_dot_product_attention(*three)
+            else:  # the three kinds of score share one scale (He et al., ICLR 2021)
+                scale = (3 * size) ** -0.5
+                mixed = F.scaled_dot_product_attention(*three, attn_mask=_apart(*three[:2], *far) * scale, scale=scale)
             out.append(mixed.transpose(1, 2).reshape(-1, self.hidden))
             done += count
         return torch.cat(out)
 
 
 _QKV = ("query", "key", "value")
+
+
+def _apart(query: Tensor, key: Tensor, far_key: Tensor, far_query: Tensor) -> Tensor:
+    """Returns DeBERTa's scores of content by distance and of distance by content, (texts, heads, tokens, tokens), not
+    yet scaled, from (texts, heads, tokens, size) and (heads, distances, size)."""
+    count, middle = query.shape[-2], far_key.shape[1] // 2
+    rows = slice(middle - count + 1, middle + count)  # the distances in a text of so many tokens
+    at = torch.arange(count, device=query.device)
+    apart = (at[:, None] - at + count - 1).expand(*query.shape[:2], -1, -1)  # of a query's token from a key's
+    to_key = query @ far_key[:, rows].transpose(-1, -2)  # (texts, heads, tokens, distances)
+    to_query = key @ far_query[:, rows].transpose(-1, -2)
+    return to_key.gather(-1, apart) + to_query.gather(-1, apart.transpose(-1, -2)).transpose(-1, -2)
 
 
 def _added(x: Tensor, into: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

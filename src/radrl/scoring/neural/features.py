@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from radrl.example import Answer, Example, Score
 from radrl.scoring.neural import graphs, models
+from radrl.scoring.neural.bertscore_models import MODELS
 
 if TYPE_CHECKING:  # they import torch
     from radrl.scoring.neural.bertscore import Idf
@@ -23,7 +24,7 @@ _idfs: dict[Any, tuple[Any, Idf]] = {}
 
 
 def lacks(scorer: str, *names: str) -> Callable[..., str | None]:
-    """Returns a scorer's ``missing``: it needs the weights of these names; option ``model`` picks the first of them."""
+    """Returns a scorer's ``missing``: it needs the weights of these models; option ``model`` picks the first."""
 
     def missing(*, weights: Mapping[str, str] | None = None, device: str = "auto", **options: Any) -> str | None:
         if options.get("idf") and not Path((weights or {}).get("idf", "")).is_file():
@@ -32,7 +33,8 @@ def lacks(scorer: str, *names: str) -> Callable[..., str | None]:
                 f"scorer '{scorer}': option 'idf' needs a corpus of references, a JSONL of {form}; name the file in "
                 "the recipe as 'scoring.weights.idf'"
             )
-        return models.missing(scorer, (options.get("model", names[0]), *names[1:]), weights)
+        wanted = (options.get("model", names[0]), *names[1:])
+        return models.missing(scorer, tuple(MODELS[n].weights if n in MODELS else n for n in wanted), weights)
 
     return missing
 
@@ -73,12 +75,19 @@ def readings(texts: Texts, weights: Mapping[str, str] | None, device: str) -> li
 
 
 def bertscores(
-    texts: Texts, weights: Mapping[str, str] | None, device: str, corpus: Corpus = None
+    name: str,
+    texts: Texts,
+    weights: Mapping[str, str] | None,
+    device: str,
+    corpus: Corpus = None,
+    rescale: bool = True,
 ) -> list[float | None]:
-    """Returns the rescaled BERTScore of each pair, with the idf of a corpus where one is given."""
-    model, found = _features("distilroberta", texts, weights, device)
+    """Returns the BERTScore of each pair by the model of that name (`bertscore_models`), with the idf of a corpus where
+    one is given."""
+    model, found = _features(MODELS[name].weights, texts, weights, device)
     pairs = list(dict.fromkeys(texts))
-    values = dict(zip(pairs, model.f([(found[a], found[b]) for a, b in pairs], _idf(model, corpus)), strict=True))
+    f = model.f([(found[a], found[b]) for a, b in pairs], _idf(model, corpus), rescale)
+    values = dict(zip(pairs, f, strict=True))
     return [values[pair] for pair in texts]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from radrl.errors import UserError
 from radrl.scoring.neural import runtime
+from radrl.scoring.neural.bertscore_models import MODELS
 from radrl.scoring.neural.disk import open_disk
 
 HERE = Path(__file__).parent
@@ -25,8 +26,9 @@ NEEDS: Mapping[str, tuple[str, str, str]] = {
         "chexbert.pth",
         "chexbert.pth with bert-base-uncased's config and tokenizer in FOLDER/encoder",
     ),
-    "distilroberta": ("distilbert/distilroberta-base", "config.json", ""),
+    **{one.weights: (one.hub, "config.json", "") for one in MODELS.values()},
 }
+BERTSCORES = {one.weights: name for name, one in MODELS.items()}
 # characters of a batch, about four to a token: large matrices on a GPU, ones that stay in the cache on a CPU
 BUDGET = {"cpu": 8_000, "cuda": 160_000}
 KEPT_TOKENS = 2_000  # BERTScore's references kept: 0.3 MB each
@@ -49,8 +51,8 @@ def load(name: str, weights: Mapping[str, str] | None, device: str) -> tuple[Any
     """
     folder = runtime.weights_folder(name, weights or {})
     assert folder is not None  # the registry asked missing() first
-    makers = {"chexbert": _chexbert, "distilroberta": _bertscore}
-    return runtime.shared(name, folder, runtime.torch_device(device), makers.get(name, partial(_radgraph, name)))
+    maker = _chexbert if name == "chexbert" else partial(_bertscore if name in BERTSCORES else _radgraph, name)
+    return runtime.shared(name, folder, runtime.torch_device(device), maker)
 
 
 def readable(text: str) -> str:
@@ -86,8 +88,8 @@ def _chexbert(folder: Path, device: str) -> tuple[Any, runtime.TextModel]:
     return model, _model(model, device, disk=disk)
 
 
-def _bertscore(folder: Path, device: str) -> tuple[Any, runtime.TextModel]:
+def _bertscore(name: str, folder: Path, device: str) -> tuple[Any, runtime.TextModel]:
     from radrl.scoring.neural.bertscore import BertScore
 
-    model = BertScore(folder, device)
+    model = BertScore(folder, device, BERTSCORES[name])
     return model, _model(model, device, most=KEPT_TOKENS)  # not on disk: reading it takes as long as making it
