@@ -1,6 +1,6 @@
-"""CRIMSON and RadMatch through their packages, against a real HTTP server that plays the language model: the same figures
-as the packages give by themselves with the same server. Skipped where the packages are not installed (extras ``crimson``
-and ``radmatch``)."""
+"""CRIMSON and RadMatch through their packages, against a real HTTP server that plays the language model: the same
+figures as the packages give by themselves with the same server. Skipped where the packages are not installed (extras
+``crimson`` and ``radmatch``)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from radrl.example import Answer, Example, Score
 from radrl.scoring.neural.bertscore_models import MODELS
