@@ -165,7 +165,7 @@ def target(example: Example, style: PromptStyle, size: Size | None = None) -> st
         ValueError: thinking is asked for and the Example has no trace.
     """
     text = answer_text(example, style.box_format, size)
-    if example.choices:  # the letter is taught where it was shown
+    if example.choices and example.task != "classification":  # the letter is taught where it was shown
         letter = f"{LETTERS[example.choices.index(example.reference)]}. "
         text = (letter if _lettered(example, style) else "") + example.reference
     if style.answer_format == "tags":
