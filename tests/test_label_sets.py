@@ -119,6 +119,19 @@ def test_a_contradiction_names_nothing_and_is_not_well_formed(text):
     assert not answer.well_formed
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["<answer>Edema, atelectasis</answer>", "\\boxed{\\text{Edema, Atelectasis}}",
+     '{"answer": ["Edema", "Atelectasis"]}',
+     '{"label": "Edema, Atelectasis"}', "<think>a fracture?</think>Edema and atelectasis",
+     '[{"label": "Edema", "present": true}, {"label": "Fracture", "present": false}, {"label": "Atelectasis"}]'],
+)  # fmt: skip
+def test_what_an_answer_is_wrapped_in_is_taken_off(text):
+    for places in ({"choices": LETTERED}, {"label_set": LETTERED}):
+        asked = Example(id="a", task="classification", question="Which?", labels=BOTH, **places)
+        assert parse(text, asked, PromptStyle()).labels == BOTH
+
+
 def test_no_finding_beside_a_label_is_kept_for_scorers_to_call_wrong():
     for text in (
         "No finding. Edema.",

@@ -55,7 +55,7 @@ def parse(
 def _kind(example: Example) -> Kind:
     if example.choices and example.task != "classification":
         return "option"
-    kinds: dict[str, Kind] = {"grounding": "boxes", "report": "report"}
+    kinds: dict[str, Kind] = {"grounding": "boxes", "classification": "boxes", "report": "report"}
     return kinds.get(example.task, "words")
 
 
