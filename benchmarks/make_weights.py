@@ -32,7 +32,7 @@ def main() -> None:
         (options.out / name).mkdir(parents=True, exist_ok=True)
     for kind in archives.LABELS:
         archives.radgraph(options.out / kind, kind, archives.BASE, words, texts)
-    archives.chexbert(options.out / "chexbert", archives.BASE, words)
+    archives.chexbert(options.out / "chexbert", archives.BASE, words, texts)
     ids = json.loads((options.gpt2 / "encoder.json").read_text(encoding="utf-8"))
     pieces = [piece for piece in sorted(ids, key=ids.get) if piece != "<|endoftext|>"]
     merges = (options.gpt2 / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class State:
     """What the server does and saw.
 
-    ``answer(question, nth)`` returns a text, a status, (status, headers), "hang up", "not json" or "cut", or
-    the whole body as a dict.
+    ``answer(question, nth)`` returns a text, a status, (status, headers), ((status, headers), text), "hang up",
+    "not json" or "cut", or the whole body as a dict. With ``whole`` it is ``answer(body)``, of the whole request.
     """
 
     def __init__(self, answer):
@@ -26,7 +26,7 @@ class State:
 
 
 @contextmanager
-def serve(answer):
+def serve(answer, whole=False):
     state = State(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -35,7 +35,8 @@ def serve(answer):
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            text = body["messages"][0]["content"][-1]["text"]
+            content = body["messages"][-1]["content"]
+            text = content if isinstance(content, str) else content[-1]["text"]
             asked = "Question: " in text  # else the last paragraph is what the request is about
             question = text.split("Question: ")[1].split("\n")[0] if asked else text.rsplit("\n\n", 1)[-1]
             with state.lock:
@@ -46,7 +47,7 @@ def serve(answer):
                 state.most_open = max(state.most_open, state.open)
                 nth = state.asked.count(question)
             try:
-                result = state.answer(question, nth)
+                result = state.answer(body) if whole else state.answer(question, nth)
             finally:
                 with state.lock:
                     state.open -= 1
@@ -57,7 +58,7 @@ def serve(answer):
             if isinstance(result, int):
                 status, reply = result, "no"
             elif isinstance(result, tuple):
-                (status, headers), reply = result, "no"
+                (status, headers), reply = result if isinstance(result[0], tuple) else (result, "no")
             finish = "length" if reply == "cut" else "stop"
             message = {"choices": [{"message": {"content": reply}, "finish_reason": finish}]}
             message = reply if isinstance(reply, dict) else message

@@ -10,8 +10,9 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -121,12 +122,16 @@ class Chat:
         await self._client.__aexit__(*exception)
 
     async def complete(
-        self, content: list[dict[str, Any]], seed: int | None = None, earlier: Sequence[dict[str, Any]] = ()
+        self,
+        content: list[dict[str, Any]],
+        seed: int | None = None,
+        earlier: Sequence[dict[str, Any]] = (),
+        extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> Reply:
         """Returns the reply to one user message; repeats, more and more slowly, what may pass.
 
         ``earlier`` are the messages before it. ``seed`` asks the server to sample the same way each time; not every
-        server heeds it.
+        server heeds it. ``extra`` are further fields of the request.
 
         Raises:
             Refused: this request was refused; others may not be.
@@ -137,6 +142,7 @@ class Chat:
             "messages": [*earlier, {"role": "user", "content": content}],
             "max_tokens": self.endpoint.max_tokens,
             "temperature": self.endpoint.temperature,
+            **extra,
         }
         if seed is not None:
             body["seed"] = seed

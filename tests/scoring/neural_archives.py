@@ -1,5 +1,5 @@
-"""Archives of random weights in the published forms: RadGraph, CheXbert, distilroberta. For tests (tiny) and for
-benchmarks (the real shapes).
+"""Archives of random weights in the published forms: RadGraph, CheXbert, the models of BERTScore. For tests (tiny) and
+for benchmarks (the real shapes).
 
 Weights are drawn with numpy's frozen generator. RadGraph's last layers are then scaled and shifted on given texts so
 that a report has about as many entities and relations as wanted.
@@ -211,8 +211,11 @@ def _calibrate(folder: Path, weights: dict[str, torch.Tensor], kind: str, texts:
     fit(f"_relation._relation_scorers.{kind}__relation_labels", measured("relation"), 0.15)
 
 
-def chexbert(folder: Path, sizes: dict[str, int], vocab: Sequence[str], seed: int = 1) -> Path:
-    """Writes chexbert.pth as it is published, with the config and tokenizer of bert-base-uncased."""
+def chexbert(folder: Path, sizes: dict[str, int], vocab: Sequence[str], texts: Sequence[str], seed: int = 1) -> Path:
+    """Writes chexbert.pth as it is published, with the config and tokenizer of bert-base-uncased, calibrated on the
+    texts: no class of a condition wins them all."""
+    from radrl.scoring.neural.chexbert import CheXbert
+
     rng = np.random.RandomState(seed)
     config = bert_config(sizes, len(vocab))
     write_bert_tokenizer(folder / "encoder", vocab, config)
@@ -222,6 +225,13 @@ def chexbert(folder: Path, sizes: dict[str, int], vocab: Sequence[str], seed: in
         draw = rng.standard_normal((out, config["hidden_size"])).astype(np.float32)
         weights[f"module.linear_heads.{k}.weight"] = torch.from_numpy(draw)
         weights[f"module.linear_heads.{k}.bias"] = torch.zeros(out)
+    torch.save({"model_state_dict": weights, "epoch": 1}, folder / "chexbert.pth")
+    vectors = torch.stack([torch.from_numpy(one.embedding) for one in CheXbert(folder, "cpu")(texts)])
+    for k in range(14):
+        name = f"module.linear_heads.{k}"
+        weight = weights[f"{name}.weight"]
+        weights[f"{name}.weight"] = weight = weight * (3 / (vectors @ weight.T).std(0))[:, None]
+        weights[f"{name}.bias"] = -weight @ vectors.mean(0)
     torch.save({"model_state_dict": weights, "epoch": 1}, folder / "chexbert.pth")
     return folder
 
@@ -242,6 +252,69 @@ def roberta(folder: Path, sizes: dict[str, int], vocab: dict[str, int], merges: 
     return folder
 
 
+def bertscore(
+    folder: Path, kind: str, sizes: dict[str, int], words: Sequence[str], tokens: Sequence[str], merges: Sequence[str]
+) -> Path:
+    """Writes a model of BERTScore as on the hub: its config and the names of its tensors are transformers' own.
+    ``words`` are the WordPiece vocabulary of BERT and DistilBERT, ``tokens`` and ``merges`` the BPE of RoBERTa and
+    DeBERTa."""
+    from safetensors.torch import save_file
+    from transformers import AutoModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces = kind in ("bert", "distilbert")
+    names = {"roberta": RobertaNames, "deberta": DebertaNames}.get(kind)
+    vocab = list(words) if pieces else [*names.first, *tokens, names.mask]
+    config = hub_config(kind, sizes, len(vocab))
+    rng = np.random.RandomState(len(kind) + sizes["num_hidden_layers"])
+    weights = {}
+    for name, tensor in sorted(AutoModel.from_config(config).state_dict().items()):
+        draw = torch.from_numpy((rng.standard_normal(tuple(tensor.shape)) * 0.04).astype(np.float32))
+        if name.endswith(("out_lin.weight", "attention.output.dense.weight")):
+            draw *= 0.2  # else random attention makes a text's tokens all alike
+        weights[f"{kind}.{name}"] = 1 + draw if name.lower().endswith("norm.weight") else draw
+    save_file(weights, folder / "model.safetensors")
+    if pieces:
+        write_bert_tokenizer(folder, vocab, {})
+    else:
+        ids = {token: k for k, token in enumerate(vocab)}
+        (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False), encoding="utf-8")
+        (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+        settings = {"tokenizer_class": names.tokenizer, "model_max_length": 512}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    config.save_pretrained(folder)
+    return folder
+
+
+class RobertaNames:
+    """RoBERTa's special tokens in their order, and its tokenizer."""
+
+    first, mask, tokenizer = ("<s>", "<pad>", "</s>", "<unk>"), "<mask>", "RobertaTokenizer"
+
+
+class DebertaNames:
+    """DeBERTa's."""
+
+    first, mask, tokenizer = ("[PAD]", "[CLS]", "[SEP]", "[UNK]"), "[MASK]", "DebertaTokenizer"
+
+
+def hub_config(kind: str, sizes: dict[str, int], words: int) -> Any:
+    """Returns transformers' config of a model of BERTScore."""
+    from transformers import BertConfig, DebertaConfig, DistilBertConfig, RobertaConfig
+
+    if kind == "bert":
+        return BertConfig(vocab_size=words, **sizes)
+    if kind == "roberta":
+        more = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+        return RobertaConfig(vocab_size=words, pad_token_id=1, bos_token_id=0, eos_token_id=2, **more, **sizes)
+    if kind == "deberta":
+        more = {"relative_attention": True, "position_biased_input": False, "pos_att_type": ["c2p", "p2c"]}
+        return DebertaConfig(vocab_size=words, type_vocab_size=0, layer_norm_eps=1e-7, **more, **sizes)
+    renamed = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
+    renamed["intermediate_size"] = "hidden_dim"
+    return DistilBertConfig(vocab_size=words, **{renamed[key]: value for key, value in sizes.items()})
+
+
 def roberta_vocabulary(tokens: Sequence[str], size: int | None = None) -> dict[str, int]:
     """Returns token ids in RoBERTa's order: four special tokens, the tokens, filling words to ``size``, the mask."""
     every = ["<s>", "<pad>", "</s>", "<unk>", *tokens]
@@ -249,6 +322,12 @@ def roberta_vocabulary(tokens: Sequence[str], size: int | None = None) -> dict[s
     return {token: k for k, token in enumerate([*every, "<mask>"])}
 
 
+BERTSCORES = (
+    ("distilbert-base-uncased", "distilbert", 6),
+    ("bert-base-uncased", "bert", 12),
+    ("roberta-large", "roberta", 24),
+    ("deberta-base-mnli", "deberta", 12),
+)
 TEXTS = [
     "Small left pleural effusion. No pneumothorax.",
     "Heart size is normal. The lungs are clear.",
@@ -267,9 +346,11 @@ def write_tiny(root: Path) -> Path:
         (root / kind).mkdir()
         radgraph(root / kind, kind, TINY, words, TEXTS)
     (root / "chexbert").mkdir()
-    chexbert(root / "chexbert", TINY, words)
+    chexbert(root / "chexbert", TINY, words, TEXTS)
     letters = sorted(ByteLevel.alphabet())
     pairs = ["t h", "th e", "Ġ l", "i n", "Ġ n", "Ġn o", "o n", "e f", "f u", "s i"]
     tokens = [*letters, *(pair.replace(" ", "") for pair in pairs)]
     roberta(root / "distilroberta", {**TINY, "num_hidden_layers": 6}, roberta_vocabulary(tokens), pairs)
+    for name, kind, layers in BERTSCORES:
+        bertscore(root / name, kind, {**TINY, "num_hidden_layers": layers}, words, tokens, pairs)
     return root

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from radrl.scoring import form, grounding, judge, neural, report, text, vqa
+from radrl.scoring import form, grounding, judge, judged_packages, neural, report, text, vqa
 
-__all__ = ["form", "grounding", "judge", "load_rewards", "neural", "report", "text", "vqa"]
+__all__ = ["form", "grounding", "judge", "judged_packages", "load_rewards", "neural", "report", "text", "vqa"]
 
 
 def __getattr__(name: str) -> Any:

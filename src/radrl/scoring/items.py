@@ -98,7 +98,7 @@ def _scorer(recipe: Recipe, task: Task, name: str, at: str) -> Scorer:
         cache = recipe.path(recipe.judge.cache) if recipe.judge.cache else recipe.path(recipe.out) / "judge.jsonl"
         return scorer.with_options({"judge": recipe.judge.model_copy(update={"cache": str(cache)})})
     if scorer.kind == "judge":
-        raise UserError(one_line(f"{at}: 'judge' asks a model; name it under 'judge' (url, model)"))
+        raise UserError(one_line(f"{at}: '{name}' asks a model; name it under 'judge' (url, model)"))
     if scorer.kind == "neural":
         folders = {name: str(recipe.path(folder)) for name, folder in recipe.scoring.weights.items()}
         return scorer.with_options({"weights": folders, "device": recipe.scoring.device})

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from radrl.endpoint import Chat, Judge, Refused, run, side_by_side
 from radrl.errors import UserError
@@ -102,22 +104,38 @@ _lock = threading.Lock()
 
 
 def _verdicts(judge: Judge, prompts: Sequence[str]) -> list[float | None]:
+    keys = [_key(judge, prompt) for prompt in prompts]
+    known = verdicts("judge", judge, dict(zip(keys, prompts, strict=True)), _ask)
+    return [known.get(key) for key in keys]
+
+
+def verdicts(
+    scorer: str,
+    judge: Judge,
+    wanted: Mapping[str, Any],
+    ask: Callable[[Chat, Judge, Any], Awaitable[float | None]],
+) -> Mapping[str, float]:
+    """Returns the verdicts that are known of what is wanted, by key: those that are kept, and those that ``ask`` gets
+    of the rest now, side by side. ``scorer`` is who asks; its keys begin with its name, but the judge's own.
+
+    Raises:
+        UserError: the endpoint fails for good, gives no verdict on any text, or the budget is used up.
+    """
     path = Path(judge.cache) if judge.cache else None
     with _lock:
         if path and path not in _kept:
             _kept[path] = _read(path)
         known = _kept[path] if path else {}
-        keys = [_key(judge, prompt) for prompt in prompts]
-        todo = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+        todo = {key: one for key, one in wanted.items() if key not in known}
         if todo:
-            run(_ask_all(judge, todo, known, path))
-        if todo and len(todo) > 1 and not any(key in known for key in keys):
-            raise UserError(f"{judge.url}: the judge '{judge.model}' gave no verdict on any of {len(todo)} texts")
+            run(_ask_all(judge, todo, ask, known, path))
+        if todo and len(todo) > 1 and not any(key in known for key in wanted):
+            raise UserError(f"{judge.url}: the {scorer} '{judge.model}' gave no verdict on any of {len(todo)} texts")
         if lost := sum(key not in known for key in todo):
             warnings.warn(
-                f"the judge gave no verdict on {lost} of {len(todo)} texts; they are not scored", stacklevel=2
+                f"the {scorer} gave no verdict on {lost} of {len(todo)} texts; they are not scored", stacklevel=2
             )
-    return [known.get(key) for key in keys]
+    return known
 
 
 def _key(judge: Judge, prompt: str) -> str:
@@ -125,13 +143,19 @@ def _key(judge: Judge, prompt: str) -> str:
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
-async def _ask_all(judge: Judge, todo: dict[str, str], known: dict[str, float], path: Path | None) -> None:
+async def _ask_all(
+    judge: Judge,
+    todo: Mapping[str, Any],
+    ask: Callable[[Chat, Judge, Any], Awaitable[float | None]],
+    known: dict[str, float],
+    path: Path | None,
+) -> None:
     waiting = iter(todo.items())
     async with Chat(judge) as chat:
 
         async def work() -> None:
-            for key, prompt in waiting:
-                value = await _ask(chat, judge, prompt)
+            for key, one in waiting:
+                value = await ask(chat, judge, one)
                 if value is not None:
                     if path:
                         _append(path, key, value)
@@ -142,10 +166,7 @@ async def _ask_all(judge: Judge, todo: dict[str, str], known: dict[str, float], 
 
 async def _ask(chat: Chat, judge: Judge, prompt: str) -> float | None:
     for _ in range(judge.attempts):
-        name = f"{judge.url} {judge.model}"
-        if _calls.get(name, 0) >= judge.budget:
-            raise UserError(f"{judge.url}: the judge's budget of {judge.budget} calls is used up; raise 'judge.budget'")
-        _calls[name] = _calls.get(name, 0) + 1
+        spend(judge)
         try:
             reply = await chat.complete([{"type": "text", "text": prompt}])
         except Refused:
@@ -154,6 +175,14 @@ async def _ask(chat: Chat, judge: Judge, prompt: str) -> float | None:
         if value is not None:
             return value
     return None
+
+
+def spend(judge: Judge) -> None:
+    """Counts a call to the judge. Raises UserError where its budget is used up."""
+    name = f"{judge.url} {judge.model}"
+    if _calls.get(name, 0) >= judge.budget:
+        raise UserError(f"{judge.url}: the judge's budget of {judge.budget} calls is used up; raise 'judge.budget'")
+    _calls[name] = _calls.get(name, 0) + 1
 
 
 def _read(path: Path) -> dict[str, float]:
@@ -172,7 +201,8 @@ def _read(path: Path) -> dict[str, float]:
         try:
             record = json.loads(line)
             key, value = record["key"], float(record["verdict"])
-            if not (isinstance(key, str) and 0 <= value <= 1):
+            other = ":" in key  # another scorer's verdict: its key begins with that scorer's name
+            if not (math.isfinite(value) if other else 0 <= value <= 1):
                 raise ValueError
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f"{path}:{number}: not a judge's verdict; remove the line") from None
