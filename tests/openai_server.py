@@ -35,7 +35,8 @@ def serve(answer, whole=False):
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            text = body["messages"][-1]["content"][-1]["text"]
+            content = body["messages"][-1]["content"]
+            text = content if isinstance(content, str) else content[-1]["text"]
             asked = "Question: " in text  # else the last paragraph is what the request is about
             question = text.split("Question: ")[1].split("\n")[0] if asked else text.rsplit("\n\n", 1)[-1]
             with state.lock:
