@@ -7,8 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radrl.answers import parse
+from radrl.evaluation.metrics import score_cases
 from radrl.example import Answer, Example
+from radrl.page import cases
+from radrl.page.pictures import Picture
 from radrl.prompt import PromptStyle
+from radrl.scoring import registry
+from radrl.scoring.reward import raw_values
 from radrl.scoring.vqa import is_right
 
 DIRECT, THINKING = PromptStyle(), PromptStyle(thinking=True)
@@ -157,6 +162,21 @@ def test_what_stands_at_the_end_of_a_long_answer_is_read():
 def test_a_statement_after_a_box_is_read_with_it():
     assert parse("It measures \\boxed{3 cm}.\n\nAnswer: B", CHOICE, DIRECT).choice == 1
     assert parse("\\boxed{A}\n\nAnswer: B", CHOICE, DIRECT).choice is None
+
+
+def test_reward_metric_and_page_go_by_the_same_option():
+    said = ["<answer>B</answer>", "\\boxed{A}", "A. right", "No, there is none.", "Yes", "There is no effusion."]
+    closed = Example(id="n", task="vqa_closed", question="Is there an effusion?", reference="no")  # without its choices
+    asked = [CHOICE.model_copy(update={"id": str(i)}) for i in range(3)]
+    asked += [closed.model_copy(update={"id": str(i)}) for i in range(3, 6)]
+    scorer = registry.get("vqa_accuracy")
+    (reward,) = raw_values([scorer], said, asked, [None] * 6, DIRECT)
+    answers = [parse(text, one, DIRECT) for text, one in zip(said, asked, strict=True)]
+    found = score_cases(asked, [answers])
+    picture = Picture(None, "", 750)
+    page = cases.data(asked, {"model": answers}, {"model": found}, [picture] * 6, [], "model")
+    assert reward == found.columns["vqa_closed accuracy"].by_case.tolist() == [1, 0, 0, 1, 0, 1]
+    assert [one["a"][0]["o"] for one in page["cases"]] == ["right", "left", "", "no", "yes", "no"]
 
 
 PIECES = [

@@ -1,6 +1,7 @@
 """The manifest reader and whole-file writing: what is wrong is said in one line, what is written is read back."""
 
 import errno
+import json
 import os
 import re
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radrl import files
+from radrl.data.examples import read_manifests
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding, patients, read_manifest, write_manifest
 from radrl.files import write_json, write_text
@@ -63,6 +65,21 @@ def test_an_image_path_may_not_leave_the_folder(tmp_path, image):
 def test_a_wrong_box_is_named(tmp_path, box):
     line = f'{{"id": "a", "task": "grounding", "question": "q", "boxes": [{{"xyxy": {box}}}]}}'
     assert ":1: key 'boxes.0.xyxy" in message(tmp_path / "m.jsonl", line)
+
+
+@pytest.mark.parametrize(
+    ("choices", "reference", "wrong"),
+    [
+        (["a", "b"], "c", "reference 'c' is none of the choices"),
+        ([str(i) for i in range(27)], "1", "27 choices, more than 26"),
+    ],
+)
+def test_choices_that_cannot_be_asked_are_named_at_reading(tmp_path, choices, reference, wrong):
+    line = {"id": "b", "task": "vqa_closed", "question": "q", "choices": choices, "reference": reference}
+    (tmp_path / "m.jsonl").write_text(GOOD + "\n" + json.dumps(line))
+    for read in (read_manifest, lambda path: list(read_manifests([path]))):
+        with pytest.raises(UserError, match=f"m.jsonl:2: {wrong}"):
+            read(tmp_path / "m.jsonl")
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):

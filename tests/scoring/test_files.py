@@ -38,6 +38,15 @@ def test_values_of_the_set_with_the_cases_beside(tmp_path):
     assert f"rouge_l                 {found['rouge_l']:.6f}" in done.output
 
 
+def test_texts_are_read_as_completions_are(tmp_path):
+    wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
+    wrapped = {name: f"<think>A mass?</think>\n<answer>{text}</answer>" for name, text in TEXTS.items()}
+    said = jsonl(tmp_path / "p.jsonl", wrapped)
+    assert files.score_files(said, wanted, ["rouge_l", "token_f1"]) == files.score_files(
+        wanted, wanted, ["rouge_l", "token_f1"]
+    )
+
+
 def test_the_usual_scorers_read_the_reference(tmp_path):
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
     names = {scorer.name for scorer in files.usual()}

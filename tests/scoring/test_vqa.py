@@ -24,7 +24,7 @@ def test_equal_once_normalised(reference, answer, right):
 
 @pytest.mark.parametrize(
     ("answer", "choice", "right"),
-    [("B", 1, 1), ("A", 0, 0), ("B, or rather the left", 0, 0), ("Right.", None, 1), ("left", None, 0),
+    [("B", 1, 1), ("A", 0, 0), ("B, or rather the left", 0, 0), ("Right.", None, 0), ("left", None, 0),
      ("left right", None, 0), ("!", None, 0)],
 )  # fmt: skip
 def test_choices(answer, choice, right):
@@ -36,6 +36,15 @@ def test_choices_that_differ_only_in_punctuation():
     assert score("vqa_accuracy", "T.1", "B", choices, 1) == 1
     assert score("vqa_accuracy", "T.1", "B", choices, 0) == 0
     assert score("vqa_accuracy", "the a", "A.", ("a mass", "A", "the a"), None) == 0  # fits two options: no answer
+
+
+@pytest.mark.parametrize("reference", ["no", "No", "false"])
+def test_a_closed_question_without_choices_is_read_as_yes_or_no(reference):
+    asked = Example(id="a", task="vqa_closed", question="Is there an effusion?", reference=reference)
+    said = ["No.", "No, there is none.", "There is no effusion.", "Yes, there is", "yes or no", "effusion"]
+    assert [vqa.is_right(asked, Answer(text)) for text in said] == [True] * 3 + [False] * 3
+    side = Example(id="a", task="vqa_closed", question="Which side?", reference="left")
+    assert [vqa.is_right(side, Answer(text)) for text in ("Left.", "no")] == [True, False]
 
 
 def test_token_f1():
