@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radrl import files
+from radrl.data.examples import read_manifests
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding, read_manifest, write_manifest
 from radrl.files import write_json, write_text
@@ -94,6 +95,21 @@ def test_labels_are_read_from_the_reference_and_written_as_the_set_has_them():
     for text in ("No finding", "none.", "The chest X-ray is normal."):
         assert Example(**asked, reference=text).labels == ("Normal",)
     assert Example(**asked | {"choices": ()}, reference="No finding").labels == ()
+
+
+@pytest.mark.parametrize(
+    ("choices", "reference", "wrong"),
+    [
+        (["a", "b"], "c", "reference 'c' is none of the choices"),
+        ([str(i) for i in range(27)], "1", "27 choices, more than 26"),
+    ],
+)
+def test_choices_that_cannot_be_asked_are_named_at_reading(tmp_path, choices, reference, wrong):
+    line = {"id": "b", "task": "vqa_closed", "question": "q", "choices": choices, "reference": reference}
+    (tmp_path / "m.jsonl").write_text(GOOD + "\n" + json.dumps(line))
+    for read in (read_manifest, lambda path: list(read_manifests([path]))):
+        with pytest.raises(UserError, match=f"m.jsonl:2: {wrong}"):
+            read(tmp_path / "m.jsonl")
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):

@@ -1,4 +1,4 @@
-"""Prompts out, completions back: thinking, options, and any text a model may write; boxes: test_box_notation.py."""
+"""Prompts out, and every answer taught. Boxes: test_box_notation.py; how completions are read: test_answers.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 import radrl.scoring  # noqa: F401  registers the scorers
 from radrl.answers import parse
-from radrl.choices import read_choice
 from radrl.data import phantom
-from radrl.example import Answer, Example
+from radrl.example import Example
 from radrl.prompt import PromptStyle, answer_text, messages, question, target
 from radrl.scoring import registry
 
@@ -22,27 +21,6 @@ CHOICE = Example(
 )
 YES_NO = Example(id="y", task="vqa_closed", question="Big?", choices=("no", "yes"), reference="yes")
 SCORERS = {"report": "finding_f1", "grounding": "soft_f1", "vqa_closed": "vqa_accuracy", "vqa_open": "vqa_accuracy"}
-
-
-@pytest.mark.parametrize(
-    ("style", "completion", "thinking", "text", "well_formed"),
-    [
-        (THINKING, "<think>\na\n</think>\n\nClear.", "a", "Clear.", True),
-        (THINKING, "<think>a</think> b </think>Clear.", "a</think> b", "Clear.", False),  # the last one counts
-        (THINKING, "<think>a<think>b</think>Clear.", "a<think>b", "Clear.", False),
-        (THINKING, "a</think>Clear.", "a", "Clear.", False),  # never opened
-        (THINKING, "<think>Clear.", "Clear.", "", False),  # never closed: no answer
-        (THINKING, "Clear.", "Clear.", "", False),
-        (THINKING, "<think>a</think>", "a", "", False),
-        (DIRECT, " Clear.\n", None, "Clear.", True),
-        (DIRECT, "<think>a</think>Clear.", "a", "Clear.", False),  # it was not asked to think
-        (DIRECT, "a</think>Clear.", "a", "Clear.", False),
-        (DIRECT, "<think>Clear.", "Clear.", "", False),
-        (DIRECT, "", None, "", False),
-    ],
-)
-def test_only_what_follows_the_last_closed_thinking_is_the_answer(style, completion, thinking, text, well_formed):
-    assert parse(completion, REPORT, style) == Answer(text, thinking, well_formed=well_formed)
 
 
 def test_what_is_asked():
@@ -107,57 +85,6 @@ def test_a_system_message_stands_first_and_images_before_the_separator():
     assert system == {"role": "system", "content": [{"type": "text", "text": "You read films."}]}
     assert user["content"] == [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "\nReport?"}]
     assert messages(CHOICE, told)[1]["content"][0]["text"].startswith("Which")  # no image, nothing to separate
-
-
-@pytest.mark.parametrize(
-    ("text", "picked"),
-    [
-        *((text, 1) for text in ("B", "b", "B.", "(b)", "B) right", "B. right", "right", "Right.", "Option B: right")),
-        *((text, 1) for text in ("The answer is B", "the correct answer is (b).", "Answer: B", "B\n\nIt is bright.")),
-        ("both", 2),
-        *((text, 1) for text in ("B right", "b right.", "The answer is B right")),
-        ("A. right", None),  # the letter and the words pick different options
-        ("A right", None),
-        ("A small nodule", None),  # an article
-        ("a mass is seen", None),
-        ("The answer is a mass", None),
-        ("A or B", None),
-        ("D", None),
-        ("left right", None),
-        ("Bad film", None),
-        ("", None),
-    ],
-)
-def test_options_are_read_by_letter_or_words(text, picked):
-    assert read_choice(text, CHOICE.choices) == picked
-    assert parse(text, CHOICE, DIRECT).well_formed == (picked is not None)
-
-
-@pytest.mark.parametrize(
-    ("text", "picked"),
-    [("yes", 1), ("Yes, it is enlarged.", 1), ("**No**", 0), ("no, yes", 0), ("not so", None), ("It is. Yes", None)],
-)
-def test_yes_and_no_are_the_first_word(text, picked):
-    assert read_choice(text, YES_NO.choices) == picked
-
-
-PIECES = ["[", "]", "[0.1, 0.2, 0.3, 0.4]", "[1, 2,", ",", "-", "." * 9, "9" * 400, "٣", "\ud800", "\udfff", "\x00",
-          "<think>", "</think>", '"label": "', "the ", " ", "\n", "answer is ", "A", "(", "no", "ß", "İ"]  # fmt: skip
-any_text = st.one_of(
-    st.text(st.characters(exclude_categories=()), max_size=300),
-    st.lists(st.sampled_from(PIECES), max_size=60).map("".join),
-    st.tuples(st.lists(st.sampled_from(PIECES), max_size=3), st.sampled_from(PIECES)).map(
-        lambda parts: "".join(parts[0]) + parts[1] * (100_000 // len(parts[1])) + "!"
-    ),
-)
-
-
-@settings(deadline=None, max_examples=300)
-@given(any_text, st.sampled_from([REPORT, BOXES, CHOICE, YES_NO]), st.booleans(), st.sampled_from(["unit", "thousand"]))
-def test_any_text_is_parsed(text, example, thinking, box_format):
-    answer = parse(text, example, PromptStyle(box_format, thinking))  # Box refuses what is no box
-    assert answer.choice is None or answer.choice < len(example.choices)
-    assert not answer.well_formed or answer.text
 
 
 @pytest.mark.parametrize("style", [PromptStyle(f, t) for f in ("unit", "thousand") for t in (False, True)], ids=str)

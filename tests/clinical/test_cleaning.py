@@ -94,6 +94,7 @@ def test_other_languages_and_tasks_pass(tmp_path):
     [
         ("Cardiomegaly.", False, "Cardiomegaly.", ""),
         ("<think>hm</think>\n Cardiomegaly.", False, "Cardiomegaly.", ""),
+        ("<think>Cardiomegaly.", False, None, "empty"),  # never closed
         ("NONE", False, "", ""),
         ("", False, None, "empty"),
         ("Cardiomegaly", True, None, "cut at max_tokens"),

@@ -64,6 +64,13 @@ def test_a_conversation_is_an_example_a_turn_with_what_was_said_before(tmp_path)
     assert where.history == large.history[:1]
 
 
+def test_more_choices_than_letters_are_one_wrong_record():
+    asked = {"from": "human", "value": "Which?"}
+    answer = {"from": "gpt", "value": "A. 0", "task": "vqa_closed", "choices": [str(i) for i in range(27)]}
+    with pytest.raises(ValueError, match="27 choices, more than 26"):
+        llava.read_item({"id": "a", "conversations": [asked, answer]})
+
+
 def hundredths():
     return st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted).filter(lambda v: v[0] < v[1])
 

@@ -51,6 +51,15 @@ def test_a_scorer_has_its_options_in_brackets(tmp_path):
             files.score_files(said, wanted, files.split_names(wrong))
 
 
+def test_texts_are_read_as_completions_are(tmp_path):
+    wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
+    wrapped = {name: f"<think>A mass?</think>\n<answer>{text}</answer>" for name, text in TEXTS.items()}
+    said = jsonl(tmp_path / "p.jsonl", wrapped)
+    assert files.score_files(said, wanted, ["rouge_l", "token_f1"]) == files.score_files(
+        wanted, wanted, ["rouge_l", "token_f1"]
+    )
+
+
 def test_the_usual_scorers_read_the_reference(tmp_path):
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
     names = {scorer.name for scorer in files.usual()}

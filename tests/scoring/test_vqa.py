@@ -38,6 +38,15 @@ def test_choices_that_differ_only_in_punctuation():
     assert score("vqa_accuracy", "the a", "A.", ("a mass", "A", "the a"), None) == 0  # fits two options: no answer
 
 
+@pytest.mark.parametrize("reference", ["no", "No", "false"])
+def test_a_closed_question_without_choices_is_read_as_yes_or_no(reference):
+    asked = Example(id="a", task="vqa_closed", question="Is there an effusion?", reference=reference)
+    said = ["No.", "No, there is none.", "There is no effusion.", "Yes, there is", "yes or no", "effusion"]
+    assert [vqa.is_right(asked, Answer(text)) for text in said] == [True] * 3 + [False] * 3
+    side = Example(id="a", task="vqa_closed", question="Which side?", reference="left")
+    assert [vqa.is_right(side, Answer(text)) for text in ("Left.", "no")] == [True, False]
+
+
 def test_token_f1():
     assert score("token_f1", "left lower lobe", "The left lobe") == pytest.approx(0.8)
     assert score("token_f1", "left", "left left") == pytest.approx(2 / 3)  # repeating earns nothing

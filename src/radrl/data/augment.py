@@ -74,8 +74,6 @@ def mirror(example: Example) -> Example:
             "choices": tuple(map(_swap, example.choices)),
             "labels": tuple(map(_swap, example.labels)),
             "label_set": tuple(map(_swap, example.label_set)),
-            "labels": tuple(map(_swap, example.labels)),
-            "label_set": tuple(map(_swap, example.label_set)),
             "thinking": _swap(example.thinking) if example.thinking else example.thinking,
             "findings": (),  # their sides would be wrong; scorers read the reference text
         }

@@ -25,7 +25,7 @@ _CLOSES = re.compile(
 )
 # What is thinking only where a completion begins with it: further down such words may belong to the answer.
 _HEAD = re.compile(r"<(reasoning|reason|analysis|reflection|scratchpad|rationale)>", re.I)
-_HEADING = re.compile(r"#{1,4} ?Thinking\b.{0,50000}?\n#{1,4} ?Final Response\b:?", re.I | re.S)  # HuatuoGPT-o1
+_HEADING = re.compile(r"(#{1,4} ?Thinking\b).{0,50000}?(\n#{1,4} ?Final Response\b:?)", re.I | re.S)  # HuatuoGPT-o1
 _END = re.compile(
     r"(?:\s{0,9}(?:<\|(?:im_end|end|endoftext|end_of_text|eot_id|eom_id|return)\|>|</s>|<eos>|<end_of_turn>"
     r"|<｜end▁of▁sentence｜>)){1,9}\s{0,9}\Z"
@@ -63,7 +63,7 @@ def split_thinking(completion: str, style: PromptStyle) -> tuple[str | None, str
 def _marks(completion: str) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
     """Returns where thinking is opened, and where it is closed, as start and end of each mark."""
     if heading := _HEADING.match(completion):
-        return (0, len("#")), [(heading.end(), heading.end())]
+        return heading.span(1), [heading.span(2)]
     if head := _HEAD.match(completion):
         closing = re.compile(rf"</{head.group(1)}\s{{0,3}}>", re.I)
         return head.span(), [match.span() for match in closing.finditer(completion)]

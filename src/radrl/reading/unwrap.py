@@ -40,6 +40,7 @@ _VALUE = re.compile(
     re.I | re.X | re.S,
 )
 _ALL_JSON = re.compile(r"\s{0,99}(?:```\w{0,20}\s{0,99})?[\[{]")
+_AROUND_JSON = re.compile(r"```\w{0,20}|[{}]")
 _COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt|bb)?|mbox|bm|operatorname)\s{0,3}\{([^{}]{0,20000})\}"
 )
@@ -105,7 +106,7 @@ def unwrap(text: str, kind: Kind) -> Unwrapped:
         found = _LATEX.sub(" ", found)
     quoted = kind != "boxes" and ":" in found and ('"' in found or "'" in found)  # boxes are read with their keys
     if quoted and (value := _of_json(found, kind)):
-        before, found = before or _reasoning(found[: value[0]].rpartition("{")[0]), value[1]
+        before, found = before or _reasoning(_AROUND_JSON.sub(" ", found[: value[0]])), value[1]
     if kind == "report":
         found = without_markdown(found)
     elif kind == "words":
