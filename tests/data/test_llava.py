@@ -211,3 +211,56 @@ def test_conversations_stream_and_damage_is_named(tmp_path):
     }.items():
         (tmp_path / "c.json").write_text(whole)
         assert [value for _, value in json_items(tmp_path, ["c.json"])] == values
+
+
+@pytest.mark.parametrize(
+    ("asked", "read"),
+    [
+        ("<image>\nWhat is seen?", "What is seen?"),
+        ("What is seen? <image>", "What is seen?"),
+        ("What is seen?\n<image>", "What is seen?"),
+        ("Is there an effusion in <image>?", "Is there an effusion in the image?"),
+        ("Describe the findings of <image>", "Describe the findings of the image"),
+        ("Compare <image> with <image>.", "Compare image 1 with image 2."),
+        ("<image>\n<image>\nWhich has grown?", "Which has grown?"),
+        ("<image>\nThe film. And here, <image>, the one before.", "The film. And here, image 2, the one before."),
+    ],
+)  # fmt: skip
+def test_an_image_in_a_sentence_keeps_its_name(asked, read):
+    turns = [{"from": "human", "value": asked}, {"from": "gpt", "value": "Yes."}]
+    images = [f"{k}.png" for k in range(asked.count("<image>"))]
+    assert llava.read_item({"id": "a", "image": images, "conversations": turns})[0].question == read
+
+
+def test_messages_of_ms_swift_llama_factory_and_trl_are_the_same_conversation():
+    wanted = [
+        Example(
+            id="a", task="vqa_open", question="Which side?", images=("f.png",), reference="Left.", thinking="It is L."
+        )
+    ]
+    text = "<think>\nIt is L.\n</think>\n\n<answer>Left.</answer>"
+    shared = [{"role": "user", "content": "<image>Which side?"}, {"role": "assistant", "content": text}]
+    parts = [{"type": "image"}, {"type": "text", "text": "Which side?"}]
+    trl = [{"role": "user", "content": parts}, {"role": "assistant", "content": [{"type": "text", "text": text}]}]
+    unmarked = [{"role": "user", "content": "Which side?"}, shared[1]]
+    for talked in (shared, trl, unmarked):
+        assert llava.read_item({"id": "a", "images": ["f.png"], "messages": talked}) == wanted
+    assert llava.read_item({"id": "a", "images": [{"path": "f.png"}], "conversatons": shared}) == wanted
+    (told,) = llava.read_item({"id": "a", "messages": [{"role": "system", "content": "Be short."}, *unmarked]})
+    assert (told.meta, told.images) == ({"system": "Be short."}, ())
+
+
+def test_a_turn_without_an_answer_is_left_out():
+    kept = llava.read_item(talk("a", "f.png", "What?", "", "Where?", "Left.", "Sure?", " "))
+    assert [(e.id, e.question, e.history) for e in kept] == [("a/1", "Where?", ())]
+    assert llava.read_item(talk("a", "f.png", "What?", "<think>no idea</think>")) == []
+
+
+def test_ids_that_stand_twice_are_made_unique_and_counted(tmp_path, prepared):
+    root = sets.write("llava", tmp_path / "in")
+    again = [items()[3], items()[3], talk("empty", items()[0]["image"], "What?", "")]
+    (root / "more_train.json").write_text(json.dumps(again))
+    summary = prepared("llava", root, tmp_path / "out", ("qa",))
+    assert (summary.renamed, summary.skipped, summary.examples) == (2, {"no answer": 1}, {"train": 10})
+    examples = {e.id: e.task for e in read_manifests([tmp_path / "out" / "train.jsonl"])}
+    assert [examples[f"mimic-train_3{end}"] for end in ("", "#2", "#3")] == ["report"] * 3

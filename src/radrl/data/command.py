@@ -62,6 +62,8 @@ def run(
         lines += [f"{count:>9} {title}: {why}" for why, count in sorted(of.items(), key=lambda one: -one[1])]
     if summary.cut:
         lines.append(f"{summary.cut:>9} boxes reached beyond their film and were cut at its edge")
+    if summary.renamed:
+        lines.append(f"{summary.renamed:>9} ids stood more than once; the later ones end in #2, #3, ...")
     if summary.skipped or summary.bad:
         lines.append(f"each is listed in {out / SKIPPED}")
     return "\n".join(lines)

@@ -4,9 +4,10 @@
         {"from": "human", "value": "<image>\\n..."}, {"from": "gpt", "value": "..."}, ...]}
 
 A conversation becomes one Example a turn, with the turns before it as history. Boxes stand in the answers, as ``[0.12,
-0.34, 0.56, 0.78]``. What the format has no place for is written as further keys, which LLaVA's loader does not look at:
+0.34, 0.56, 0.78]``. ``images`` and ``messages`` of ``role`` and ``content``, as ms-swift, LLaMA-Factory and TRL write
+them, are read too. What the format has no place for is written as further keys, which LLaVA's loader does not look at:
 ``patient``, ``study`` and ``source`` beside ``id``; ``task``, ``choices``, ``labels`` and ``label_set`` beside the
-answer. Not held are thinking, findings, meta, digits of boxes after the second, and the text of an answer beside its
+answer. Written without thinking, findings, meta, digits of boxes after the second, and the text of an answer beside its
 boxes.
 """
 
@@ -30,10 +31,13 @@ from radrl.prompt import PromptStyle, as_turn, question, target
 UNIT = PromptStyle()
 TAG = "<image>"
 ROLES = {"human": 0, "user": 0, "gpt": 1, "assistant": 1}
+TALK = ("conversations", "messages", "conversation", "conversatons")  # the last is a slip that published files share
+THINKING = re.compile(r"\s*<think>(.*?)</think>(.*)", re.DOTALL)
+WRAPPED = re.compile(r"\s*<answer>(.*)</answer>\s*", re.DOTALL)
 KEPT = ("patient", "study", "source")
 MOST_TURNS = 200  # each Example holds the turns before it
 # ids of RadVLM's data (create_llava_dataset.py): vindr-cxr-mono-train1_1234
-RADVLM_ID = re.compile(r"([a-z][a-z-]{0,40}?)-(?:train|valid|test)\d?_\d+")
+RADVLM_ID = re.compile(r"([a-z][a-z-]{0,40}?)-(?:train|valid|test)\d?_\d+(?:#\d+)?")
 CHEXPERT = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
     "Lung Opacity", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
@@ -55,6 +59,8 @@ def read_item(item: Any, name: str = "", images: tuple[str, ...] | None = None) 
 
     The task is the one beside the answer; else grounding where the answer has boxes; else what RadVLM's ids say
     (mscxr-train1_5: grounding, mimic-train_5: report, mimic-labels-train_5: classification); else an open question.
+    ``<think>`` before an answer becomes its thinking, a system message ``meta.system``. A turn without an answer is
+    left out; where no turn has one the list is empty. ``<image>`` within a sentence becomes "the image", or "image 2".
 
     Raises:
         ValueError: it is no such conversation.
@@ -68,42 +74,90 @@ def read_item(item: Any, name: str = "", images: tuple[str, ...] | None = None) 
 
 
 def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | None) -> list[Example]:
-    turns = item["conversations"]
+    system, turns = _turns_of(item)
     if len(turns) > MOST_TURNS:
         raise ValueError(f"more than {MOST_TURNS} turns")
     if not turns or len(turns) % 2 or any(ROLES[turn["from"]] != i % 2 for i, turn in enumerate(turns)):
         raise ValueError("the turns do not alternate between human and gpt, human first")
     images = images_of(item) if images is None else images
-    if turns[0]["value"].count(TAG) != len(images) or any(TAG in turn["value"] for turn in turns[1:]):
+    tags = turns[0]["value"].count(TAG)
+    unmarked = "messages" in item and not tags  # ms-swift puts such images first
+    if (tags != len(images) and not unmarked) or any(TAG in turn["value"] for turn in turns[1:]):
         raise ValueError(f"{len(images)} images, but not as many {TAG} in the first turn alone")
     match = RADVLM_ID.fullmatch(name)
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
     common = {**ids(item), "images": images}
-    meta = {"type": kind} if kind else {}
+    meta = ({"type": kind} if kind else {}) | ({"system": system} if system else {})
     labels = item.get("pathologies", CHEXPERT) if kind in CLASSIFIED else ()
     taught = [k for k in range(len(turns) // 2) if turns[2 * k + 1].get("loss", True)]
     found: list[Example] = []
     history: tuple[Turn, ...] = ()
     for k in range(len(turns) // 2):
-        asked, answer = turns[2 * k]["value"].replace(TAG, "").strip(), turns[2 * k + 1]
+        asked, (thinking, answer) = _without_tags(turns[2 * k]["value"]), _thought(turns[2 * k + 1])
+        if not answer["value"].strip() and "task" not in answer:  # radrl's own export may teach to say nothing
+            continue
         fields = {**common, **_fields(asked, answer, RADVLM.get(kind, "vqa_open"), labels)}
         fields["meta"] = {**meta, **fields.get("meta", {})}
         if kind in CLASSIFIED:
             _agree(item.get("labels"), fields)
+        if thinking:
+            fields["thinking"] = thinking
         example = Example(id=name if len(taught) == 1 else f"{name}/{k}", history=history, **fields)
         if k in taught:
             found.append(example)
         if 2 * k + 2 < len(turns):
             history = (*history, as_turn(example))
-    if not found:
+    if not taught:
         raise ValueError("no answer is to be taught")
     return found
 
 
+def _turns_of(item: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """Returns the system message and the turns, by LLaVA's keys."""
+    name = next((name for name in TALK if name in item), TALK[0])
+    turns = []
+    for turn in item[name]:
+        content = turn["content"] if "value" not in turn and "content" in turn else turn["value"]
+        if not isinstance(content, str):  # TRL's parts
+            content = "".join(TAG if part["type"] == "image" else part["text"] for part in content)
+        turns.append({**turn, "from": turn["role"] if "from" not in turn else turn["from"], "value": content})
+    if turns and turns[0]["from"] == "system":
+        return turns[0]["value"].strip(), turns[1:]
+    return "", turns
+
+
+def _thought(turn: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Returns the thinking before an answer, and the turn without it and without tags around the answer."""
+    match = THINKING.fullmatch(turn["value"])
+    thinking, text = (match.group(1).strip(), match.group(2)) if match else ("", turn["value"])
+    wrapped = WRAPPED.fullmatch(text)
+    return thinking, {**turn, "value": wrapped.group(1) if wrapped else text}
+
+
+def _without_tags(text: str) -> str:
+    """Returns a question without ``<image>`` before and after it; within a sentence it is named."""
+    text = text.strip()
+    first = 0
+    pieces = text.split(TAG)
+    while len(pieces) > 1 and not pieces[0].strip():
+        pieces.pop(0)
+        first += 1
+    last = 0
+    while len(pieces) > 1 and not pieces[-1].strip() and (pieces[-2].rstrip(" ")[-1:] in ".?!\n" or not pieces[-2]):
+        pieces.pop()
+        last += 1
+    many = first + last + len(pieces) - 1 > 1
+    named = pieces[0].lstrip()
+    for k, piece in enumerate(pieces[1:], first + 1):
+        named += (f"image {k}" if many else "the image") + piece
+    return named.strip()
+
+
 def images_of(item: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the image paths of a conversation, as they stand there. Raises ValueError where they are none."""
-    images = item.get("image") or ()
-    images = (images,) if isinstance(images, str) else tuple(images)
+    images = item.get("image") or item.get("images") or ()
+    images = (images,) if isinstance(images, str | dict) else tuple(images)
+    images = tuple(image["path"] if isinstance(image, dict) and "path" in image else image for image in images)
     if not all(isinstance(image, str) for image in images):
         raise ValueError("'image' holds something else than paths")
     return images

@@ -154,7 +154,7 @@ def _text(chunk: list[Record | Skipped]) -> Text:
     skipped: list[str] = []
     why: Counter[tuple[str, bool]] = Counter()
     ids: list[int] = []
-    cuts = 0
+    cuts = renamed = 0
     for item in chunk:
         made, cut = (item, 0) if isinstance(item, Skipped) else _made(item)
         if isinstance(made, Skipped):
@@ -171,6 +171,7 @@ def _text(chunk: list[Record | Skipped]) -> Text:
             why[made.why, made.bad] += 1
             continue
         cuts += cut
+        renamed += item.renamed
         split = item.split or _drawn(reader.name, item, settings.shares)
         lines.setdefault(split, []).extend(example.model_dump_json(exclude_defaults=True) + "\n" for example in made)
         ids += [id_hash(example.id) for example in made]
@@ -182,6 +183,7 @@ def _text(chunk: list[Record | Skipped]) -> Text:
         np.array(ids, np.uint64).tobytes(),
         len(chunk),
         cuts,
+        renamed,
     )
 
 

@@ -77,7 +77,7 @@ class Record:
     ``meta`` goes into every Example (view, sex, age). ``examples`` makes the Examples of a file in a format of
     Examples (LLaVA's), or raises ValueError: they are taken as they are, but for their images, and nothing else of the
     Record is asked. It is called in another process, so it must be picklable.
-    ``cut`` is how many boxes the reader itself cut at the edge of the film.
+    ``cut`` is how many boxes the reader itself cut at the edge of the film, ``renamed`` whether it made the id unique.
     ``lacks`` says why something that might be asked for is not there (by what is asked, where that differs); it is the
     reason given where a Record yields no Example.
     """
@@ -96,6 +96,7 @@ class Record:
     examples: Callable[[], Sequence[Example]] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     cut: int = 0
+    renamed: bool = False
     lacks: str | Mapping[Kind, str] = ""
 
 

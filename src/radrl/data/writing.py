@@ -27,19 +27,20 @@ STATE, SKIPPED, PARTS = "prepare.json", "skipped.jsonl", ".parts"
 
 @dataclass
 class Summary:
-    """What a run gave: Examples by split, records read, records skipped by reason (``bad`` are the broken ones), and
-    boxes that were cut at the edge of their film."""
+    """What a run gave: Examples by split, records read, records skipped by reason (``bad`` are the broken ones), boxes
+    that were cut at the edge of their film, and records whose id stood twice."""
 
     examples: dict[str, int] = field(default_factory=dict)
     records: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     bad: dict[str, int] = field(default_factory=dict)
     cut: int = 0
+    renamed: int = 0
 
 
 class Text(NamedTuple):
-    """What a chunk of records became: lines by split, lines of skipped records, hashes of the Examples' ids, and how
-    many boxes were cut at the edge of their film."""
+    """What a chunk of records became: lines by split, lines of skipped records, hashes of the Examples' ids, how many
+    boxes were cut at the edge of their film, and how many records got another id."""
 
     lines: dict[str, bytes]
     counts: dict[str, int]
@@ -48,6 +49,7 @@ class Text(NamedTuple):
     ids: bytes
     records: int
     cut: int = 0
+    renamed: int = 0
 
 
 def state_of(out: Path, made_of: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +119,7 @@ class Manifests:
         summary = self.summary
         summary.records += text.records
         summary.cut += text.cut
+        summary.renamed += text.renamed
         for split, count in text.counts.items():
             summary.examples[split] = summary.examples.get(split, 0) + count
         for (why, bad), count in text.why.items():

@@ -33,11 +33,13 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     )
     if not files:
         raise UserError(f"{root}: holds no .json or .jsonl file with conversations")
+    seen: set[int] = set()  # hashes of the ids
     for path in files:
         split = _split(path.partition(".")[0])
 
         def record(where: str, item: dict[str, Any], path: str = path, split: Split | None = split) -> Record:
-            name = named(item, f"{path.partition('.')[0]}/{where.rpartition(' ')[2]}")
+            given = named(item, f"{path.partition('.')[0]}/{where.rpartition(' ')[2]}")
+            name = _unique(given, seen)
             found, known = tuple(_below(root, image) for image in images_of(item)), ids(item)
             return Record(
                 name,
@@ -45,10 +47,22 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
                 patient=known.get("patient"),
                 study=known.get("study"),
                 split=(split or _split(name)) if options["split"] == "named" else None,
-                examples=partial(read_item, item, name, found),
+                examples=partial(read_item, {**item, "id": name}, name, found),
+                renamed=name != given,
+                lacks="no answer",
             )
 
         yield from each_item(json_items(root, [path]), record)
+
+
+def _unique(name: str, seen: set[int]) -> str:
+    """Returns the id, as ``name#2``, ``name#3`` ... where it was there before."""
+    unique, k = name, 1
+    while hash(unique) in seen:
+        k += 1
+        unique = f"{name}#{k}"
+    seen.add(hash(unique))
+    return unique
 
 
 def _split(name: str) -> Split | None:
@@ -80,7 +94,7 @@ READER = Reader(
     kinds=("qa",),
     layout="""\
 *.json   a list of {id, image (path or list of paths), conversations [{from: human or gpt, value}]}; also one a line, \
-.jsonl, and .gz
+.jsonl, and .gz; also images and messages [{role: user or assistant, content}]
 images   below the root; what stands before their part of the path is left out""",
     access="RadVLM's: https://physionet.org/content/radvlm-instruction-dataset/1.0.0 (credentialed), and the images of "
     "its sources, each with its own access; or made by https://github.com/uzh-dqbm-cmi/RadVLM (all_train.json)",
