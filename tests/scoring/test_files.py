@@ -55,8 +55,8 @@ def test_texts_are_read_as_completions_are(tmp_path):
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
     wrapped = {name: f"<think>A mass?</think>\n<answer>{text}</answer>" for name, text in TEXTS.items()}
     said = jsonl(tmp_path / "p.jsonl", wrapped)
-    assert files.score_files(said, wanted, ["rouge_l", "token_f1"]) == files.score_files(
-        wanted, wanted, ["rouge_l", "token_f1"]
+    assert files.score_files(said, wanted, ["rouge_l_coco", "token_f1"]) == files.score_files(
+        wanted, wanted, ["rouge_l_coco", "token_f1"]
     )
 
 
