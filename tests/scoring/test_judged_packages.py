@@ -178,6 +178,20 @@ def test_what_cannot_be_read_is_no_number(name, reply):
     assert [one is None for one in found] == [False, True, False]
 
 
+@needs_radmatch
+@pytest.mark.parametrize("stage", ["findings_output", "matching_output", "attribute_errors_output"])
+def test_a_stage_of_radmatch_that_fails_gives_no_number(stage):
+    """After three wrong replies about matches the package goes on with what it could read of them."""
+
+    def answer(body):
+        wrong = body["response_format"]["json_schema"]["name"] == stage and "Mass" in last(body)
+        return '{"matches": [{"pred_id": "x", "gt_id": "y"}]}' if wrong else radmatch_reply(body)
+
+    texts = [("Nodule.", "Nodule."), ("Mass. Nodule.", "Mass. Effusion.")]
+    with serve(answer, whole=True) as server, pytest.warns(UserWarning, match="no verdict on 1 of 2"):
+        assert scored("radmatch", server, texts)[1] is None
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_an_endpoint_that_fails_stops_the_run(name):
     with serve(lambda body: 500, whole=True) as server, pytest.raises(UserError, match="HTTP 500"):

@@ -96,6 +96,18 @@ def test_bertscore_and_radcliq_are_the_packages(ready):
         assert one.value == pytest.approx(radcliq(graphs.scores(*graph)["radcliq"], bert, cosine), abs=1e-5)
 
 
+def test_runs_of_spaces_are_one_to_cxr_report_metrics_bertscore(ready):
+    """As its add_bertscore_col has it; RadGraph and CheXbert read the text as it is, other codes in BERTScore too."""
+    runs = ["Small left  effusion.   No mass. ", "No  effusion. Left   mass."]
+    once = [re.sub(" +", " ", text) for text in runs]
+    kept, single = ready("bertscore"), ready("bertscore", spaces="single")
+    assert scored(single, [runs]) == scored(single, [once]) == scored(kept, [once])
+    assert scored(kept, [runs])[0].value != pytest.approx(scored(kept, [once])[0].value, abs=1e-3)
+    for name, same in (("radcliq", True), ("radcliq_radvlm", False), ("radcliq_radeval", False)):
+        parts = [scored(ready(name), [pair])[0].parts["bertscore"] for pair in (runs, once)]
+        assert (parts[0] == pytest.approx(parts[1], abs=1e-6)) is same, name
+
+
 def test_the_formula():
     assert radcliq(1, 1, 1) == pytest.approx(-1.44, abs=0.005)
     assert radcliq(0, 0, 0) == pytest.approx(2.45, abs=0.005)

@@ -65,16 +65,18 @@ def bertscore(
     *,
     model: BertScoreName = "distilroberta-base",
     rescale: bool = True,
+    spaces: Literal["kept", "single"] = "kept",
     idf: bool = False,
     weights: dict | None = None,
     device: str = "auto",
 ) -> Scored:
     """BERTScore F (arXiv 1904.09675) of a model's published layer, rescaled with its baseline: 1 at best, about 0 for
-    unrelated sentences, the lowest for no similarity; without ``rescale`` in 0-1. ``idf`` weighs tokens by their rarity
-    in ``scoring.weights.idf``."""
+    unrelated sentences, the lowest for no similarity; without ``rescale`` in 0-1. ``spaces: single`` makes runs of
+    spaces one first, as CXR-Report-Metric does. ``idf`` weighs tokens by their rarity in ``scoring.weights.idf``."""
     corpus = Path(weights["idf"]) if idf and weights else None
 
     def of(texts: Texts) -> Scored:
-        return [None if f is None else Score(f) for f in bertscores(model, texts, weights, device, corpus, rescale)]
+        found = bertscores(model, texts, weights, device, corpus, rescale, spaces == "single")
+        return [None if f is None else Score(f) for f in found]
 
     return each(examples, answers, of)

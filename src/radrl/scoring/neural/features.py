@@ -5,6 +5,7 @@ References are computed once and kept, equal texts once, all texts of a batch to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,23 +82,31 @@ def bertscores(
     device: str,
     corpus: Corpus = None,
     rescale: bool = True,
+    single_spaces: bool = False,
 ) -> list[float | None]:
     """Returns the BERTScore of each pair by the model of that name (`bertscore_models`), with the idf of a corpus where
-    one is given."""
+    one is given. ``single_spaces`` makes runs of spaces one, in all texts."""
+    if single_spaces:
+        texts = [(_single_spaces(a), _single_spaces(b)) for a, b in texts]
     model, found = _features(MODELS[name].weights, texts, weights, device)
     pairs = list(dict.fromkeys(texts))
-    f = model.f([(found[a], found[b]) for a, b in pairs], _idf(model, corpus), rescale)
+    f = model.f([(found[a], found[b]) for a, b in pairs], _idf(model, corpus, single_spaces), rescale)
     values = dict(zip(pairs, f, strict=True))
     return [values[pair] for pair in texts]
 
 
-def _idf(model: Any, corpus: Corpus) -> Idf | None:
+def _single_spaces(text: str) -> str:
+    return re.sub(" +", " ", text)
+
+
+def _idf(model: Any, corpus: Corpus, single_spaces: bool) -> Idf | None:
     if corpus is None:
         return None
-    key = (id(model), corpus)
+    key = (id(model), corpus, single_spaces)
     if key not in _idfs:
         from radrl.scoring.files import read_texts
 
         texts = read_texts(corpus).values() if isinstance(corpus, Path) else corpus
-        _idfs[key] = model, model.idf([models.readable(text) for text in texts])  # the model is held: its id stays its
+        read = [_single_spaces(models.readable(text)) if single_spaces else models.readable(text) for text in texts]
+        _idfs[key] = model, model.idf(read)  # the model is held: its id stays its
     return _idfs[key][1]

@@ -3,7 +3,8 @@ BERTScore and CheXbert's embeddings. Lower is better.
 
 Its published codes differ, so a figure must name its variant:
 
-- ``radcliq``, the original (rajpurkarlab/CXR-Report-Metric): RadGraph 1, the text as it is, idf off.
+- ``radcliq``, the original (rajpurkarlab/CXR-Report-Metric): RadGraph 1, idf off, the text as it is, but for BERTScore
+  with runs of spaces made one.
 - ``radcliq_radvlm``, the reward of RadVLM-GRPO: RadGraph-XL, lower-cased, cut at 2,048 characters (radvlm.py).
 - ``radcliq_radeval``, RadEval 2.2: RadGraph 1, BERTScore with idf from the references of the call.
 
@@ -45,13 +46,15 @@ def scores(
     weights: Mapping[str, str] | None,
     device: str,
     corpus: Corpus = None,
+    single_spaces: bool = False,
 ) -> Scored:
     """Returns RadCliQ-v1 of each pair and its parts, with the RadGraph of that name; None where ``corpus`` leaves a
-    side no weight."""
+    side no weight. ``single_spaces`` makes runs of spaces one for BERTScore."""
     graph = [one["radcliq"] for one in graph_scores(name, texts, weights, device)]
     like = [a.cosine(b) for a, b in readings(texts, weights, device)]
     found: Scored = []
-    for three in zip(graph, bertscores(BERTSCORE, texts, weights, device, corpus), like, strict=True):
+    bert = bertscores(BERTSCORE, texts, weights, device, corpus, single_spaces=single_spaces)
+    for three in zip(graph, bert, like, strict=True):
         parts = dict(zip(("radgraph", "bertscore", "chexbert"), three, strict=True))
         value = None if three[1] is None else min(max(radcliq(*three), BEST), WORST)  # 1e-16 beyond, by rounding
         found.append(None if value is None else Score(value, parts))
@@ -76,7 +79,7 @@ def original(
     ``idf`` as in bertscore. Parts: ``radgraph``, ``bertscore``, ``chexbert``.
     """
     corpus = Path(weights["idf"]) if idf and weights else None
-    return each(examples, answers, lambda texts: scores("radgraph", texts, weights, device, corpus))
+    return each(examples, answers, lambda texts: scores("radgraph", texts, weights, device, corpus, True))
 
 
 def _references(examples: Sequence[Example], **_: Any) -> Mapping[str, Any]:
