@@ -34,7 +34,8 @@ MOST = 20_000  # characters that are read, half of them from the end
 PARTS = 400  # lines and sentences that are looked at
 
 _NOUN = r"(?:options?|choices?|letters?|answers?|statements?)"
-_HEAD = re.compile(rf"(?:{_NOUN} ?[:#.-]? ?)?", re.I)
+_SURELY = r"(?:(?:most )?likely|probably|definitely|clearly|obviously|certainly)"
+_HEAD = re.compile(rf"(?:{_NOUN} ?[:#.-]? ?|(?:{_SURELY}|i think|i believe),? )?", re.I)
 _OPTION_LETTER = re.compile(rf"(?:{_NOUN} )?[^\W\d_]", re.I)
 _LABEL = re.compile(r"[(\[]?([A-Z])[)\]]?[).:\]]\s{0,2}(?=\S)")
 _ITEM = re.compile(r"(?:^|(?<=[.!?;]\s)|(?<=\n))(?:[(\[]?([A-Z])[)\]]?[.):]|\(([a-z])\))(?=\s|\Z)")
@@ -44,9 +45,10 @@ _EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justificati
 _DENIED = re.compile(r"\b(?:no|not|wrong|incorrect|unlikely|absent|without|ruled out|excluded)\b|n't\b")
 _NAMED = re.compile(
     rf"\b(?i:{_NOUN}) ?[:#-]? ?[(\[]?([A-Z])(?![\w-]|'\w)"
-    r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|finally|but|conclusion|to)[,:]?|->|=>) "
-    r"[(\[']{0,2}([A-Z])(?=[)\]']{0,2}(?:[.,;:!]|\Z|\n))"
-    r"|(?<=[a-z]{2}[,:]) ([A-Z])(?=[.!]{0,3}(?:\Z|\n))"
+    r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|finally|but|conclusion|to|with|suggests?|indicates?"
+    rf"|means|favou?rs?|supports?|matches|fits)[,:]?|->|=>) (?:{_SURELY} )?"
+    r"[(\[']{0,2}([A-Z])(?=[)\]']{0,2}(?:[.,;:!]|\Z|\n| it is\b))"
+    r"|(?<=[A-Za-z][a-z][,:]) ([A-Z])(?=[.!]{0,3}(?:\Z|\n))"
     r"|\(([A-Z])\)"
 )
 
@@ -81,8 +83,9 @@ def _whole(named: Named) -> set[int]:
         text = named.lines.casefold()
         found = {i for i, o in enumerate(named.options.named) if o.casefold() in (text, text.rstrip("."))} or found
     said, label = named.phrase(), _LABEL.match(named.lines)
+    said = said[:1] if len(set(said)) == 1 else said  # "B B B"
     if len(said) <= 2 and _OPTION_LETTER.fullmatch(" ".join(said)):
-        found |= named.options.letter(said[-1])
+        found |= named.options.letter(said[-1]) | named.options.of_letter(said[-1])
     elif label and not found and (of_words := named.option(label.end())):
         of_letter = named.options.letter(label.group(1))
         found = of_letter if of_letter <= of_words else of_letter | of_words

@@ -11,7 +11,11 @@ CONFLICT = -1  # in a set of picks: the text contradicts itself
 # not re.I: it also lets [A-Z] match the long s and the Kelvin sign
 LETTER = re.compile(r"[(\[{<'\s]{0,4}([A-Za-z])(?!'?\w)(?!\.[A-Za-z]\.)([)\]}>'.:,;!?/]{0,4})")
 # what may follow a bare letter and a space; without it "a mass" and "I see" would be picks
-_GOES_ON = re.compile(r" ?(?:(?:because|since|as|due|given|with|instead|rather|not)\b|-{1,2}(?!\w)|\((?!\w\)))")
+_GOES_ON = re.compile(
+    r" ?(?:(?:because|since|as|due|given|with|instead|rather|not|it is|i think|i believe|for sure|obviously|definitely"
+    r"|clearly|probably|most likely)\b|-{1,2}(?!\w)|\((?!\w\)))",
+    re.I,
+)
 _ANOTHER = re.compile(
     r"\s{0,2}(?P<joined>,|/|&|\+|;|-|and/or|and|or|nor|to|vs\.?|then|plus|as well as|[或和与])?\s{0,2}"
     r"(?:(?:but )?(?:also|maybe|possibly|perhaps|option) )?[(\[{'<]{0,2}(?P<letter>[A-Za-z])(?!'?\w)"
@@ -42,14 +46,15 @@ def letter_at(named: Named, at: int, inverse: bool) -> set[int]:
     if not match or not found or named.inside(match.start(1)):
         return set()
     (index,), letter, end = found, match.group(1), match.end()
-    if letter in "Ii" and match.group(2)[:1] == ",":  # "I, as a model, ..."
+    # "I, as a model, ..."; "A? No, ..."
+    if (letter in "Ii" and match.group(2)[:1] == ",") or ("?" in match.group(2) and named.lines[end:].strip()):
         return set()
     own, another = named.own_end(index, end), _ANOTHER.match(named.lines, end)
     if another and own is None and another.group("letter").isupper() >= letter.isupper():
         found |= named.options.letter(another.group("letter"))
     if own is None:  # "A or mass"; and options that are letters themselves, in another order
         found |= joined_to(named, end) if letter != "a" else set()
-        found |= {i for i, phrase in enumerate(named.options.phrases) if phrase == (letter.lower(),)}
+        found |= named.options.of_letter(letter)
     line = named.line_end(end)
     signed = match.group(2).strip("'")
     goes_on = letter != "a" and _GOES_ON.match(named.lines, end, line)

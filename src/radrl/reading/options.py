@@ -39,6 +39,10 @@ class Options(NamedTuple):
         index = LETTERS.find(letter.upper())
         return {index} if 0 <= index < len(self.phrases) else set()
 
+    def of_letter(self, letter: str) -> set[int]:
+        """Returns the options whose words are a letter, of panels or grades."""
+        return {i for i, phrase in enumerate(self.phrases) if phrase == (letter.lower(),)}
+
 
 @lru_cache(maxsize=4096)
 def options(choices: tuple[str, ...]) -> Options:

@@ -18,7 +18,7 @@ _ANSWER = re.compile(
     r"(?:\s{0,2}[:=]|\s?->|\s?-(?= )"
     r"|,? (?:is|would be|should be|must be|will be|has to be|seems to be|appears to be)\b"
     r"|(?P<heading>\.? ?\n|\.(?= ))|(?<=nswer)(?= \(?[A-Z]\b)|(?<=ANSWER)(?= \(?[A-Z]\b))"
-    r"|\b(?:i|we|you|one|would|will|should|can|'d|'ll|(?:going|like|have|forced) to)(?: \w+)?"
+    r"|\b(?:i|we|you|one|let's|let us|would|will|should|can|'d|'ll|(?:going|like|have|forced) to)(?: \w+)?"
     r" (?:choose|chose|select(?:ed)?|pick(?:ed)?|go (?:with|for)|went with|opt(?:ed)? for|vote for|say|guess|answer"
     r"|conclude|settle on)\b:?|\bgoing with\b"
     r"|(?:答案|选择|选项|应选|故选|选|回答|答え|正解|정답|답)(?: ?应该)?(?: ?(?:是|为|は|은|는))? ?:?"

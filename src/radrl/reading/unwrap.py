@@ -7,6 +7,7 @@ whatever it holds: it is what the model has come to.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -91,6 +92,8 @@ def unwrap(text: str, kind: Kind) -> Unwrapped:
     keys. A report loses Markdown's marks and stays as it is written; an answer in words loses
     "The answer is" too, and the explanation after it. At most 20,000 characters are returned.
     """
+    if "&lt;" in text:
+        text = html.unescape(text)
     found, before, forms = text, "", frozenset()
     if spans := sorted((*_tags(text), *_boxed(text)), key=lambda span: span.inner):
         found, before, forms = _last(text, spans)

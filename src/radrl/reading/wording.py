@@ -26,14 +26,19 @@ _NO_NUMBER = re.compile(
 _SIGNS = str.maketrans(
     {"。": ". ", "、": ", ", "〔": "[", "〕": "]", "【": "[", "】": "]", "「": " ", "」": " ", "『": " ", "』": " ",
      "“": " ", "”": " ", "„": " ", "«": " ", "»": " ", "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "→": "->",
-     "⁄": "/", "·": " ", "•": " "}
+     "⁄": "/", "·": " ", "•": " ",
+     **{chr(first + k): chr(ord("A") + k) for first in (0x1F150, 0x1F170) for k in range(26)}}  # B in a square
 )  # fmt: skip
 _NO_WORD = re.compile(r"[^\w\s!-~≤≥±°µ×]")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]")
 _HAN = r"\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
 _BESIDE_HAN = re.compile(rf"(?<=[{_HAN}])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[{_HAN}])")
-_HTML = re.compile(r"</?(?:b|i|u|em|strong|p|br|span|div|code|mark|center|font|li|ul|ol|h[1-6])\b[^<>]{0,60}>", re.I)
-_MARKS = re.compile(r"[*_`\"|]|~~")
+_HTML = re.compile(
+    r"</?(?:em|strong|br|span|div|code|mark|center|font|li|ul|ol|h[1-6])\b[^<>]{0,60}>"
+    r"|<([biup])>(?=[^<>]{0,300}</\1>)|</[biup]>",
+    re.I,
+)  # "<B>" alone is an answer
+_MARKS = re.compile(r"~~[^~\n]{1,200}~~|[*_`\"|]")  # what is struck through is not said
 _LINE = re.compile(r"(?:```|~~~)\s{0,3}\w{0,20}$|#{1,6} |[-+>](?: (?!\d)|$)")
 _BEFORE_SIGN = re.compile(r" (?=[.,;:!?)\]])")
 _XRAY = re.compile(r"\bx[ -]?rays?\b", re.I)
