@@ -23,6 +23,18 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, OSError | RuntimeError) and any(sign in said for sign in signs)
 
 
+def in_words(error: BaseException) -> str:
+    """Returns what an exception of Python or of a library says, on one line; never the bare name of its type."""
+    text = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    if isinstance(error, KeyError):
+        return f"no key {text}"
+    if isinstance(error, IndexError):
+        return "fewer values than there should be"
+    if out_of_memory(error):
+        return "memory did not suffice"
+    return text or ("it ends too early" if isinstance(error, EOFError) else "it is not what it should be")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns ``" (did you mean 'x'?)"`` for the closest known name, or an empty string when none is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

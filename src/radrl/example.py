@@ -248,7 +248,7 @@ def stream_manifest(path: str | os.PathLike[str]) -> Iterator[Example]:
 def open_manifest(path: Path) -> Iterator[IO[bytes]]:
     """Opens a manifest for reading its lines. Raises UserError where it is missing or cannot be read."""
     if not path.is_file():
-        raise UserError(f"{path}: no such manifest; make one with 'radrl phantom --out {path.parent}'")
+        raise UserError(f"{path}: no such manifest; name a file that 'radrl data prepare' or 'radrl phantom' wrote")
     try:
         with path.open("rb") as lines:
             yield lines

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops
 
-from radrl.errors import UserError
+from radrl.errors import UserError, in_words
 from radrl.files import write_bytes
 
 # A radiograph is at most about 60 megapixels; what claims more is broken or hostile.
@@ -302,7 +302,7 @@ def _told(file: Path) -> Iterator[None]:
     except (
         Exception
     ) as error:  # on broken data decoders raise what they like: OSError, SyntaxError, AssertionError, ...
-        why = " ".join(str(error).split())[:200] or type(error).__name__
+        why = in_words(error)[:200]
         why = "".join(c for c in why if c.isprintable())
         if other := _other_format(file):
             others = "DICOM, PNG, JPEG, WebP, TIFF and BMP are"

@@ -88,7 +88,7 @@ def of_the_hub(kind: type[Exception], status: int) -> Exception:
     [
         (of_torch, "out of memory"),
         (lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "'model.dtype: bfloat16'"),
-        (MemoryError, "out of memory (MemoryError)"),
+        (MemoryError, "out of memory (memory did not suffice)"),
         (lambda: OSError(28, "No space left on device"), "the disk is full"),
         (lambda: of_the_hub(GatedRepoError, 403), "ask for it at https://huggingface.co/a/b and set HF_TOKEN"),
         (lambda: of_the_hub(RepositoryNotFoundError, 404), "the hub has no such model, or not for you"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from radrl.data.published import read_json
 from radrl.data.reading import Record, Region, Skipped, Split
-from radrl.errors import UserError
+from radrl.errors import UserError, in_words
 
 
 def read_coco(
@@ -53,7 +53,7 @@ def read_coco(
             x, y, w, h = (float(v) for v in annotation["bbox"])
             regions.append(Region(names[annotation["category_id"]], (x, y, x + w, y + h)))
         except (ValueError, LookupError, TypeError) as error:
-            regions.append(f"{where}: {error!r}")
+            regions.append(f"{where}: {in_words(error)}")
     for number, image in enumerate(images):
         where = f"{file} images[{number}]"
         regions = of[image["id"]]

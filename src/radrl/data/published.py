@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from radrl.errors import UserError
+from radrl.errors import UserError, in_words
 from radrl.recipe_yaml import one_line
 
 LONGEST_LINE = 8 << 20  # bytes of one line of a table
@@ -216,8 +216,7 @@ def _only_member(file: Path, archive: zipfile.ZipFile) -> str:
 
 def damaged(where: object, error: BaseException) -> UserError:
     """Returns the error of a file that its reader gave up on."""
-    why = str(error) or type(error).__name__
-    return UserError(one_line(f"{where}: damaged or cut off ({why}); download it again"))
+    return UserError(one_line(f"{where}: damaged or cut off ({in_words(error)}); download it again"))
 
 
 def read_bytes(root: Path, path: str, most: int = LARGEST_TEXT) -> bytes:

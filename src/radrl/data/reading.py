@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from radrl.data.published import Row, Wrong
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, in_words, nearest
 from radrl.example import Example, Presence
 
 Split = Literal["train", "dev", "test"]
@@ -153,7 +153,7 @@ def each(rows: Iterable[Row | Wrong], make: Callable[[Row], Record | Skipped | N
         try:
             made = make(row)
         except (ValueError, LookupError, TypeError, ArithmeticError) as error:
-            made = Skipped(row.where, "not readable", bad=True, where=row.where, detail=str(error))
+            made = Skipped(row.where, "not readable", bad=True, where=row.where, detail=in_words(error))
         if made is not None:
             yield made
 

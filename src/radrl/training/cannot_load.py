@@ -11,7 +11,7 @@ import transformers
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 
-from radrl.errors import UserError, out_of_memory
+from radrl.errors import UserError, in_words, out_of_memory
 from radrl.files import no_space
 from radrl.recipe_yaml import one_line
 
@@ -21,7 +21,7 @@ POINTER = b"version https://git-lfs"  # beginning of what stands for a file that
 def cannot_load(start: str, error: BaseException) -> UserError:
     """Returns the line for an error that came of loading the folder or hub id ``start``."""
     why, mend = _reason(start, list(_chain(error)))
-    said = " ".join(str(error).split())[:200] or type(error).__name__
+    said = in_words(error)[:200]
     return UserError(one_line(f"{start}: cannot be loaded, {why} ({said}); {mend}"))
 
 

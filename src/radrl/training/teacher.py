@@ -20,7 +20,7 @@ from PIL import Image
 
 from radrl import instructions
 from radrl.endpoint import Chat, Endpoint, Refused, Reply, run, side_by_side
-from radrl.errors import UserError
+from radrl.errors import UserError, in_words
 from radrl.example import Example
 from radrl.images import data_url
 
@@ -83,8 +83,9 @@ def write_traces(
                 job = _Job(endpoint, text, images_root, file, report, reference, question, open_image, progress)
                 run(job.all(todo))
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"{out}: cannot write traces: {reason}; mend it and run again to go on from here") from None
+        raise UserError(
+            f"{out}: cannot write traces: {in_words(error)}; mend it and run again to go on from here"
+        ) from None
     return report
 
 
@@ -211,6 +212,6 @@ def _data_url(path: Path, open_image: Callable[[Path], Image.Image], name: str) 
             plain = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"Example '{name}': cannot read an image of it ({type(error).__name__}); mend the file"
+            f"Example '{name}': cannot read an image of it ({in_words(error)[:200]}); mend the file"
         ) from None
     return data_url(plain)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from radrl.data.published import Wrong
 from radrl.data.reading import Option, Record, Skipped
+from radrl.errors import in_words
 
 DUPLICATES = Option(("keep", "drop"), "questions that stand twice with the same image and answer: keep or drop")
 
@@ -53,7 +54,7 @@ def each_item(
             detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
             made = Skipped(where, "not readable", bad=True, where=where, detail=detail)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            made = Skipped(where, "not readable", bad=True, where=where, detail=str(error))
+            made = Skipped(where, "not readable", bad=True, where=where, detail=in_words(error))
         if made is not None:
             yield made
 

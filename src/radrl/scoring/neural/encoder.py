@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from radrl.errors import UserError
+from radrl.errors import UserError, in_words
 from radrl.scoring.neural.architectures import as_bert
 
 Weights = Mapping[str, Tensor]
@@ -238,7 +238,7 @@ def read_weights(*paths: Path) -> dict[str, Tensor]:
             f"{path}: not a file of tensors alone; objects in it are not loaded, since they may run code"
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a file of tensors, or damaged ({type(error).__name__})") from None
+        raise UserError(f"{path}: not a file of tensors, or damaged ({in_words(error)[:200]})") from None
 
 
 def without_prefix(weights: Weights, *prefixes: str) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from radrl.errors import UserError
+from radrl.errors import UserError, in_words
 from radrl.scoring.neural.disk import Disk
 from radrl.vector_math import choose_kernels
 
@@ -93,8 +93,7 @@ def shared(name: str, folder: Path, device: str, load: Callable[[Path, str], Any
         try:
             _loaded[key] = load(folder, device)
         except (ImportError, OSError, LookupError, ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())[:300]
-            raise UserError(f"{folder}: cannot load {name} ({type(error).__name__}: {said})") from None
+            raise UserError(f"{folder}: cannot load {name} ({in_words(error)[:300]})") from None
     return _loaded[key]
 
 
