@@ -166,7 +166,8 @@ def test_a_statement_after_a_box_is_read_with_it():
 
 
 def test_reward_metric_and_page_go_by_the_same_option():
-    said = ["<answer>B</answer>", "\\boxed{A}", "A. right", "No, there is none.", "Yes, there is.", "There is no effusion."]
+    said = ["<answer>B</answer>", "\\boxed{A}", "A. right"]
+    said += ["No, there is none.", "Yes, there is.", "There is no effusion."]
     closed = Example(id="n", task="vqa_closed", question="Is there an effusion?", reference="no")  # without its choices
     asked = [CHOICE.model_copy(update={"id": str(i)}) for i in range(3)]
     asked += [closed.model_copy(update={"id": str(i), "reference": "yes" if i == 4 else "no"}) for i in range(3, 6)]
