@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,17 +166,19 @@ def test_a_statement_after_a_box_is_read_with_it():
 
 
 def test_reward_metric_and_page_go_by_the_same_option():
-    said = ["<answer>B</answer>", "\\boxed{A}", "A. right", "No, there is none.", "Yes", "There is no effusion."]
+    said = ["<answer>B</answer>", "\\boxed{A}", "A. right"]
+    said += ["No, there is none.", "Yes, there is.", "There is no effusion."]
     closed = Example(id="n", task="vqa_closed", question="Is there an effusion?", reference="no")  # without its choices
     asked = [CHOICE.model_copy(update={"id": str(i)}) for i in range(3)]
-    asked += [closed.model_copy(update={"id": str(i)}) for i in range(3, 6)]
+    asked += [closed.model_copy(update={"id": str(i), "reference": "yes" if i == 4 else "no"}) for i in range(3, 6)]
     scorer = registry.get("vqa_accuracy")
     (reward,) = raw_values([scorer], said, asked, [None] * 6, DIRECT)
     answers = [parse(text, one, DIRECT) for text, one in zip(said, asked, strict=True)]
     found = score_cases(asked, [answers])
     picture = Picture(None, "", 750)
     page = cases.data(asked, {"model": answers}, {"model": found}, [picture] * 6, [], "model")
-    assert reward == found.columns["vqa_closed accuracy"].by_case.tolist() == [1, 0, 0, 1, 0, 1]
+    assert reward == found.columns["vqa_closed accuracy"].by_case.tolist() == [1, 0, 0, 1, 1, 1]
+    assert [table.at(np.ones((1, 6)))[0] for table in found.columns["yes_f1"].statistics] == [1]
     assert [one["a"][0]["o"] for one in page["cases"]] == ["right", "left", "", "no", "yes", "no"]
 
 
