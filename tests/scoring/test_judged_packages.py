@@ -184,7 +184,8 @@ def test_a_stage_of_radmatch_that_fails_gives_no_number(stage):
     """After three wrong replies about matches the package goes on with what it could read of them."""
 
     def answer(body):
-        wrong = body["response_format"]["json_schema"]["name"] == stage and "Mass" in last(body)
+        of_user = json.dumps([one for one in body["messages"] if one["role"] == "user"])
+        wrong = body["response_format"]["json_schema"]["name"] == stage and "Mass" in of_user
         return '{"matches": [{"pred_id": "x", "gt_id": "y"}]}' if wrong else radmatch_reply(body)
 
     texts = [("Nodule.", "Nodule."), ("Mass. Nodule.", "Mass. Effusion.")]
