@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from radrl.reading.letters import CONFLICT, LETTER, joined_to, letter_at, stated_with
+from radrl.reading.letters import CONFLICT, LETTER, has_other_letter, joined_to, letter_at, stated_with
 from radrl.reading.options import LETTERS, Named, options
 from radrl.reading.statements import CALLED_WRONG, called_correct, final_answer, turned
 from radrl.reading.wording import INVERSE, REFUSES, cleaned
@@ -73,7 +73,9 @@ def read_choice(text: str, choices: tuple[str, ...], question: str = "") -> int 
         picked |= {i for match in _IN_BRACKETS.finditer(named.lines) for i in named.options.letter(match.group(1))}
     elif not picked:
         picked = _picked(named, inverse=bool(INVERSE.search(question)))
-    return picked.pop() if len(picked) == 1 and CONFLICT not in picked else None
+    if len(picked) != 1 or CONFLICT in picked or has_other_letter(named, next(iter(picked))):
+        return None
+    return picked.pop()
 
 
 def _whole(named: Named) -> set[int]:

@@ -26,6 +26,8 @@ _BESIDE = re.compile(
     r"(?:(?:also|[Aa]n?|[Tt]he|possibly|maybe) ){0,4}[^\w\n]{0,3}"
 )
 _ENDS = re.compile(r"\W{0,2}(?:[^\w\s]|\n|\Z|[A-Z][).:]|\b(?:and|or)\b)")
+_LABEL_BEFORE = re.compile(r"(?:\A|[\n(]|[.!?:] |\b[Oo]ption )\(?([A-Z])(?:[).:]|\)| -) ?\Z")
+_LABEL_AFTER = re.compile(r" ?\(([A-Z])\)")
 # words with which a sentence after a letter may state another option: "B. The film shows a ..."
 _STATES = re.compile(
     r"(?:\W|\b(?:the|this|that|there|it|is|are|an?|images?|film|xray|radiograph|scan|ct|mri|picture|chest"
@@ -73,6 +75,24 @@ def joined_to(named: Named, at: int) -> set[int]:
     return found | {
         m.index for m in beside if _BESIDE.fullmatch(named.lines, at, m.start) and _ENDS.match(named.lines, m.end)
     }
+
+
+def has_other_letter(named: Named, index: int) -> bool:
+    """Returns whether an option's words stand beside a letter that no option has: "E) pneumothorax" of four."""
+    for m in named.mentions:
+        before, after = (
+            _LABEL_BEFORE.search(named.lines[max(0, m.start - 12) : m.start]),
+            _LABEL_AFTER.match(named.lines, m.end),
+        )
+        for label in (before, after):
+            if (
+                m.index == index
+                and label
+                and not named.options.letter(label[1])
+                and not named.options.of_letter(label[1])
+            ):
+                return True
+    return False
 
 
 def is_letter(named: Named, at: int) -> bool:
