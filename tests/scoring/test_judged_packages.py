@@ -22,7 +22,8 @@ from radrl.scoring import registry
 needs_crimson = pytest.mark.skipif(not importlib.util.find_spec("CRIMSON"), reason="crimson-score is not installed")
 needs_radmatch = pytest.mark.skipif(not importlib.util.find_spec("radmatch"), reason="radmatch is not installed")
 BOTH = [pytest.param("crimson", marks=needs_crimson), pytest.param("radmatch", marks=needs_radmatch)]
-NO_ERRORS = '{"errors": {"false_findings": [], "missing_findings": [], "attribute_errors": []}, "matched_findings": ""}'
+NO_ERRORS = '{"errors": {"false_findings": [], "missing_findings": [], "attribute_errors": []}'
+NO_LIST = NO_ERRORS + ', "reference_findings": [], "predicted_findings": [], "matched_findings": ""}'
 PAIRS = [(a, b) for a, b in pairs()[:40] if len(a) < 400]
 
 
@@ -166,7 +167,7 @@ def test_values_are_kept_without_the_texts(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", BOTH)
-@pytest.mark.parametrize("reply", ["{}", "[]", "no JSON", "", "cut", 413, NO_ERRORS, '{"errors": {}}'])
+@pytest.mark.parametrize("reply", ["{}", "[]", "no JSON", "", "cut", 413, '{"errors": {}}', NO_ERRORS + "}", NO_LIST])
 def test_what_cannot_be_read_is_no_number(name, reply):
     """An empty object would be a perfect report to CRIMSON's own arithmetic."""
     bad = PAIRS[1]
