@@ -67,8 +67,6 @@ class Client:
         return SimpleNamespace(choices=[SimpleNamespace(message=message)])
 
     async def _reply(self, messages: Sequence[Mapping[str, Any]], response_format: Any, max_tokens: int | None) -> str:
-        if self.failure:
-            raise self.failure
         extra = {"max_tokens": min(max_tokens or self.max_tokens, self.max_tokens), "response_format": response_format}
         *earlier, last = messages
         try:
