@@ -1,9 +1,12 @@
-"""Where the copy of a published image goes."""
+"""Where the copy of a published image goes, and its making: from a file, or from within a Parquet file."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
+from radrl.data.parquet import embedded
 from radrl.errors import UserError
 from radrl.images import copy_image
 
@@ -22,4 +25,15 @@ def copy(root: Path, path: str, out: Path, max_pixels: int, max_side: int | None
     """
     if path.endswith(".png") and (Path(root) / path.removesuffix(".png")).is_file():
         raise UserError(f"{Path(root) / path}: stands beside a file of this name without .png; keep one of the two")
-    return copy_image(root, path, out, copy_name(path), max_pixels, max_side)[0]
+    found = embedded(root, path)
+    if found is None:
+        return copy_image(root, path, out, copy_name(path), max_pixels, max_side)[0]
+    file, content = found
+    with tempfile.TemporaryDirectory() as folder:
+        alone = Path(folder).resolve() / "image"
+        alone.write_bytes(content)
+        os.utime(alone, (file.stat().st_mtime,) * 2)  # a copy that is not older is kept
+        try:
+            return copy_image(alone.parent, alone.name, out, copy_name(path), max_pixels, max_side)[0]
+        except UserError as error:
+            raise UserError(str(error).replace(str(alone), str(Path(root) / path))) from None

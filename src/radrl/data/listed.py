@@ -1,4 +1,4 @@
-"""Files that are one long list, an item at a time: JSON arrays, JSON lines, and lists within a pickle."""
+"""Files that are one long list, an item at a time: JSON arrays, objects and lines, and lists within a pickle."""
 
 from __future__ import annotations
 
@@ -52,6 +52,37 @@ def _items(file: Path, stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
             at = text.after_space(at + 1)
     if listed or not number:
         raise UserError(f"{file}: ends within its list after {number} items; download it again")
+
+
+def json_members(root: Path, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, Any]]]:
+    """Yields ``(file, 'key')`` as text and ``(key, value)`` of each member of a JSON object. NaN, infinity are None.
+
+    Raises:
+        UserError: no such file, or from some member on it is no such object.
+    """
+    file = find(root, names)
+    scan = json.JSONDecoder(parse_constant=lambda _: None).raw_decode
+    with unpacked(file) as stream:
+        text, where = _Text(file, stream), f"{file}"
+        at = text.after_space(0)
+        if text.buffer[at : at + 1] != "{":
+            raise UserError(f"{file}: not an object of JSON, {{...}}; use the published file")
+        at = text.after_space(at + 1)
+        while text.buffer[at : at + 1] != "}":
+            key, at = _scanned(scan, text, at, f"{where}, after it")
+            at = text.after_space(at)
+            if not isinstance(key, str) or text.buffer[at : at + 1] != ":":
+                raise UserError(one_line(f"{where}: no key and ':' after it; use the published file"))
+            where = one_line(f"{file}, '{key[:200]}'")
+            value, at = _scanned(scan, text, text.after_space(at + 1), where)
+            yield where, (key, value)
+            at = text.after_space(text.forget(at))
+            if text.buffer[at : at + 1] not in (",", "}"):
+                raise UserError(f"{where}: no comma after it; use the published file")
+            if text.buffer[at] == ",":
+                at = text.after_space(at + 1)
+                if text.buffer[at : at + 1] == "}":
+                    raise UserError(f"{where}: nothing after its comma; use the published file")
 
 
 def _scanned(scan: Any, text: _Text, at: int, where: str) -> tuple[Any, int]:

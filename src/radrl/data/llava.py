@@ -93,7 +93,7 @@ def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | Non
     found: list[Example] = []
     history: tuple[Turn, ...] = ()
     for k in range(len(turns) // 2):
-        asked, (thinking, answer) = _without_tags(turns[2 * k]["value"]), _thought(turns[2 * k + 1])
+        asked, (thinking, answer) = without_tags(turns[2 * k]["value"]), _thought(turns[2 * k + 1])
         if not answer["value"].strip() and "task" not in answer:  # radrl's own export may teach to say nothing
             continue
         fields = {**common, **_fields(asked, answer, RADVLM.get(kind, "vqa_open"), labels)}
@@ -134,7 +134,7 @@ def _thought(turn: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return thinking, {**turn, "value": wrapped.group(1) if wrapped else text}
 
 
-def _without_tags(text: str) -> str:
+def without_tags(text: str) -> str:
     """Returns a question without ``<image>`` before and after it; within a sentence it is named."""
     text = text.strip()
     first = 0

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from radrl.data.copies import copy, copy_name
-from radrl.data.published import inside, is_plain
+from radrl.data.parquet import is_there
+from radrl.data.published import is_plain
 from radrl.data.questions import Asking, OutsideFilm, examples, why_none
 from radrl.data.readers import reader as reader_of
 from radrl.data.reading import Reader, Record, Skipped, chosen
@@ -199,7 +200,9 @@ def _made(record: Record) -> tuple[list | Skipped, int]:
         # asked for once without the images: no picture is copied of a record that gives nothing
         if settings.images and record.frame != "image" and not examples(record, reader, settings.asking, known):
             return why_none(record, kinds), 0
-        there = [inside(root, path).is_file() for path in record.images]
+        there = [is_there(root, path) for path in record.images]
+        if not settings.images and any(".parquet/" in path for path in record.images):
+            raise ValueError("its images are inside a Parquet file; prepare it without --no-images")
         if not all(there) and (settings.images or record.frame == "image"):
             return Skipped(record.id, "an image is missing", bad=True, detail=record.images[there.index(False)]), 0
         at_hand = settings.images or (bool(there) and there[0] and _boxed(record))

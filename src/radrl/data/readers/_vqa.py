@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from radrl.choices import LETTERS
 from radrl.data.published import Wrong
 from radrl.data.reading import Option, Record, Skipped
 from radrl.errors import in_words
@@ -36,9 +38,52 @@ def said(row: Mapping[str, Any], key: str) -> str:
     return str(value).strip()
 
 
-def each_item(
-    items: Iterable[tuple[str, Any] | Wrong], make: Callable[[str, Any], Record | Skipped | None]
-) -> Iterator[Record | Skipped]:
+def text_or_none(row: Mapping[str, Any], key: str) -> str:
+    """Returns a text as `said` does; empty where there is no such key, or nothing under it."""
+    return said(row, key) if row.get(key) is not None else ""
+
+
+def lettered(options: Any) -> dict[str, str]:
+    """Returns the options of a question by letter, A first: of a mapping by letter, of a list of ``{"letter",
+    "content"}``, or of a list of texts, whose own letters (``A. ...``) are left out where each has its own.
+
+    Raises:
+        ValueError: the letters have gaps, or there is no such thing.
+    """
+    if isinstance(options, Mapping):
+        found = {str(letter): said(options, letter) for letter, text in options.items() if text is not None}
+    elif isinstance(options, list) and options and all(isinstance(option, Mapping) for option in options):
+        found = {said(option, "letter"): said(option, "content") for option in options}
+    elif isinstance(options, list) and all(isinstance(option, str) for option in options):
+        texts = [option.strip() for option in options]
+        own = [re.fullmatch(r"\(?([A-Z])[.):]\s*(.*)", text, re.S) for text in texts]
+        if all(own) and [match.group(1) for match in own] == list(LETTERS[: len(own)]):
+            texts = [match.group(2) for match in own]
+        found = dict(zip(LETTERS, texts, strict=False))
+    else:
+        raise ValueError("its options are no list and no mapping of texts")
+    if sorted(found) != list(LETTERS[: len(found)]) or (isinstance(options, list) and len(found) != len(options)):
+        raise ValueError(f"its options have the letters {', '.join(sorted(found)) or 'of none'}, not A, B, C ...")
+    return {letter: found[letter] for letter in LETTERS[: len(found)]}
+
+
+def closed(name: str, where: str, options: Mapping[str, str], right: str) -> Skipped | None:
+    """Returns why a question of these options, whose right one has the letter ``right``, cannot be asked; None where it
+    can.
+
+    Raises:
+        ValueError: the right one is none of them.
+    """
+    if right not in options:
+        raise ValueError(f"the answer '{right[:80]}' is none of {', '.join(options) or 'no options'}")
+    if len(options) < 2 or not all(options.values()):
+        return Skipped(name, "an option is empty", where=where)
+    if list(options.values()).count(options[right]) > 1:
+        return Skipped(name, "two options are the same", where=where)
+    return None
+
+
+def each_item(items: Iterable[tuple[str, Any] | Wrong], make: Callable[[str, Any], Any]) -> Iterator[Record | Skipped]:
     """Yields ``make(where, item)`` of every item, as `reading.each` does of rows; None gives nothing."""
     for item in items:
         if isinstance(item, Wrong):
