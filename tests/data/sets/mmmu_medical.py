@@ -1,4 +1,4 @@
-"""MMMU's Health & Medicine: images inside, options as Python writes a list, images as options, open answers, no answer."""
+"""MMMU's Health & Medicine: images inside, options as Python writes a list, also images; open answers, none."""
 
 from sets import parquet, png
 

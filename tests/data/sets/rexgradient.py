@@ -1,4 +1,4 @@
-"""ReXGradient-160K: an object of studies by id, several films a study, views in two spellings, a report without findings."""
+"""ReXGradient-160K: an object of studies by id, several films each, views in two spellings, no findings."""
 
 import json
 

@@ -1,8 +1,8 @@
 """MedMCQA: 194,000 questions of Indian entrance exams, text alone (arXiv 2203.14371).
 
 The right option, ``cop``, is counted from 1 in the authors' JSON and from 0 in the Hub's Parquet files. Which of the
-two a file does is looked up in the file, not taken from its name: only one of them has a 0, only the other a 4. The test
-part has no answers.
+two a file does is looked up in the file, not taken from its name: only one of them has a 0, only the other a 4. The
+test part has no answers.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 FILES = {"4": "phrases_no_exclude_{}.jsonl", "5": "{}.jsonl"}
 FOLDERS = {"4": ("", "US/4_options/", "questions/US/4_options/", "data_clean/questions/US/4_options/"),
            "5": ("", "US/", "questions/US/", "data_clean/questions/US/")}  # fmt: skip
-PARQUET = ("data/{}-*.parquet", "{}-*.parquet", "default/{}/*.parquet")
+PARQUET = {"4": ("data/{}-*.parquet", "{}-*.parquet", "default/{}/*.parquet"), "5": ()}
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
@@ -33,7 +33,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         if has(root, lines):
             sources = [json_items(root, lines)]
         else:
-            tables = shards(root, [pattern.format(split) for pattern in PARQUET])
+            tables = shards(root, [pattern.format(split) for pattern in PARQUET[number]])
             sources = [rows(root, path, ("question", "options", "answer_idx"), optional=("answer",)) for path in tables]
         for items in sources:
             some = True

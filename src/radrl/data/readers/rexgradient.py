@@ -34,7 +34,7 @@ def _study(
     paths, views = _rex.images(root, item), item.get("ImageViewPosition") or []
     if not isinstance(views, list) or (views and len(views) != len(paths)):
         raise ValueError(f"{len(paths)} paths in ImagePath, but not as many views in ImageViewPosition")
-    films = list(zip(paths, map(str, views or [""] * len(paths)), strict=True))
+    films = [(path, str(view or "")) for path, view in zip(paths, views or [""] * len(paths), strict=True)]
     made: list[Record | Skipped] = []
     if options["view"] == "frontal":
         kept = [film for film in films if film[1].upper() in FRONTAL]
