@@ -30,7 +30,7 @@ COUNTS = {
 def test_made_up_copies_are_prepared(tmp_path, prepared, name, options):
     root, out = sets.write(name, tmp_path / "in"), tmp_path / "out"
     chosen_options = dict(option.split("=") for option in options)
-    summary = prepared(name, root, out, ("qa",), options=chosen_options, skip_bad=True)
+    summary = prepared(name, root, out, ("qa",), options=chosen_options)
     assert summary.examples == COUNTS[name, options]
     for example in read_manifests(sorted(out.glob("[dt]*.jsonl"))):
         assert example.task == ("vqa_closed" if example.choices else "vqa_open")
@@ -58,7 +58,8 @@ def test_options_of_medxpertqa_are_asked_once(tmp_path):
 
 
 def test_images_of_mmmu_are_named_by_their_places(tmp_path, prepared):
-    root = sets.write("mmmu_medical", tmp_path / "in")
+    root = tmp_path / "in"
+    sets.module("mmmu_medical").write(root, wrong=True)
     records, left_out = found("mmmu_medical", root)
     asked = {name.rpartition("_")[2]: record.questions[0] for name, record in records.items() if "validation" in name}
     assert asked["1"][1:4] == ("What is shown?", "Crohn's disease", ("A mass", "Crohn's disease"))
@@ -89,11 +90,20 @@ def test_medmcqa_counts_options_from_0_or_1_as_its_file_does(tmp_path, refusal):
 
 
 def test_medqa_holds_letter_against_answer(tmp_path):
-    records, (wrong,) = found("medqa", sets.write("medqa", tmp_path))
+    sets.module("medqa").write(tmp_path, wrong=True)
+    records, (wrong,) = found("medqa", tmp_path)
     assert wrong.bad
     assert wrong.detail == "answer_idx C is 'Doxycycline', answer is 'Nitrofurantoin'"
     assert records["test/0"].questions[0].choices == ("Ampicillin", "Ceftriaxone", "Doxycycline", "Nitrofurantoin")
     assert len(found("medqa", tmp_path, options="5")[0]["train/1"].questions[0].choices) == 5
+
+
+def test_a_question_of_medframeqa_without_frames_is_broken(tmp_path):
+    sets.module("medframeqa").write(tmp_path, wrong=True)
+    records, (wrong,) = found("medframeqa", tmp_path)
+    assert (wrong.bad, wrong.detail, list(records)) == (True, "it has no image", ["1", "2", "4"])
+    assert records["2"].questions[0][2:4] == ("An abscess", ("A cyst", "A nodule", "An abscess"))
+    assert len(records["2"].images) == 3
 
 
 def test_films_of_rexvqa_and_rexgradient(tmp_path):

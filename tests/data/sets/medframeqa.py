@@ -6,7 +6,7 @@ IMAGES = [f"image_{k}" for k in range(1, 6)]
 MORE = {"system": "Respiratory", "organ": "lung", "keyword": "nodule", "modality": "CT", "video_id": "abc123"}
 
 
-def write(root):
+def write(root, wrong=False):
     plain = ["A cyst", "A nodule", "An abscess"]
     lettered = [f"{letter}. {text}" for letter, text in zip("ABC", plain, strict=True)]
     parquet(
@@ -16,7 +16,7 @@ def write(root):
              "image_1": png(60), "image_2": png(80)},
             {"question_id": "2", "question": "Which?", "options": lettered, "correct_answer": "c", **MORE,
              "image_1": png(90), "image_2": png(100), "image_3": png(110)},
-            {"question_id": "3", "question": "Which?", "options": plain, "correct_answer": "A", **MORE},
+            *([{"question_id": "3", "question": "Which?", "options": plain, "correct_answer": "A", **MORE}] if wrong else []),
         ],
         IMAGES,
     )  # fmt: skip

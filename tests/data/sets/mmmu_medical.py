@@ -13,7 +13,7 @@ def row(name, question, options, answer, shades, kind="multiple-choice"):
     )
 
 
-def write(root):
+def write(root, wrong=False):
     name = "validation_Clinical_Medicine_"
     parquet(
         root / "Clinical_Medicine/validation-00000-of-00001.parquet",
@@ -23,7 +23,7 @@ def write(root):
             row(f"{name}3", "How many lobes has <image 1>?", "[]", "['3', 'three']", [90], "open"),
             row(f"{name}4", "What is <image 3> next to <image 1>?", "['A', 'B']", "A", [100, 110, 120]),
             row(f"{name}5", "Which?", "['Same', 'Same']", "A", [90]),
-            row(f"{name}6", "Where is <image 2>?", "['A', 'B']", "A", [90]),
+            *([row(f"{name}6", "Where is <image 2>?", "['A', 'B']", "A", [90])] if wrong else []),
         ],
         IMAGES,
     )
