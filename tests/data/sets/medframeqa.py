@@ -7,6 +7,7 @@ MORE = {"system": "Respiratory", "organ": "lung", "keyword": "nodule", "modality
 
 
 def write(root, wrong=False):
+    bad = {"question_id": "3", "question": "Which?", "correct_answer": "A", **MORE}
     plain = ["A cyst", "A nodule", "An abscess"]
     lettered = [f"{letter}. {text}" for letter, text in zip("ABC", plain, strict=True)]
     parquet(
@@ -16,7 +17,7 @@ def write(root, wrong=False):
              "image_1": png(60), "image_2": png(80)},
             {"question_id": "2", "question": "Which?", "options": lettered, "correct_answer": "c", **MORE,
              "image_1": png(90), "image_2": png(100), "image_3": png(110)},
-            *([{"question_id": "3", "question": "Which?", "options": plain, "correct_answer": "A", **MORE}] if wrong else []),
+            *([{**bad, "options": plain}] if wrong else []),
         ],
         IMAGES,
     )  # fmt: skip
