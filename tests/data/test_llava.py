@@ -222,6 +222,10 @@ def test_conversations_stream_and_damage_is_named(tmp_path):
         ("Is there an effusion in <image>?", "Is there an effusion in the image?"),
         ("Describe the findings of <image>", "Describe the findings of the image"),
         ("Compare <image> with <image>.", "Compare image 1 with image 2."),
+        ("Describe the <image>.", "Describe the image."),
+        ("<image> shows which side?", "The image shows which side?"),
+        ("<image>what is seen?", "what is seen?"),
+        ("In this film <image>, where is it?", "In this film, where is it?"),
         ("<image>\n<image>\nWhich has grown?", "Which has grown?"),
         ("<image>\nThe film. And here, <image>, the one before.", "The film. And here, image 2, the one before."),
     ],
@@ -264,3 +268,17 @@ def test_ids_that_stand_twice_are_made_unique_and_counted(tmp_path, prepared):
     assert (summary.renamed, summary.skipped, summary.examples) == (2, {"no answer": 1}, {"train": 10})
     examples = {e.id: e.task for e in read_manifests([tmp_path / "out" / "train.jsonl"])}
     assert [examples[f"mimic-train_3{end}"] for end in ("", "#2", "#3")] == ["report"] * 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "why"),
+    [
+        ("Where is <bbox>?", "Left.", "a text holds <bbox>"),
+        ("What is seen?", "It is <ref-object>", "a text holds <bbox>"),
+        ("What is seen?", "It may be L. </think> Left.", "does not begin with <think>"),
+        ("What is seen?", "<think>a</think> b </think> Left.", "does not begin with <think>"),
+    ],
+)
+def test_what_must_be_filled_in_or_is_half_a_thought_is_refused(asked, answer, why):
+    with pytest.raises(ValueError, match=why):
+        llava.read_item(talk("a", "f.png", asked, answer))

@@ -22,6 +22,7 @@ from typing import Any
 from radrl import label_sets
 from radrl.box_notation import boxes_text, read_boxes
 from radrl.choices import LETTERS, is_yes_no
+from radrl.data.image_tags import TAG, without_tags
 from radrl.errors import UserError
 from radrl.example import MOST_CHOICES, TASKS, Example, Task, Turn, stream_manifest
 from radrl.files import replacing
@@ -29,10 +30,10 @@ from radrl.label_names import is_nothing, key
 from radrl.prompt import PromptStyle, as_turn, question, target
 
 UNIT = PromptStyle()
-TAG = "<image>"
 ROLES = {"human": 0, "user": 0, "gpt": 1, "assistant": 1}
 TALK = ("conversations", "messages", "conversation", "conversatons")  # the last is a slip that published files share
 THINKING = re.compile(r"\s*<think>(.*?)</think>(.*)", re.DOTALL)
+PLACEHOLDER = re.compile(r"<(?:bbox|ref-object|video|audio)>")
 WRAPPED = re.compile(r"\s*<answer>(.*)</answer>\s*", re.DOTALL)
 KEPT = ("patient", "study", "source")
 MOST_TURNS = 200  # each Example holds the turns before it
@@ -84,6 +85,10 @@ def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | Non
     unmarked = "messages" in item and not tags  # ms-swift puts such images first
     if (tags != len(images) and not unmarked) or any(TAG in turn["value"] for turn in turns[1:]):
         raise ValueError(f"{len(images)} images, but not as many {TAG} in the first turn alone")
+    if any(PLACEHOLDER.search(turn["value"]) for turn in turns):
+        raise ValueError(
+            "a text holds <bbox>, <ref-object>, <video> or <audio>, to be filled from elsewhere; write it out"
+        )
     match = RADVLM_ID.fullmatch(name)
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
     common = {**ids(item), "images": images}
@@ -130,27 +135,10 @@ def _thought(turn: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Returns the thinking before an answer, and the turn without it and without tags around the answer."""
     match = THINKING.fullmatch(turn["value"])
     thinking, text = (match.group(1).strip(), match.group(2)) if match else ("", turn["value"])
+    if "<think>" in text or "</think>" in text:
+        raise ValueError("the thinking of an answer does not begin with <think> and end with </think>; mend it")
     wrapped = WRAPPED.fullmatch(text)
     return thinking, {**turn, "value": wrapped.group(1) if wrapped else text}
-
-
-def without_tags(text: str) -> str:
-    """Returns a question without ``<image>`` before and after it; within a sentence it is named."""
-    text = text.strip()
-    first = 0
-    pieces = text.split(TAG)
-    while len(pieces) > 1 and not pieces[0].strip():
-        pieces.pop(0)
-        first += 1
-    last = 0
-    while len(pieces) > 1 and not pieces[-1].strip() and (pieces[-2].rstrip(" ")[-1:] in ".?!\n" or not pieces[-2]):
-        pieces.pop()
-        last += 1
-    many = first + last + len(pieces) - 1 > 1
-    named = pieces[0].lstrip()
-    for k, piece in enumerate(pieces[1:], first + 1):
-        named += (f"image {k}" if many else "the image") + piece
-    return named.strip()
 
 
 def images_of(item: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.llava import TAG, without_tags
+from radrl.data.image_tags import TAG, without_tags
 from radrl.data.parquet import rows, shards
 from radrl.data.readers._vqa import closed, each_item, lettered, said, text_or_none
 from radrl.data.reading import QA, Reader, Record, Skipped, Split
