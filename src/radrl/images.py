@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -127,12 +127,13 @@ def copy_image(
     path_out: str,
     max_pixels: int | None = RADVLM_PIXELS,
     max_side: int | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Writes ``root/path`` to ``out/path_out`` (PNG or JPEG by its ending), shrunk where it is larger than allowed.
 
     ``max_side`` is the longest side in pixels and stands instead of ``max_pixels``. Grey pictures are written as 8-bit
     grey, others as RGB. The file appears whole or not at all; one that is there, whole, of the right size and not older
-    than its source, is kept. Boxes in 0-1 hold for the copy as they are.
+    than its source, is kept. Boxes in 0-1 hold for the copy as they are. ``notes`` as of `read_image`.
 
     Returns:
         Width and height of the source, upright, and of the copy.
@@ -149,7 +150,7 @@ def copy_image(
     old = image_size(root, path)
     new = fit(old, max_pixels, max_side)
     if not _is_copy(target, new, Path(root) / path):
-        picture = _read(_inside(root, path))
+        picture = _read(_inside(root, path), notes)
         data = io.BytesIO()
         picture = _grey_if_it_is(picture)
         if picture.size != new:
@@ -211,10 +212,16 @@ def _read(file: Path, notes: list[str] | None = None) -> Image.Image:
     found += _flat(picture)
     if notes is not None:
         notes += found
-    elif found and str(file) not in _told_of:
-        _told_of.add(str(file))
-        _log.warning("%s: %s", file, "; ".join(found))
+    else:
+        warn(str(file), found)
     return picture
+
+
+def warn(name: str, notes: Sequence[str]) -> None:
+    """Logs what looks wrong with an image of that name, once."""
+    if notes and name not in _told_of:
+        _told_of.add(name)
+        _log.warning("%s: %s", name, "; ".join(notes))
 
 
 def _read_file(file: Path) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pyarrow as pa
@@ -100,3 +101,12 @@ def test_a_copy_that_is_there_is_kept_and_a_broken_image_named(tmp_path, refusal
     assert made.stat().st_mtime_ns == before
     said = refusal(copy, tmp_path, f"{FILE}/1/image", tmp_path / "out", 451584, None)
     assert said.startswith(f"{tmp_path}/{FILE}/1/image: not a readable")
+
+
+def test_a_warning_names_the_place_in_the_table(tmp_path, caplog):
+    black = io.BytesIO()
+    Image.new("L", (64, 64)).save(black, "PNG")
+    sets.parquet(tmp_path / FILE, [{"n": 1, "image": black.getvalue()}], ["image"])
+    copy(tmp_path, f"{FILE}/0/image", tmp_path / "out", 10**6, None)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{tmp_path / FILE}/0/image: ")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from radrl.data.parquet import embedded
 from radrl.errors import UserError
-from radrl.images import copy_image
+from radrl.images import copy_image, warn
 
 
 def copy_name(path: str) -> str:
@@ -29,11 +29,15 @@ def copy(root: Path, path: str, out: Path, max_pixels: int, max_side: int | None
     if found is None:
         return copy_image(root, path, out, copy_name(path), max_pixels, max_side)[0]
     file, content = found
+    name = str(Path(root) / path)
+    notes: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         alone = Path(folder).resolve() / "image"
         alone.write_bytes(content)
         os.utime(alone, (file.stat().st_mtime,) * 2)  # a copy that is not older is kept
         try:
-            return copy_image(alone.parent, alone.name, out, copy_name(path), max_pixels, max_side)[0]
+            size = copy_image(alone.parent, alone.name, out, copy_name(path), max_pixels, max_side, notes)[0]
         except UserError as error:
-            raise UserError(str(error).replace(str(alone), str(Path(root) / path))) from None
+            raise UserError(str(error).replace(str(alone), name)) from None
+    warn(name, notes)
+    return size
