@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import random
+import re
 import shutil
 import sys
 import tarfile
@@ -24,6 +26,7 @@ from radrl.data.questions import Asking
 from radrl.data.readers import reader
 from radrl.errors import UserError
 
+BOXED = ("chest_imagenome", "chestx_det", "chexlocalize", "coco", "padchest_gr", "tbx11k")  # their boxes are in JSON
 _watched: list[Path] = []
 _opened: list[str] = []
 
@@ -125,3 +128,17 @@ def test_groups_and_lookups_hold_rows_that_do_not_stand_together(tmp_path):
     assert second[1][0].where.endswith("t.csv:3")
     found = published.Lookup(table(tmp_path, ["t.csv"], ["k", "v"]), lambda row: row["k"])
     assert (found.get("b")["v"], found.get("c"), len(found.wrong)) == ("1", None, 1)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" * 400, "NaN"])
+@pytest.mark.parametrize("name", [name for name in sets.names() if name in BOXED])
+def test_numbers_that_no_film_has_are_left_out(copies, tmp_path, name, number):
+    shutil.copytree(copies / name, tmp_path / "in")
+    changed = 0
+    for file in (tmp_path / "in").rglob("*.json"):
+        text, count = re.subn(r"(?<=[\[ ,])\d+(?:\.\d+)?(?=[\],])", number, file.read_text())
+        file.write_text(text)
+        changed += count
+    assert changed
+    with contextlib.suppress(UserError):
+        prepare(name, tmp_path / "in", tmp_path / "out", Settings(Asking(reader(name).kinds), skip_bad=True), workers=1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published import read_json
+from radrl.data.published import DAMAGED, read_json
 from radrl.data.reading import Record, Region, Skipped, Split
 from radrl.errors import UserError, in_words
 
@@ -52,7 +52,7 @@ def read_coco(
         try:
             x, y, w, h = (float(v) for v in annotation["bbox"])
             regions.append(Region(names[annotation["category_id"]], (x, y, x + w, y + h)))
-        except (ValueError, LookupError, TypeError) as error:
+        except DAMAGED as error:
             regions.append(f"{where}: {in_words(error)}")
     for number, image in enumerate(images):
         where = f"{file} images[{number}]"

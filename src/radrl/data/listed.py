@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from radrl.data.published import LARGEST_JSON, LONGEST_LINE, Wrong, find, unpacked
+from radrl.data.published import DAMAGED, LARGEST_JSON, LONGEST_LINE, Wrong, find, unpacked
 from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
 
@@ -149,7 +149,7 @@ def pickled_items(root: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]
         found = _plain(bytes(content))
         if not isinstance(found, list):
             raise ValueError(f"a {type(found).__name__}, not a list")
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+    except DAMAGED as error:
         raise UserError(
             one_line(f"{file}: not a pickled list of plain data ({error}); use the published file")
         ) from None

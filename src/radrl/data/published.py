@@ -31,6 +31,8 @@ LARGEST_TEXT = 4 << 20  # bytes of a report or an XML file
 UNPACKED_AT_LEAST, UNPACKED_TIMES = 128 << 20, 100
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError,
           RuntimeError, ValueError)  # fmt: skip  # what archives raise when they are damaged or ask for a password
+# what a record raises that holds other things than its set: text for a number, a list for a mapping, 1e400 for a size
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 MOST_WRONG = 10_000  # rows of a side table; beyond it is another file
 
 csv.field_size_limit(LONGEST_CELL)

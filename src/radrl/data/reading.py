@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from radrl.data.published import Row, Wrong
+from radrl.data.published import DAMAGED, Row, Wrong
 from radrl.errors import UserError, in_words, nearest
 from radrl.example import Example, Presence
 
@@ -152,7 +152,7 @@ def each(rows: Iterable[Row | Wrong], make: Callable[[Row], Record | Skipped | N
             continue
         try:
             made = make(row)
-        except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+        except DAMAGED as error:
             made = Skipped(row.where, "not readable", bad=True, where=row.where, detail=in_words(error))
         if made is not None:
             yield made

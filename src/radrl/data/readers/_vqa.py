@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from radrl.choices import LETTERS
-from radrl.data.published import Wrong
+from radrl.data.published import DAMAGED, Wrong
 from radrl.data.reading import Option, Record, Skipped
 from radrl.errors import in_words
 
@@ -98,7 +98,7 @@ def each_item(items: Iterable[tuple[str, Any] | Wrong], make: Callable[[str, Any
             first = error.errors()[0]
             detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
             made = Skipped(where, "not readable", bad=True, where=where, detail=detail)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except DAMAGED as error:
             made = Skipped(where, "not readable", bad=True, where=where, detail=in_words(error))
         if made is not None:
             yield made

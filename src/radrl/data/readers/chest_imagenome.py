@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from radrl.data.published import Lookup, Row, Wrong, has, is_plain, read_bytes, table
+from radrl.data.published import DAMAGED, Lookup, Row, Wrong, has, is_plain, read_bytes, table
 from radrl.data.readers._common import first_there
 from radrl.data.readers._files import SPLIT_OPTION, MimicSplit
 from radrl.data.reading import Option, Reader, Record, Region, Skipped, Split
@@ -55,7 +55,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
                     yield Skipped(row["dicom_id"], "of a patient of the gold standard")
                     continue
                 yield from _film(root, row, split, options["regions"], sizes)
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UserError) as error:
+            except (*DAMAGED, UserError) as error:
                 yield Skipped(row["dicom_id"], "not a scene graph", bad=True, where=row.where, detail=str(error))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published import read_json
+from radrl.data.published import DAMAGED, read_json
 from radrl.data.readers._common import first_there, spoken
 from radrl.data.reading import Reader, Record, Region, Skipped, Split
 from radrl.errors import UserError
@@ -29,7 +29,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
             where = f"{file}[{number}]"
             try:
                 yield _record(root, split, film)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+            except DAMAGED as error:
                 yield Skipped(where, "not a film with boxes", bad=True, where=where, detail=str(error))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.masks import boxes_of, coco_runs
-from radrl.data.published import has, read_json
+from radrl.data.published import DAMAGED, has, read_json
 from radrl.data.readers._common import first_there, spoken
 from radrl.data.reading import Reader, Record, Region, Skipped, Split
 from radrl.errors import UserError
@@ -39,7 +39,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         for name, masks in films.items():
             try:
                 yield _record(root, name, masks, word, split)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+            except DAMAGED as error:
                 yield Skipped(name, "not a film with masks", bad=True, where=f"{file}:{name}", detail=str(error))
 
 

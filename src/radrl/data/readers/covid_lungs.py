@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published import Wrong, json_lines
+from radrl.data.published import DAMAGED, Wrong, json_lines
 from radrl.data.reading import Reader, Record, Region, Skipped
 from radrl.errors import UserError
 
@@ -32,7 +32,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
             if isinstance(line, Wrong):
                 raise ValueError(line.why)
             films.append(_film(line[1]))
-        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        except DAMAGED as error:
             yield Skipped(where, "not a film with lung boxes", bad=True, where=where, detail=str(error))
     if len(films) <= HELD_OUT:
         raise UserError(f"{root}: {len(films)} films, but {HELD_OUT} alone are held out; use the whole data set")

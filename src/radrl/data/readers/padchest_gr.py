@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published import Lookup, read_json, table
+from radrl.data.published import DAMAGED, Lookup, read_json, table
 from radrl.data.readers._common import first_there
 from radrl.data.reading import Option, Phrase, Reader, Record, Skipped, Split
 from radrl.errors import UserError
@@ -30,7 +30,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         where = f"{FILE}[{number}]"
         try:
             yield from _study(root, study, rows, options)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except DAMAGED as error:
             yield Skipped(where, "not a study with findings", bad=True, where=where, detail=str(error))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published import read_json
+from radrl.data.published import DAMAGED, read_json
 from radrl.data.readers._common import tidy
 from radrl.data.reading import Reader, Record, Skipped
 from radrl.errors import UserError
@@ -28,7 +28,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
             where = f"{FILE}:{split}[{number}]"
             try:
                 yield _record(row, SPLITS[split])
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+            except DAMAGED as error:
                 yield Skipped(where, "not readable", bad=True, where=where, detail=str(error))
 
 
