@@ -18,10 +18,11 @@ import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import get_args
 
 import radrl.scoring  # noqa: F401
 from radrl.answers import parse
-from radrl.example import Answer, Box, Example
+from radrl.example import Answer, Box, Example, Task
 from radrl.prompt import PromptStyle
 from radrl.scoring import registry
 
@@ -32,6 +33,7 @@ PIECES = [
     *WORDS.split(),
     *["The answer is B.", "A) ", "\n", " \n\n\t", "[0.1, 0.2, 0.3, 0.4]", "\u200b", "\ud800", "\u017f"],
 ]
+LABELS = ("Atelectasis", "Edema", "Pleural Effusion", "Pneumothorax", "the heart")
 LONGEST, LONG, BATCH = 100_000, 5_000, 50
 
 
@@ -56,8 +58,15 @@ def example(rng: random.Random, task: str, reference: str) -> Example:
     """Returns an Example of a task with that reference."""
     choices = ("effusion", "no effusion", "the heart") if task == "vqa_closed" else ()
     boxes = (Box(xyxy=(0, 0, 0.5, 1), label="lung"), Box(xyxy=(0.2, 0, 1, 1e-9))) if task == "grounding" else ()
-    reference = "no effusion" if choices else reference.encode(errors="replace").decode()
-    return Example(id="a", task=task, question="?", reference=reference, choices=choices, boxes=boxes)
+    named = rng.sample(LABELS, rng.randint(0, 3)) if task == "classification" else []
+    if choices or task == "classification":
+        reference = "no effusion" if choices else ", ".join(named) or "No finding"
+    reference = reference.encode(errors="replace").decode()
+    label_set = LABELS if task == "classification" else ()
+    return Example(
+        id="a", task=task, question="?", reference=reference, choices=choices, boxes=boxes,
+        labels=tuple(named), label_set=label_set,
+    )  # fmt: skip
 
 
 def answer(rng: random.Random, said: str, one: Example) -> Answer:
@@ -77,9 +86,7 @@ def run(seed: int, count: int) -> tuple[int, dict[str, tuple[float, int]]]:
     references = [text(rng) for _ in range(200)] + ["Small left effusion. No pneumothorax."] * 50
     corpus = [example(rng, "report", reference) for reference in references]
     scorers = [scorer.fitted(corpus) for scorer in scorers]
-    asked = {
-        task: [example(rng, task, r) for r in references] for task in ("report", "grounding", "vqa_closed", "vqa_open")
-    }
+    asked = {task: [example(rng, task, r) for r in references] for task in get_args(Task)}
     texts = [text(rng) for _ in range(count)]
     long = [[one] for one in texts if len(one) > LONG]  # scored alone, with a clock
     short = [one for one in texts if len(one) <= LONG]
