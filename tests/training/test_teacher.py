@@ -40,7 +40,7 @@ def reference(example):
 
 def ask(films, tmp_path, server, **options):
     progress, prompt = options.pop("progress", None), options.pop("prompt", None)
-    endpoint = Endpoint(url=server.url, model="big", **{"backoff": 0.001, "retries": 3, **options})
+    endpoint = Endpoint(url=server.url, **{"model": "big", "backoff": 0.001, "retries": 3, **options})
     return write_traces(films, tmp_path, tmp_path / "t.jsonl", endpoint, reference, progress=progress, prompt=prompt)
 
 
@@ -85,6 +85,8 @@ def test_the_teacher_is_told_what_the_file_says(films, tmp_path, refusal):
         assert text == ("Beantworte q {reference} wie Answer to q {reference}, {so}.\nQuestion: q {reference}")
         assert ask([film], tmp_path, server, prompt=told).already == 1
         assert "t.jsonl:1: was asked for with another prompt" in refusal(ask, [film], tmp_path, server)
+        other = refusal(ask, [film], tmp_path, server, prompt=told, model="small")
+        assert "t.jsonl:1: is of another teacher than 'small'" in other
 
 
 def test_a_large_image_travels_as_jpeg(tmp_path, monkeypatch):

@@ -58,7 +58,9 @@ def check(recipe: Recipe, kind: Kind) -> None:
 def kept_in(folder: Path) -> Iterator[None]:
     """Keeps W&B's files in ``folder`` while the block runs, offline unless ``WANDB_MODE`` says otherwise, and ends its
     run with the block: the next stage of this process has another."""
-    ours = {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_ERROR_REPORTING": "false"}
+    ours = {
+        "WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_ERROR_REPORTING": "false", "WANDB_QUIET": "true",
+    }  # fmt: skip
     ours = {name: value for name, value in ours.items() if name not in os.environ}
     os.environ.update(ours)
     exit_code = 1
