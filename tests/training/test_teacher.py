@@ -178,7 +178,7 @@ def test_a_stopped_run_asks_only_for_what_is_missing(films, tmp_path):
     "torn", [b'{"id": "id1", "thinki', b"\x00\x00", b'{"id": "id1", "thinking": "x"}', b"\xe2\x82"]
 )
 def test_a_kill_that_tears_the_last_line_is_survived(films, tmp_path, torn):
-    whole = b'{"id": "id0", "thinking": "t", "model": "m", "attempts": 1}\n'
+    whole = b'{"id": "id0", "thinking": "t", "model": "big", "attempts": 1}\n'
     (tmp_path / "t.jsonl").write_bytes(whole + torn)
     assert load_traces(tmp_path / "t.jsonl") == {"id0": "t"}
     with serve(lambda q, n: good(q)) as server:
