@@ -60,6 +60,7 @@ def kept_in(folder: Path) -> Iterator[None]:
     run with the block: the next stage of this process has another."""
     ours = {
         "WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_ERROR_REPORTING": "false", "WANDB_QUIET": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
     }  # fmt: skip
     ours = {name: value for name, value in ours.items() if name not in os.environ}
     os.environ.update(ours)
