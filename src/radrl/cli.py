@@ -23,6 +23,7 @@ app.add_typer(doctor_app, name="doctor")
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="the recipe, a YAML file")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="change a key of the recipe")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of this run")]
+Restart = Annotated[bool, typer.Option("--restart", help="throw this run's checkpoints and model away and begin anew")]
 Start = Annotated[str | None, typer.Option(help="the model to start from, instead of the recipe's model.start")]
 Against = Annotated[str | None, typer.Option(metavar="NAME", help="a second model that all are compared with")]
 
@@ -88,12 +89,13 @@ def sft(
         Path | None, typer.Option(help="train as long as the stage in this folder did: a control of equal time")
     ] = None,
     resume: Resume = False,
+    restart: Restart = False,
 ) -> None:
     """Supervised fine-tuning on the reference answers."""
     loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_sft
 
-    print(f"Model: {run_sft(loaded, name, resume=resume, as_long_as=as_long_as).model}")
+    print(f"Model: {run_sft(loaded, name, resume=resume, restart=restart, as_long_as=as_long_as).model}")
 
 
 @app.command()
@@ -103,12 +105,13 @@ def coldstart(
     start: Start = None,
     name: Annotated[str, typer.Option(help="the stage's folder below the recipe's out")] = "coldstart",
     resume: Resume = False,
+    restart: Restart = False,
 ) -> None:
     """SFT on thinking traces, mixed with direct answers."""
     loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_coldstart
 
-    print(f"Model: {run_coldstart(loaded, name, resume=resume).model}")
+    print(f"Model: {run_coldstart(loaded, name, resume=resume, restart=restart).model}")
 
 
 @app.command()
@@ -121,6 +124,7 @@ def grpo(
         str | None, typer.Option(metavar="N|ray", help="score in N processes or on Ray (scoring.workers)")
     ] = None,
     resume: Resume = False,
+    restart: Restart = False,
 ) -> None:
     """GRPO with the recipe's rewards."""
     if reward_workers is not None:
@@ -128,7 +132,7 @@ def grpo(
     loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_grpo
 
-    print(f"Model: {run_grpo(loaded, name, resume=resume).model}")
+    print(f"Model: {run_grpo(loaded, name, resume=resume, restart=restart).model}")
 
 
 @app.command()

@@ -262,6 +262,8 @@ class Recipe(_Section):
     """Fields of ``trl.GRPOConfig``."""
     evaluation: Evaluation = Evaluation()
     """How completions are made for an evaluation."""
+    samples_every: int = Field(default=0, ge=0)
+    """GRPO: of every so many steps a few groups are stored to be read, with texts and pictures of the data; 0: none."""
 
     _file: Path = PrivateAttr(default=Path("recipe.yaml"))
 

@@ -40,7 +40,7 @@ def reference(example):
 
 def ask(films, tmp_path, server, **options):
     progress, prompt = options.pop("progress", None), options.pop("prompt", None)
-    endpoint = Endpoint(url=server.url, model="big", **{"backoff": 0.001, "retries": 3, **options})
+    endpoint = Endpoint(url=server.url, **{"model": "big", "backoff": 0.001, "retries": 3, **options})
     return write_traces(films, tmp_path, tmp_path / "t.jsonl", endpoint, reference, progress=progress, prompt=prompt)
 
 
@@ -85,6 +85,8 @@ def test_the_teacher_is_told_what_the_file_says(films, tmp_path, refusal):
         assert text == ("Beantworte q {reference} wie Answer to q {reference}, {so}.\nQuestion: q {reference}")
         assert ask([film], tmp_path, server, prompt=told).already == 1
         assert "t.jsonl:1: was asked for with another prompt" in refusal(ask, [film], tmp_path, server)
+        other = refusal(ask, [film], tmp_path, server, prompt=told, model="small")
+        assert "t.jsonl:1: is of another teacher than 'small'" in other
 
 
 def test_a_large_image_travels_as_jpeg(tmp_path, monkeypatch):
@@ -176,7 +178,7 @@ def test_a_stopped_run_asks_only_for_what_is_missing(films, tmp_path):
     "torn", [b'{"id": "id1", "thinki', b"\x00\x00", b'{"id": "id1", "thinking": "x"}', b"\xe2\x82"]
 )
 def test_a_kill_that_tears_the_last_line_is_survived(films, tmp_path, torn):
-    whole = b'{"id": "id0", "thinking": "t", "model": "m", "attempts": 1}\n'
+    whole = b'{"id": "id0", "thinking": "t", "model": "big", "attempts": 1}\n'
     (tmp_path / "t.jsonl").write_bytes(whole + torn)
     assert load_traces(tmp_path / "t.jsonl") == {"id0": "t"}
     with serve(lambda q, n: good(q)) as server:

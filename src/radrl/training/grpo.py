@@ -27,6 +27,7 @@ from radrl.training.batch import prompt_text, template_kwargs
 from radrl.training.held_out import Dev
 from radrl.training.models import suit_to_cpu
 from radrl.training.run import Clock, Progress, Stage
+from radrl.training.samples import Samples, texts_only
 from radrl.training.sft import finish, lora_config
 from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
 
@@ -61,6 +62,7 @@ class RadrlGRPOTrainer(SharedPrefixGRPOTrainer):
     """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above and an audit."""
 
     audit: Audit | None = None
+    samples: Samples | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,6 +78,16 @@ class RadrlGRPOTrainer(SharedPrefixGRPOTrainer):
             shuffle=self.shuffle_dataset,
             seed=self.args.seed,
         )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        if self.samples is not None and self.model.training:
+            self.samples.look(self, inputs)
+        return output
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        texts_only(self._logs)
+        super().log(logs, start_time)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
@@ -133,6 +145,8 @@ def train_grpo(
         share=recipe.model.shared_prefix,
     )
     trainer.audit, audit.trainer = audit, trainer
+    if recipe.samples_every:
+        trainer.samples = Samples(stage.folder, style, recipe.samples_every, checkpoint)
     return finish(trainer, processor, stage, clock, checkpoint)
 
 

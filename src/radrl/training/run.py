@@ -17,6 +17,9 @@ from radrl.errors import UserError
 from radrl.files import write_json, write_text
 from radrl.progress import progress_bar
 from radrl.recipe import Recipe
+from radrl.training import stage_folder
+from radrl.training.record import FILE as RECORD
+from radrl.training.stage_folder import RECIPE, Kind
 
 MARKER = "radrl.json"  # written last into a checkpoint: without it the checkpoint is half-written
 DONE = "done.json"
@@ -28,6 +31,7 @@ class Stage:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.name = name
+        self.callbacks: list[TrainerCallback] = []
 
     @property
     def model(self) -> Path:
@@ -38,24 +42,35 @@ class Stage:
         path = self.folder / DONE
         return json.loads(path.read_text()) if path.is_file() and self.model.is_dir() else None
 
-    def begin(self, recipe: Recipe, *, resume: bool) -> Path | None:
+    def begin(self, recipe: Recipe, kind: Kind, *, resume: bool, restart: bool = False) -> Path | None:
         """Prepares the folder; returns the checkpoint to go on from, or None to start anew.
 
         Raises:
-            UserError: there is a run in the folder already and ``resume`` is not asked for, or the recipe to resume
-                with is another one.
+            UserError: the folder holds a checkpoint or a model, and neither ``resume`` nor ``restart`` is asked for, or
+                the recipe to resume with trains otherwise.
         """
         if int(os.environ.get("RANK", "0")) > 0:  # of several processes the first one looks after the folder
-            return last_checkpoint(self.folder, mend=False)
-        yaml = recipe.to_yaml()
-        stored = self.folder / "recipe.yaml"
-        if stored.is_file():
+            return last_checkpoint(self.folder, mend=False) if resume else None
+        if restart and resume:
+            raise UserError("--resume and --restart: choose one")
+        checkpoint = None if restart else last_checkpoint(self.folder)
+        if checkpoint or (self.model.is_dir() and not restart):
             if not resume:
-                raise UserError(f"{self.folder}: holds a run already; add --resume to go on, or choose another 'out'")
-            if stored.read_text() != yaml:
-                raise UserError(f"{stored}: the run was begun with another recipe; mend it or choose another 'out'")
-        write_text(stored, yaml)
-        return last_checkpoint(self.folder)
+                raise UserError(
+                    f"{self.folder}: holds a run already; add --resume to go on, --restart to throw it away and begin "
+                    "anew, or choose another 'out'"
+                )
+            hashes = stage_folder.hashes_of(self.folder / RECORD)
+            if other := stage_folder.first_difference(self.folder, recipe, kind, hashes=hashes):
+                raise UserError(
+                    f"{self.folder}: the run was begun with another recipe: {other}; mend it, choose another 'out', or "
+                    "begin anew with --restart"
+                )
+        else:
+            stage_folder.check_traces(self.folder, recipe)
+            stage_folder.clear(self.folder)
+        write_text(self.folder / RECIPE, recipe.to_yaml())
+        return checkpoint
 
     def end(self, log: list[dict[str, Any]], **notes: Any) -> None:
         """Notes that the stage has ended, and removes its checkpoints."""
@@ -98,6 +113,8 @@ class Clock(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.start = time.monotonic()
+        # of a checkpoint transformers takes the old intervals of logging and saving too
+        state.compute_steps(args, state.max_steps)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from radrl.images import read_image
 from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
-from radrl.training import models, teacher
+from radrl.training import loggers, models, stage_folder, teacher
+from radrl.training.record import Record, recorded
 from radrl.training.run import Stage
 from radrl.training.sft import tokenizer_texts, train_sft
+from radrl.training.stage_folder import Kind
 from radrl.training.tiny import make_tiny
 
 
@@ -33,76 +36,96 @@ def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, 
     return models.load(start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
 
 
-def run_sft(recipe: Recipe, name: str = "sft", *, resume: bool = False, as_long_as: Path | None = None) -> Stage:
+def run_sft(
+    recipe: Recipe, name: str = "sft", *, resume: bool = False, restart: bool = False, as_long_as: Path | None = None
+) -> Stage:
     """Supervised fine-tuning. With ``as_long_as`` (another stage's folder) training takes the seconds that stage took,
     and not a number of steps; the learning rate goes its way in that time. The seconds it took are in done.json."""
     seconds = None if as_long_as is None else _seconds_of(as_long_as)
-    stage, checkpoint = _begin(recipe, name, "SFT" if as_long_as is None else "SFT continued", resume)
-    if stage.done():
-        return stage
-    examples = load_examples(recipe)
-    train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
-    return stage
+
+    def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
+        examples = load_examples(recipe)
+        record.note_data(examples)
+        train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
+
+    title = "SFT" if as_long_as is None else "SFT continued"
+    return _run(recipe, "sft", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
 
 
-def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = False) -> Stage:
+def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = False, restart: bool = False) -> Stage:
     """SFT on thinking traces mixed with direct answers. Examples without a trace get one from the recipe's teacher,
     when it names one; those that stay without are asked directly.
 
     Raises:
         UserError: no Example has a trace and there is no teacher, or nothing in the prompt asks for thinking.
     """
-    stage, checkpoint = _begin(recipe, name, "Cold start", resume)
-    if stage.done():
-        return stage
-    examples = load_examples(recipe)
-    if recipe.coldstart.teacher is not None:
-        examples = _with_traces(recipe, examples, stage.folder)
-    if not examples.thinking.any():
-        raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
-    style, share = recipe.style(), recipe.coldstart.thinking_share
-    if 0 < share < 1 and not (style.think_suffix or style.think_in_template):
-        raise UserError(
-            f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is the "
-            "same; give 'prompt.think_suffix', or a share of 1"
+
+    def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
+        examples = load_examples(recipe)
+        record.note_data(examples)
+        if recipe.coldstart.teacher is not None:
+            examples = _with_traces(recipe, examples, stage.folder)
+        if not examples.thinking.any():
+            raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
+        style, share = recipe.style(), recipe.coldstart.thinking_share
+        if 0 < share < 1 and not (style.think_suffix or style.think_in_template):
+            raise UserError(
+                f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is "
+                "the same; give 'prompt.think_suffix', or a share of 1"
+            )
+        train_sft(
+            recipe,
+            *start_model(recipe, examples),
+            examples,
+            stage,
+            checkpoint,
+            thinking_share=recipe.coldstart.thinking_share,
+            config=recipe.coldstart_config(stage.folder),
         )
-    train_sft(
-        recipe,
-        *start_model(recipe, examples),
-        examples,
-        stage,
-        checkpoint,
-        thinking_share=recipe.coldstart.thinking_share,
-        config=recipe.coldstart_config(stage.folder),
-    )
-    return stage
+
+    return _run(recipe, "coldstart", Stage(recipe.path(recipe.out) / name, "Cold start"), train, resume, restart)
 
 
-def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False) -> Stage:
+def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restart: bool = False) -> Stage:
     """GRPO with the recipe's rewards, with thinking when the recipe's ``prompt.thinking`` is on."""
     from radrl.training.grpo import train_grpo  # late: it takes a second, and SFT needs none of it
 
-    stage, checkpoint = _begin(recipe, name, "GRPO thinking" if recipe.prompt.thinking else "GRPO", resume)
-    if stage.done():
-        return stage
-    examples = load_examples(recipe)
-    examples = examples.repeated(recipe.data.mix)
-    if not len(examples):
-        raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
-    dev = load_examples(recipe, "dev") if recipe.data.dev else None
-    train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
-    return stage
+    def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
+        examples = load_examples(recipe)
+        examples = examples.repeated(recipe.data.mix)
+        if not len(examples):
+            raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
+        record.note_data(examples)
+        dev = load_examples(recipe, "dev") if recipe.data.dev else None
+        train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
+
+    title = "GRPO thinking" if recipe.prompt.thinking else "GRPO"
+    return _run(recipe, "grpo", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
 
 
-def _begin(recipe: Recipe, name: str, title: str, resume: bool) -> tuple[Stage, Path | None]:
+def _run(
+    recipe: Recipe,
+    kind: Kind,
+    stage: Stage,
+    train: Callable[[Stage, Path | None, Record], None],
+    resume: bool,
+    restart: bool,
+) -> Stage:
+    """Calls ``train`` in a prepared folder, unless the stage has ended already, and keeps a record of it."""
     if recipe.prompt.box_format == "pixel":  # targets and rewards have no size of an image to relate them to
         raise UserError(
             f"{recipe.file}: key 'prompt.box_format': 'pixel' is for models that are judged; train in 'thousand' or "
             "'unit'"
         )
-    stage = Stage(recipe.path(recipe.out) / name, title)
     recipe.model_start()  # nothing is begun where there is none
-    return stage, stage.begin(recipe, resume=resume)
+    loggers.check(recipe, kind)
+    with stage_folder.alone(stage.folder):
+        checkpoint = stage.begin(recipe, kind, resume=resume, restart=restart)
+        if restart or not stage.done():  # of several processes the first may not have removed yet what it restarts
+            with recorded(stage.folder, recipe, checkpoint) as record, loggers.kept_in(stage.folder):
+                stage.callbacks.append(record)
+                train(stage, checkpoint, record)
+    return stage
 
 
 def _seconds_of(stage: Path) -> float:

@@ -75,7 +75,7 @@ def write_traces(
     report, text = TraceReport(), instructions.read("teacher", prompt)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        done = _mend(out, instructions.digest(text))
+        done = _mend(out, instructions.digest(text), endpoint.model)
         todo = [example for example in examples if example.id not in done]
         report.already = len(examples) - len(todo)
         if todo:
@@ -100,9 +100,10 @@ def load_traces(path: Path) -> dict[str, str]:
     return _read(path)[0]
 
 
-def _read(path: Path, prompt: str | None = None) -> tuple[dict[str, str], int]:
+def _read(path: Path, prompt: str | None = None, model: str | None = None) -> tuple[dict[str, str], int]:
     """Returns the traces and how many bytes are whole lines; a last line without its end was torn by a kill. Raises
-    UserError too where a trace was asked for with another prompt than that of digest ``prompt``."""
+    UserError too where a trace was asked for with another prompt than that of digest ``prompt``, or of another
+    ``model``."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     traces = {}
@@ -118,15 +119,17 @@ def _read(path: Path, prompt: str | None = None) -> tuple[dict[str, str], int]:
             raise UserError(
                 f"{path}:{number}: was asked for with another prompt of the teacher's; move the file away to begin anew"
             )
+        if model is not None and record.get("model", model) != model:
+            raise UserError(f"{path}:{number}: is of another teacher than {model!r}; move the file away to begin anew")
         traces[name] = thinking
     return traces, whole
 
 
-def _mend(out: Path, prompt: str) -> dict[str, str]:
+def _mend(out: Path, prompt: str, model: str) -> dict[str, str]:
     """Returns the traces of an earlier run and cuts off a torn last line."""
     if not out.exists():
         return {}
-    traces, whole = _read(out, prompt)
+    traces, whole = _read(out, prompt, model)
     os.truncate(out, whole)
     return traces
 
