@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radrl import recipe_trl
+from radrl import recipe_own, recipe_trl
 from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
 
@@ -35,6 +35,7 @@ def check(recipe: Recipe) -> None:
 
         read_items(recipe)
         read_columns(recipe, recipe.evaluation.metrics, "evaluation.metrics")
+        recipe_own.check_names(recipe)
     summing = recipe.grpo.get("multi_objective_aggregation", AGGREGATIONS[0])
     if summing not in AGGREGATIONS:
         at = f"{recipe.file}: key 'grpo.multi_objective_aggregation'"

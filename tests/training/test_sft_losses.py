@@ -1,4 +1,4 @@
-"""SFT's losses against a plain script: NLL, DFT and label smoothing, with and without shared rows, over conversations."""
+"""SFT's losses against a plain script: NLL, DFT and label smoothing, in rows alone and shared; conversations."""
 
 from __future__ import annotations
 
