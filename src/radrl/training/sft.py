@@ -218,7 +218,7 @@ def train_sft(
     ``sft`` section unless another is given. With ``seconds`` training takes that time instead of a number of steps.
     """
     config = config or recipe.sft_config(stage.folder)
-    config.disable_tqdm, config.max_length = True, None
+    config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
     rows = SFTRows(
         examples,
         recipe.style(thinking=False),
