@@ -80,30 +80,26 @@ def test_it_is_a_gate_and_answers_without_text_have_the_worst_value(make):
 
 @pytest.mark.parametrize("workers", ["2", "ray"])
 def test_workers_give_the_same_and_the_same_line(make, workers, refusal):
-    if workers == "ray":
-        ray = pytest.importorskip("ray")
+    ray = pytest.importorskip("ray") if workers == "ray" else None
+
+    def end(function):
+        ray.shutdown() if ray else function.rewards._pool.executor.shutdown()
+
     source = body("return [None if 'x' in a.text else Score(1 / len(a.text)) for a in answers]")
     recipe = make(source)
-    texts = ["a", "ab", "x", "abcd"]
-    examples = [EXAMPLES[0]] * 2 + [EXAMPLES[1]] * 2
+    texts, examples = ["a", "ab", "x", "abcd"], [EXAMPLES[0]] * 2 + [EXAMPLES[1]] * 2
     alone = rewards(recipe, texts, examples)
     assert alone == {"report/my_rewards.py:mine": [1, 0.5, None, 0.25]}
     recipe.write_text(recipe.read_text() + f"scoring: {{workers: {workers}}}\n")
-    functions = load_rewards(recipe)
-    try:
-        # what was checked is what runs, whatever happens to the file
-        (recipe.parent / "my_rewards.py").write_text("broken(")
-        assert functions[0](texts, example=examples) == alone["report/my_rewards.py:mine"]
-        (recipe.parent / "my_rewards.py").write_text(source.replace("1 / len(a.text)", "7"))
-        wrong = load_rewards(recipe)
-        message = refusal(wrong[0], texts, example=examples)
-        assert message.endswith("my_rewards.py:3: scorer 'mine' gives 7, outside [0.0, 1.0], for 'one'")
-    finally:
-        if workers == "ray":
-            ray.shutdown()
-        else:
-            for function in (functions[0], wrong[0]):
-                function.rewards._pool.executor.shutdown()
+    (function,) = load_rewards(recipe)
+    (recipe.parent / "my_rewards.py").write_text("broken(")  # what was checked is what runs
+    assert function(texts, example=examples) == alone["report/my_rewards.py:mine"]
+    end(function)
+    (recipe.parent / "my_rewards.py").write_text(source.replace("1 / len(a.text)", "7"))
+    (function,) = load_rewards(recipe)
+    message = refusal(function, texts, example=examples)
+    assert message.endswith("my_rewards.py:3: scorer 'mine' gives 7, outside [0.0, 1.0], for 'one'")
+    end(function)
 
 
 def test_radrl_score_reads_it(tmp_path, make, monkeypatch):
