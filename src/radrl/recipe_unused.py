@@ -38,6 +38,7 @@ UNUSED: dict[str, dict[str, str]] = {
         "disable_tqdm": "radrl shows a bar of its own",
         "auto_find_batch_size": "it changes the recipe's batch without a word; lower per_device_train_batch_size",
         "save_only_model": "such a checkpoint cannot be gone on with: it has no optimizer",
+        "enable_jit_checkpoint": "such a checkpoint is not marked as whole, so --resume would not go on from it",
         "resume_from_checkpoint": "add --resume to the command",
         "do_eval": "eval_strategy says it",
         "do_predict": "use radrl evaluate",

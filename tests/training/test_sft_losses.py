@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from radrl.example import Example, Turn, write_manifest
 from radrl.prompt import PromptStyle, messages, target
@@ -87,3 +88,25 @@ def test_a_conversation_teaches_each_assistant_turn_once(make_recipe, tmp_path, 
     seen, model, processor = first_loss(recipe, examples)
     whole = [([text for turn in turns for text in turn], examples.pictures(0))]
     assert seen == pytest.approx(plain_loss(model, processor, whole), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data_seed: 7",
+        "train_sampling_strategy: sequential",
+        "neftune_noise_alpha: 5",
+        "eos_token: <|endoftext|>",
+        "max_grad_norm: 0.01",
+        "optim: sgd",
+        "disable_tqdm: true",
+    ],
+)
+def test_an_option_that_is_said_to_be_applied_is(make_recipe, setting):
+    plain = "max_steps: 2, per_device_train_batch_size: 2, learning_rate: 1e-3, save_strategy: 'no'"
+    found = []
+    for name, settings in (("plain", plain), ("changed", f"{plain}, {setting}")):
+        stage = stages.run_sft(make_recipe("data.limit=8", f"sft={{{settings}}}"), name)
+        found.append(load_file(stage.model / "model.safetensors"))
+    same = all(torch.equal(weight, found[1][key]) for key, weight in found[0].items())
+    assert same == (setting == "disable_tqdm: true")
