@@ -274,7 +274,7 @@ def score(
         write_json(as_json, found)
     for name, value in found.items():
         if name != "cases":
-            print(f"{name:<24}{'n/a' if value is None else f'{value:.6f}'}")
+            print(f"{name:<23} {'n/a' if value is None else f'{value:.6f}'}")
 
 
 @doctor_app.command("radgraph")

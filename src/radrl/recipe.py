@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from radrl import instructions, recipe_check, recipe_trl
+from radrl import instructions, recipe_check, recipe_own, recipe_trl
 from radrl.data.augment import Augment
 from radrl.endpoint import Judge, JudgedEndpoint, Teacher
 from radrl.errors import UserError, nearest
@@ -117,7 +117,7 @@ class Reward(_Section):
     """One scorer in a task's reward: its value, the better the larger, gated, scaled, clipped, weighted."""
 
     scorer: Name
-    """Name of a registered scorer."""
+    """Name of a registered scorer, or ``FILE.py:NAME``, the file relative to the recipe's folder."""
     weight: Number = 1.0
     """Its factor in the weighted sum."""
     options: dict[str, Any] = {}
@@ -344,7 +344,8 @@ class Recipe(_Section):
         return recipe_trl.build(kind, section, name, self._file, ours, fixed)
 
     def to_yaml(self) -> str:
-        """Returns the recipe as YAML that `load` reads from any folder: its paths are absolute, defaults left out."""
+        """Returns the recipe as YAML that `load` reads from any folder: its paths are absolute, defaults left out,
+        files of scorers pinned by their digests (`recipe_own`)."""
         values = self.model_dump(mode="json", exclude_unset=True)
         values["out"] = str(self.path(self.out))
         if self.model.start is not None:
@@ -363,6 +364,7 @@ class Recipe(_Section):
                 values["judge"][key] = str(self.path(getattr(self.judge, key)))
         if self.coldstart.teacher and self.coldstart.teacher.prompt:
             values["coldstart"]["teacher"]["prompt"] = str(self.path(self.coldstart.teacher.prompt))
+        recipe_own.pinned(values, self.path)
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radrl import recipe_trl
-from radrl.errors import UserError
-from radrl.recipe_yaml import one_line
+from radrl import recipe_own, recipe_trl, recipe_unused
 
 if TYPE_CHECKING:
     from radrl.recipe import Recipe
-
-AGGREGATIONS = ("sum_then_normalize", "normalize_then_sum")  # TRL looks at it only in the first step
 
 
 def check(recipe: Recipe) -> None:
@@ -30,12 +26,10 @@ def check(recipe: Recipe) -> None:
         ("trl.GRPOConfig", recipe.grpo, "grpo"),
     ):
         recipe_trl.fitted(kind, section, name, recipe.file)
+    recipe_unused.check_losses(recipe)
     if recipe.rewards or recipe.evaluation.metrics:
         from radrl.scoring.items import read_columns, read_items  # late: it imports every scorer
 
         read_items(recipe)
         read_columns(recipe, recipe.evaluation.metrics, "evaluation.metrics")
-    summing = recipe.grpo.get("multi_objective_aggregation", AGGREGATIONS[0])
-    if summing not in AGGREGATIONS:
-        at = f"{recipe.file}: key 'grpo.multi_objective_aggregation'"
-        raise UserError(one_line(f"{at} should be {' or '.join(AGGREGATIONS)}, not {summing!r}"))
+        recipe_own.check_names(recipe)

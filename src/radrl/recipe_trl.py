@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+from radrl import recipe_unused
 from radrl.errors import UserError, nearest
 from radrl.recipe_yaml import as_number, one_line
 
@@ -123,6 +124,7 @@ def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dic
         except TypeError as error:
             hint = nearest(value, _options(hints[key])) if isinstance(value, str) else ""
             raise UserError(one_line(f"{at} cannot be {reprlib.repr(value)}{hint}; it must be {error}")) from None
+    recipe_unused.check(kind, config, values, name, file)
     return values
 
 

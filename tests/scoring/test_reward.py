@@ -132,7 +132,7 @@ def test_a_wrong_reward_names_the_key(functions, refusal, reward, wanted):
 
 
 def test_a_wrong_aggregation_is_refused_before_the_run(functions):
-    with pytest.raises(UserError, match=r"grpo\.multi_objective_aggregation' should be sum_then_normalize or"):
+    with pytest.raises(UserError, match=r"grpo\.multi_objective_aggregation' is 'sum'"):
         functions(more="grpo: {multi_objective_aggregation: sum}")
     functions(more="grpo: {multi_objective_aggregation: normalize_then_sum}")
 

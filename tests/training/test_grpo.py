@@ -133,6 +133,11 @@ def test_kl_to_a_model_that_has_no_folder_is_refused(make_recipe, refusal):
     assert "'grpo.beta' is above 0" in refusal(stages.run_grpo, make_recipe(*RUN, "grpo.beta=0.1"))
 
 
+def test_a_head_in_float32_that_is_also_the_embedding_is_refused(make_recipe, refusal):
+    recipe = make_recipe(*RUN, "grpo.cast_lm_head_to_fp32=true")
+    assert "'grpo.cast_lm_head_to_fp32'" in refusal(stages.run_grpo, recipe)
+
+
 def test_a_task_without_rewards_is_refused(make_recipe, refusal):
     recipe = make_recipe("rewards={report: [{scorer: format}]}", SETTINGS)
     message = refusal(stages.run_grpo, recipe)

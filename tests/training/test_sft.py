@@ -19,7 +19,7 @@ from radrl.training import run, stages
 from radrl.training.batch import Row, sft_inputs
 from radrl.training.deadline import Deadline
 from radrl.training.run import Clock, Progress, Stage
-from radrl.training.sft import SFTRows, SoftCoordinates, finish
+from radrl.training.sft import RadrlSFTTrainer, SFTRows, SoftCoordinates, finish
 
 # 12 Examples of two films, two in a row, in batches of 2 rows: 3 steps an epoch. Everything that is random is on.
 RUN = (
@@ -239,3 +239,19 @@ def test_lora_is_merged_into_the_saved_model(make_recipe):
     start = stages.start_model(recipe, stages.load_examples(recipe))[0].state_dict()
     assert {key for key in saved if not torch.equal(saved[key], start[key])} <= {k for k in start if "_proj" in k}
     assert saved.keys() <= start.keys()
+
+
+def test_the_loss_of_a_mixture_of_experts_is_not_left_out_in_silence(refusal):
+    trainer = SimpleNamespace(soft_labels=None, aux_loss_enabled=True)
+    assert "router_aux_loss_coef" in refusal(RadrlSFTTrainer.compute_loss, trainer, None, {"segments": None})
+
+
+def test_workers_that_stay_see_the_next_epoch(make_recipe):
+    """A worker of a DataLoader has a copy of the data set; one that stays has kept the first epoch's."""
+    two_epochs = "num_train_epochs: 2, per_device_train_batch_size: 6, learning_rate: 1e-3, save_strategy: 'no'"
+    workers = "dataloader_num_workers: 1, dataloader_persistent_workers: true"
+    alone, helped = (
+        weights(stages.run_sft(make_recipe("data.limit=12", "augment.shift=0.2", f"sft={{{settings}}}"), name))
+        for settings, name in ((two_epochs, "alone"), (f"{two_epochs}, {workers}", "helped"))
+    )
+    assert equal(alone, helped)

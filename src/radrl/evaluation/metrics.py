@@ -157,7 +157,7 @@ def of_scorer(scorer: Scorer, tasks: tuple[Task, ...], title: str = "") -> Wante
         low=scorer.low,
         high=scorer.high,
         better="higher" if scorer.higher_is_better else "lower",
-        about=f"scorer {said}: {' '.join(sentence.split())}",
+        about=f"scorer {said}{f' (sha256 {scorer.own.digest})' if scorer.own else ''}: {' '.join(sentence.split())}",
     )
     return Wanted(metric, scorer)
 

@@ -31,7 +31,7 @@ class Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     scorer: Name
-    """Name of a registered scorer."""
+    """Name of a registered scorer, or in a recipe ``FILE.py:NAME``."""
     options: dict[str, Any] = {}
     """The scorer's own options."""
     task: Task | None = None

@@ -14,6 +14,7 @@ from radrl.scoring import (
     text,
     vqa,
 )
+from radrl.scoring.registry import scorer
 
 __all__ = [
     "classification",
@@ -25,6 +26,7 @@ __all__ = [
     "neural",
     "report",
     "rouge",
+    "scorer",
     "text",
     "vqa",
 ]

@@ -10,12 +10,11 @@ from typing import Any
 
 import yaml
 
-import radrl.scoring  # noqa: F401  registers the scorers
 from radrl.answers import parse
 from radrl.errors import UserError
 from radrl.example import Example
 from radrl.prompt import PromptStyle
-from radrl.scoring import registry
+from radrl.scoring import own, registry
 from radrl.scoring.registry import Scorer
 
 FORM = "radrl.scoring.form"  # its scorers look at no reference; they are only given when asked for
@@ -92,7 +91,7 @@ def split_names(text: str) -> list[str]:
 def named(text: str) -> Scorer:
     """Returns the scorer of a name that may have options. Raises UserError where there is none, or no such option."""
     name, bracket, rest = text.partition("(")
-    scorer = registry.get(name.strip())
+    scorer = own.find(name.strip(), Path)
     options = {}
     for part in rest.removesuffix(")").split(",") if bracket else ():
         key, equals, value = part.partition("=")

@@ -15,7 +15,7 @@ from radrl.example import Task
 from radrl.protocols import Column
 from radrl.recipe import Recipe, Reward
 from radrl.recipe_yaml import one_line
-from radrl.scoring import registry
+from radrl.scoring import own
 from radrl.scoring.registry import Scorer
 
 
@@ -95,7 +95,7 @@ def read_columns(recipe: Recipe, columns: Sequence[Column], at: str) -> list[lis
     found = []
     for index, column in enumerate(columns):
         key = f"{recipe.file}: key '{at}.{index}"
-        scorer = _ready(recipe, _named(column.scorer, f"{key}.scorer'"), f"{key}.scorer'")
+        scorer = _ready(recipe, _named(recipe, column.scorer, f"{key}.scorer'"), f"{key}.scorer'")
         if column.task and column.task not in scorer.tasks:
             raise UserError(one_line(_scores_others(f"{key}.task'", scorer, column.task)))
         try:
@@ -108,7 +108,7 @@ def read_columns(recipe: Recipe, columns: Sequence[Column], at: str) -> list[lis
 
 def _scorer(recipe: Recipe, task: Task, name: str, at: str) -> Scorer:
     """Returns a scorer of a task with the settings the recipe has for it."""
-    scorer = _named(name, at)
+    scorer = _named(recipe, name, at)
     if task not in scorer.tasks:
         raise UserError(one_line(_scores_others(at, scorer, task)))
     return _ready(recipe, scorer, at)
@@ -118,11 +118,9 @@ def _scores_others(at: str, scorer: Scorer, task: Task) -> str:
     return f"{at}: '{scorer.name}' scores {', '.join(scorer.tasks)}, not {task}"
 
 
-def _named(name: str, at: str) -> Scorer:
-    import radrl.scoring  # noqa: F401  registers the scorers
-
+def _named(recipe: Recipe, name: str, at: str) -> Scorer:
     try:
-        return registry.get(name)
+        return own.find(name, recipe.path)
     except UserError as error:
         raise UserError(one_line(f"{at}: {error}")) from None
 

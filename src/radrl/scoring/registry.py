@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from radrl.errors import UserError, nearest
 from radrl.example import Answer, Example, Score, Task
+from radrl.recipe_own import OwnFile
 
 ScoreFunction = Callable[..., list[Score | None]]
 
@@ -42,6 +44,7 @@ class Scorer:
     come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line that
     says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
     Answers without text, which else get the worst value. ``title`` is the figure's name in tables, with its variant.
+    ``own`` is the file of a scorer that is the user's own.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Scorer:
     reads_blank: bool = False
     title: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: OwnFile | None = None
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         """Scores each pair; None where the Example's task is not one of this scorer's.
@@ -137,7 +141,7 @@ class Scorer:
         return self if self.fit is None else self.with_options(self.fit(examples, **self.options))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.name, dict(self.options))  # by name: functions made in a loop cannot be pickled
+        return _again, (self.name, dict(self.options), self.own)  # by name: functions made in a loop cannot be pickled
 
     def _parameters(self) -> dict[str, inspect.Parameter]:
         every = inspect.signature(self.function, eval_str=True).parameters
@@ -183,6 +187,8 @@ def _first_like(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    if hint is inspect.Parameter.empty:
+        return True
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         return any(_fits(value, one) for one in typing.get_args(hint))
@@ -235,10 +241,21 @@ def get(name: str) -> Scorer:
     return _SCORERS[name]
 
 
-def _again(name: str, options: dict[str, Any]) -> Scorer:
-    import radrl.scoring  # noqa: F401  a worker process begins with an empty registry
+def _again(name: str, options: dict[str, Any], file: OwnFile | None) -> Scorer:
+    from radrl.scoring import own  # a worker process begins with an empty registry
 
-    return get(name).with_options(options)
+    return (get(name) if file is None else own.load(file)).with_options(options)
+
+
+@contextmanager
+def apart() -> Iterator[dict[str, Scorer]]:
+    """Meanwhile, scorers are registered in the mapping it gives and nowhere else."""
+    global _SCORERS
+    kept, _SCORERS = _SCORERS, {}
+    try:
+        yield _SCORERS
+    finally:
+        _SCORERS = kept
 
 
 def names() -> list[str]:

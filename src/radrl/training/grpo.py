@@ -126,6 +126,11 @@ def train_grpo(
     config.chat_template_kwargs = {**(config.chat_template_kwargs or {}), **template_kwargs(processor, style)}
     config.disable_tqdm = True
     _check_saves(config, recipe)
+    if config.cast_lm_head_to_fp32 and model.config.tie_word_embeddings:
+        raise UserError(
+            f"{recipe.file}: key 'grpo.cast_lm_head_to_fp32': this model's output layer is its embedding, which TRL "
+            "cannot cast in a model with images; leave the key out"
+        )
     if config.beta and recipe.model.lora is None and not model.config._name_or_path:  # TRL reads it a second time
         raise UserError(
             f"{recipe.file}: key 'grpo.beta' is above 0, but a model that is made on the spot has no folder to read "

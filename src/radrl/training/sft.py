@@ -51,12 +51,22 @@ class SFTRows:
     ) -> None:
         self.examples, self.style, self.augmentation, self.seed = examples, style, augmentation, seed
         self.thinking_share = thinking_share
-        self.epoch = 0
+        # shared, since workers of a DataLoader that stay from epoch to epoch have a copy of all else
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         # as arrays: `datasets` pickles this, and lists by the million would take it seconds
         self.order, self.starts = examples.rows_by_image(questions)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def epoch(self) -> int:
+        """The epoch the random choices belong to, from 0; set in one process, it is read in all."""
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch.fill_(epoch)
 
     @property
     def rows(self) -> list[list[int]]:
@@ -135,15 +145,17 @@ class RadrlSFTTrainer(SFTTrainer):
     ) -> Any:
         if return_outputs or (self.soft_labels is None and "segments" not in inputs):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.aux_loss_enabled:
+            raise UserError(
+                "the auxiliary loss of a mixture of experts is not added with 'data.questions_per_row' above 1 or "
+                "'losses.coordinate_sigma'; turn it off with 'router_aux_loss_coef: 0.0' beside the learning rate"
+            )
         inputs = branch_attention(self.accelerator.unwrap_model(model), inputs)
         labels = inputs.pop("labels")[:, 1:]
         logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T-1, V)
         kept = labels != IGNORE
         logits, labels = logits[kept], labels[kept]  # (N, V), (N,)
-        if self.soft_labels is None:
-            losses = nn.functional.cross_entropy(logits.float(), labels, reduction="none")
-        else:
-            losses = self.soft_labels.loss(logits, labels)
+        losses = self._token_losses(logits, labels)
         mode = "train" if model.training else "eval"
         self._metrics[mode]["mean_token_accuracy"].append((logits.argmax(-1) == labels).float().mean().item())
         count = kept.sum() if num_items_in_batch is None else num_items_in_batch
@@ -151,6 +163,15 @@ class RadrlSFTTrainer(SFTTrainer):
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
             loss = loss * self.accelerator.num_processes  # the count spans all ranks and DDP averages over them
         return loss
+
+    def _token_losses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Returns the loss of each position as the config has it, as TRL computes it for rows of one question:
+        ``logits`` (N, V), ``labels`` (N,) -> (N,). DFT, arXiv 2508.05629: weighted by the token's probability."""
+        if self.soft_labels is not None:
+            return self.soft_labels.loss(logits, labels)
+        smoothing = self.args.label_smoothing_factor
+        losses = nn.functional.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
+        return losses * (-losses.detach()).exp() if self.args.loss_type == "dft" else losses
 
 
 class SoftCoordinates:
@@ -197,7 +218,7 @@ def train_sft(
     ``sft`` section unless another is given. With ``seconds`` training takes that time instead of a number of steps.
     """
     config = config or recipe.sft_config(stage.folder)
-    config.disable_tqdm, config.max_length = True, None
+    config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
     rows = SFTRows(
         examples,
         recipe.style(thinking=False),

@@ -68,6 +68,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             return "a rollout function hands over no images"
         if self.aux_loss_enabled:
             return "the auxiliary loss of a mixture of experts counts every copy of the prompt"
+        if self.args.torch_compile:
+            return "torch.compile has not been tried"
         if self._dist.is_zero3:
             return "DeepSpeed ZeRO-3 has not been tried"
         if is_peft_model(self.model) and any(c.is_prompt_learning for c in self.model.peft_config.values()):
