@@ -27,7 +27,7 @@ NOT_HERE = {
     "reward_weights": "set each scorer's 'weight' under 'rewards'",
     "hub_token": "set HF_TOKEN in the environment; a recipe is stored in the run folder",
 }
-ALSO_BOOL = {"scale_rewards"}  # annotated str, but TRL documents and maps true and false too
+ALSO_BOOL = {"scale_rewards", "fsdp"}  # annotated str, but documented and mapped as true and false too
 
 
 def _class(kind: Kind) -> type:
