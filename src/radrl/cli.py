@@ -351,6 +351,7 @@ def main() -> None:
         sys.exit(2)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
+            processes.let_the_cause_speak()
             raise
         processes.let_the_first_speak()
         said = " ".join(str(error).split())[:200] or "no more is said"

@@ -12,8 +12,8 @@ ALONE = (
     "start them with 'torchrun --nproc_per_node N -m radrl ...', or ask for --num_processes 1"
 )
 
-
-PATIENCE = 3.0  # seconds; torchrun looks after its processes ten times a second
+# seconds that a process is given to say its error, and to end; torchrun looks after its processes ten times a second
+TO_SPEAK, TO_END = 3.0, 10.0
 
 
 def rank() -> int:
@@ -36,7 +36,14 @@ def check_launch() -> None:
 
 
 def let_the_first_speak() -> None:
-    """Called before an error is said: waits on all processes but the first. Most errors come to all of them, and when
-    the first one ends with its line, torchrun ends those that wait; an error of another process alone is said then."""
+    """Waits, on all processes but the first, before an error is said. Most errors come to all of them: when the first
+    one has said it and ends, torchrun ends those that wait. An error of another process alone is said after it."""
     if rank() > 0:
-        time.sleep(PATIENCE)
+        time.sleep(TO_SPEAK)
+
+
+def let_the_cause_speak() -> None:
+    """Waits, on each of several processes, before an error is said that may be no more than a lost connection to one
+    that has failed: torchrun ends those that wait."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        time.sleep(TO_END)
