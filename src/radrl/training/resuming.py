@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from radrl.errors import UserError
 
 # by their names in TRL's configs; the last two are of a rollout, in GRPO alone
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size", "steps_per_generation")
+
+# Each of several processes on a CPU asks for its checkpoint on "cpu:0", "cpu:1" ..., which torch does not know.
+torch.serialization.register_package(15, lambda _: None, lambda storage, at: storage if at.startswith("cpu:") else None)
 
 
 class EndsWhereItEnded:
