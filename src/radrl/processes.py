@@ -12,8 +12,7 @@ ALONE = (
     "start them with 'torchrun --nproc_per_node N -m radrl ...', or ask for --num_processes 1"
 )
 
-# seconds that a process is given to say its error, and to end; torchrun looks after its processes ten times a second
-TO_SPEAK, TO_END = 3.0, 10.0
+PATIENCE = 10.0  # seconds that a process is given to say its error and to end
 
 
 def rank() -> int:
@@ -39,11 +38,11 @@ def let_the_first_speak() -> None:
     """Waits, on all processes but the first, before an error is said. Most errors come to all of them: when the first
     one has said it and ends, torchrun ends those that wait. An error of another process alone is said after it."""
     if rank() > 0:
-        time.sleep(TO_SPEAK)
+        time.sleep(PATIENCE)
 
 
 def let_the_cause_speak() -> None:
     """Waits, on each of several processes, before an error is said that may be no more than a lost connection to one
     that has failed: torchrun ends those that wait."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        time.sleep(TO_END)
+        time.sleep(PATIENCE)

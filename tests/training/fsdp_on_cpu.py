@@ -1,6 +1,8 @@
 """radrl's commands with FSDP2 on a CPU, and GRPO on completions that are the same for any number of processes.
 
 torchrun --nproc_per_node 2 tests/training/fsdp_on_cpu.py sft RECIPE ... [-- grpo RECIPE ...]
+
+A GRPO run of the name ``planted`` fails in the second process alone.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 
 from radrl.cli import main
+from radrl.errors import UserError
 from radrl.training.grpo import RadrlGRPOTrainer
 
 
@@ -38,11 +41,13 @@ def shard() -> None:
     accelerate.Accelerator.__init__ = begin_sharded
 
 
-def fix_completions(tokens: int = 200) -> None:
+def fix_completions(tokens: int = 700) -> None:
     """A rollout is made, and replaced by completions that depend on nothing but the step and the row."""
     generate = RadrlGRPOTrainer._generate_single_turn
 
     def drawn(self, prompt_ids, *args, **kwargs):
+        if self.args.output_dir.endswith("planted") and self.accelerator.process_index == 1:
+            raise UserError("planted in the second process")
         made, _ = generate(self, prompt_ids, *args, **kwargs)
         first = self.accelerator.process_index * len(made)
         draws = [np.random.default_rng([self.state.global_step, first + i]) for i in range(len(made))]
