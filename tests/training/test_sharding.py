@@ -101,6 +101,10 @@ def test_what_two_processes_save_answers_as_what_one_trains(
     assert not (tmp_path / "planted" / "planted" / "model").exists()
 
 
-def test_fsdp_of_version_1_is_refused(refusal):
-    trainer = SimpleNamespace(is_fsdp_enabled=True, accelerator=SimpleNamespace(is_fsdp2=False))
-    assert "choose version 2" in refusal(sharding.prepare, trainer)
+def test_ways_of_splitting_that_are_not_served_are_refused(refusal):
+    def trainer(gpus=1, version=2):
+        args, accelerator = SimpleNamespace(n_gpu=gpus), SimpleNamespace(is_fsdp2=version == 2)
+        return SimpleNamespace(is_fsdp_enabled=True, args=args, accelerator=accelerator)
+
+    assert "choose version 2" in refusal(sharding.prepare, trainer(version=1))
+    assert "start one for each with 'torchrun --nproc_per_node 4 " in refusal(sharding.prepare, trainer(gpus=4))

@@ -15,11 +15,17 @@ from radrl.errors import UserError
 
 
 def prepare(trainer: Any) -> None:
-    """Sees to it, before the first step, that the trainer's way of splitting the weights is one that is served.
+    """Sees to it, before the first step, that the work is split in a way that is served.
 
     Raises:
-        UserError: FSDP of version 1, whose parts are those of one flat tensor.
+        UserError: FSDP of version 1, whose parts are those of one flat tensor; or one process has several GPUs, over
+            which transformers would split a batch's rows, and its images' patches as if each row had as many.
     """
+    if trainer.args.n_gpu > 1:
+        raise UserError(
+            f"one process sees {trainer.args.n_gpu} GPUs; start one for each with 'torchrun --nproc_per_node "
+            f"{trainer.args.n_gpu} -m radrl ...', or let it see one with CUDA_VISIBLE_DEVICES=0"
+        )
     if not trainer.is_fsdp_enabled:
         return
     if not trainer.accelerator.is_fsdp2:
@@ -84,8 +90,8 @@ def _whole(parameter: nn.Parameter, *, keep: bool) -> nn.Parameter | None:
         # weights that FSDP keeps in main memory are joined where the processes can talk to each other
         joined, gathered = parameter.to(parameter.device_mesh.device_type).full_tensor(), nullcontext()
     else:
-        from deepspeed.zero import GatheredParameters
+        import deepspeed
 
-        joined, gathered = parameter, GatheredParameters([parameter])
+        joined, gathered = parameter, deepspeed.zero.GatheredParameters([parameter])
     with gathered:
         return nn.Parameter(joined.data.cpu().clone(), requires_grad=False) if keep else None
