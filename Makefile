@@ -43,5 +43,5 @@ bars: .venv
 	rm -rf runs/audit
 	$(BIN)/python benchmarks/audit.py --start runs/demo/sft/model --data runs/demo/data/gold.jsonl --out runs/audit \
 		--honest runs/demo/grpo runs/demo/grpo-thinking
-	$(BIN)/python benchmarks/kill_grpo.py
+	$(BIN)/python benchmarks/kill.py --kills 10
 	$(BIN)/python benchmarks/phantom.py

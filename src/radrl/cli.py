@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radrl import __version__
+from radrl import __version__, processes
 from radrl.cli_data import data_app
 from radrl.errors import UserError, out_of_memory
+
+if TYPE_CHECKING:
+    from radrl.training.run import Stage
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
@@ -95,7 +98,7 @@ def sft(
     loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_sft
 
-    print(f"Model: {run_sft(loaded, name, resume=resume, restart=restart, as_long_as=as_long_as).model}")
+    _say_where(run_sft(loaded, name, resume=resume, restart=restart, as_long_as=as_long_as))
 
 
 @app.command()
@@ -111,7 +114,7 @@ def coldstart(
     loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_coldstart
 
-    print(f"Model: {run_coldstart(loaded, name, resume=resume, restart=restart).model}")
+    _say_where(run_coldstart(loaded, name, resume=resume, restart=restart))
 
 
 @app.command()
@@ -132,7 +135,7 @@ def grpo(
     loaded = _recipe(recipe, overrides, start, training=True)
     from radrl.training.stages import run_grpo
 
-    print(f"Model: {run_grpo(loaded, name, resume=resume, restart=restart).model}")
+    _say_where(run_grpo(loaded, name, resume=resume, restart=restart))
 
 
 @app.command()
@@ -306,10 +309,19 @@ def _recipe(file: Path, overrides: list[str], start: str | None = None, *, train
             overrides.append("model.image_size=null")
     recipe = read(file, overrides)
     if training:
+        processes.check_launch()
         begin_reading(recipe)  # a large manifest is read while the libraries are imported
     _no_foreign_bars()
     check(recipe)
     return recipe
+
+
+def _say_where(stage: Stage) -> None:
+    if processes.rank() > 0:
+        return
+    if stage.done() is None:
+        raise UserError(f"{stage.folder}: the stage has ended without a model; run the same command with --resume")
+    print(f"Model: {stage.model}")
 
 
 def _no_foreign_bars() -> None:
@@ -332,13 +344,16 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        processes.let_the_first_speak()
         from radrl.recipe_yaml import one_line  # a file's name may hold a line break
 
         print(one_line(f"radrl: {error}"), file=sys.stderr)
         sys.exit(2)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
+            processes.let_the_cause_speak()
             raise
+        processes.let_the_first_speak()
         said = " ".join(str(error).split())[:200] or "no more is said"
         print(
             f"radrl: out of memory ({said}); take a smaller batch (per_device_train_batch_size, "
@@ -350,6 +365,7 @@ def main() -> None:
         # typer turns Ctrl-C into exit code 130 and says nothing
         if isinstance(ended, SystemExit) and ended.code != 130:
             raise
+        processes.let_the_first_speak()
         how = "" if "evaluate" in sys.argv[1:2] else " with --resume"  # an evaluation always goes on where it was
         print(f"radrl: stopped; run the same command{how} to go on", file=sys.stderr)
         sys.exit(130)

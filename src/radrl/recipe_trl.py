@@ -28,7 +28,7 @@ NOT_HERE = {
     "reward_weights": "set each scorer's 'weight' under 'rewards'",
     "hub_token": "set HF_TOKEN in the environment; a recipe is stored in the run folder",
 }
-ALSO_BOOL = {"scale_rewards"}  # annotated str, but TRL documents and maps true and false too
+ALSO_BOOL = {"scale_rewards", "fsdp"}  # annotated str, but documented and mapped as true and false too
 
 
 def _class(kind: Kind) -> type:
@@ -134,7 +134,7 @@ def build(
     """Returns TRL's config: ``ours`` under the section's keys under ``fixed``.
 
     Raises:
-        UserError: as `fitted`, or TRL itself refuses the values.
+        UserError: as `fitted`, only one checkpoint is to be kept, or TRL itself refuses the values.
     """
     import torch
 
@@ -152,6 +152,9 @@ def build(
     values.setdefault("use_cpu", not torch.cuda.is_available())
     if values["use_cpu"] and not values.get("fp16"):
         values.setdefault("bf16", False)  # TRL's default is bf16, which on a CPU is slow and coarse
+    if values["save_total_limit"] == 1:
+        at = f"{file}: key '{name}.save_total_limit'"
+        raise UserError(one_line(f"{at} should be 2 or more: a checkpoint is needed until the next one is whole"))
     try:
         return _class(kind)(**values)
     except Exception as error:  # TRL and transformers check in __post_init__ with errors of many types

@@ -26,6 +26,7 @@ from radrl.training.audit import Audit
 from radrl.training.batch import prompt_text, template_kwargs
 from radrl.training.held_out import Dev
 from radrl.training.models import suit_to_cpu
+from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.samples import Samples, texts_only
 from radrl.training.sft import finish, lora_config
@@ -58,7 +59,7 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed(self.seed + 1_000_003 * epoch)
 
 
-class RadrlGRPOTrainer(SharedPrefixGRPOTrainer):
+class RadrlGRPOTrainer(EndsWhereItEnded, SharedPrefixGRPOTrainer):
     """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above and an audit."""
 
     audit: Audit | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 import radrl
+from radrl import processes
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.example import TASKS
@@ -43,7 +43,7 @@ class Record(TrainerCallback):
 
     def __init__(self, folder: Path, recipe: Recipe, checkpoint: Path | None) -> None:
         self.file, self.recipe = folder / FILE, recipe
-        self.first = int(os.environ.get("RANK", "0")) == 0  # of several processes the first one writes
+        self.first = processes.rank() == 0  # of several processes the first one writes
         before = _starts(self.file) if checkpoint else []
         self.start: dict[str, Any] = {
             "start": _now(),

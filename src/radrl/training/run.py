@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import time
@@ -11,14 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from radrl import processes
 from radrl.errors import UserError
 from radrl.files import write_json, write_text
 from radrl.progress import progress_bar
 from radrl.recipe import Recipe
 from radrl.training import stage_folder
 from radrl.training.record import FILE as RECORD
+from radrl.training.resuming import batch_of, check_batch
 from radrl.training.stage_folder import RECIPE, Kind
 
 MARKER = "radrl.json"  # written last into a checkpoint: without it the checkpoint is half-written
@@ -49,7 +51,7 @@ class Stage:
             UserError: the folder holds a checkpoint or a model, and neither ``resume`` nor ``restart`` is asked for, or
                 the recipe to resume with trains otherwise.
         """
-        if int(os.environ.get("RANK", "0")) > 0:  # of several processes the first one looks after the folder
+        if processes.rank() > 0:  # of several processes the first one looks after the folder
             return last_checkpoint(self.folder, mend=False) if resume else None
         if restart and resume:
             raise UserError("--resume and --restart: choose one")
@@ -101,15 +103,23 @@ def last_checkpoint(folder: Path, *, mend: bool = True) -> Path | None:
 
 
 class Clock(TrainerCallback):
-    """Counts the seconds spent in training over all resumes, and marks checkpoints as whole."""
+    """Counts the seconds spent in training over all resumes, and marks checkpoints as whole, with the size of a batch.
+
+    Raises UserError where the batch is another one than the checkpoint's.
+    """
 
     def __init__(self, checkpoint: Path | None) -> None:
-        self.before = json.loads((checkpoint / MARKER).read_text())["seconds"] if checkpoint else 0.0
+        self.checkpoint, begun = checkpoint, json.loads((checkpoint / MARKER).read_text()) if checkpoint else {}
+        self.before, self.batch = begun.get("seconds", 0.0), begun.get("batch")
         self.start: float | None = None
 
     @property
     def seconds(self) -> float:
         return self.before + (0.0 if self.start is None else time.monotonic() - self.start)
+
+    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.batch is not None:
+            check_batch(self.checkpoint, self.batch, batch_of(args))
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.start = time.monotonic()
@@ -117,9 +127,10 @@ class Clock(TrainerCallback):
         state.compute_steps(args, state.max_steps)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        PartialState().wait_for_everyone()  # each process writes files of its own
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_json(folder / MARKER, {"seconds": round(self.seconds, 3)})
+            write_json(folder / MARKER, {"seconds": round(self.seconds, 3), "batch": batch_of(args)})
 
 
 class Progress(TrainerCallback):

@@ -27,9 +27,10 @@ from radrl.example import Example
 from radrl.files import no_space
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
-from radrl.training import models
+from radrl.training import models, sharding
 from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
 from radrl.training.deadline import ENDLESS, STEPS, Deadline
+from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
 
 MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
@@ -110,7 +111,7 @@ class Collator:
         return sft_inputs(self.processor, [row["row"] for row in rows])
 
 
-class RadrlSFTTrainer(SFTTrainer):
+class RadrlSFTTrainer(EndsWhereItEnded, SFTTrainer):
     """TRL's SFTTrainer with rows of several questions, and soft labels on coordinate tokens.
 
     A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
@@ -269,6 +270,7 @@ def finish(
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
+    sharding.prepare(trainer)
     for callback in stage.callbacks:
         trainer.add_callback(callback)
     try:
@@ -282,15 +284,13 @@ def finish(
             if isinstance(callback, Progress):
                 callback.bar.stop()
     seconds = clock.seconds
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+    model = sharding.whole_model(trainer)
     notes = {
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
         "image_backend": models.image_backend(processor),
     }
-    if trainer.is_world_process_zero():
+    if model is not None:
         models.save(model, processor, stage.model)
         stage.end(trainer.state.log_history, **notes)
     return notes

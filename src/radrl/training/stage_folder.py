@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 import reprlib
 import shutil
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 import yaml
 
+from radrl import processes
 from radrl import recipe as recipes
 from radrl.errors import UserError
 from radrl.recipe import Recipe
@@ -40,6 +40,8 @@ OURS = re.compile(
 OF_TRL = (
     r"logging_.*|log_.*|save_steps|save_strategy|save_total_limit|report_to|run_name|project|trackio_.*|num_completions_to_print"
     r"|hub_.*|push_to_hub|disable_tqdm"
+    # how a step's rows are split over processes and passes; that they stay as many, resuming.check_batch sees to
+    r"|per_device_train_batch_size|gradient_accumulation_steps|steps_per_generation"
 )
 REACHED = r"url|api_key_env|concurrency|timeout|retries|backoff"  # how a teacher or judge is reached, not what it says
 FREE = re.compile(
@@ -69,7 +71,7 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another run is in it.
     """
-    if int(os.environ.get("RANK", "0")) > 0:  # the first process of the same run is in it
+    if processes.rank() > 0:  # the first process of the same run is in it
         yield
         return
     try:
