@@ -52,8 +52,8 @@ UNUSED: dict[str, dict[str, str]] = {
         **dict.fromkeys(("bf16_full_eval", "fp16_full_eval"), "transformers casts no model that is in training"),
     },
     "trl.SFTConfig": {
-        "assistant_only_loss": "an Example teaches its own answer, and reads its history; `radrl data import` makes an "
-        "Example of each turn, so every answer of a conversation is taught, once",
+        "assistant_only_loss": "an Example teaches its own answer and reads the turns before it; 'radrl data prepare "
+        "llava' makes an Example of each turn, so every answer of a conversation is taught, once",
         "completion_only_loss": "the answer is taught and the prompt is not",
         "shuffle_dataset": "train_sampling_strategy says it (random or sequential)",
         "train_sampling_strategy": "the lengths of rows are not known before they are made; random or sequential",

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from radrl.answers import parse
 from radrl.cli import app
+from radrl.errors import UserError
 from radrl.evaluation.asked import asked
 from radrl.evaluation.metrics import score_cases
 from radrl.example import Example
 from radrl.prompt import PromptStyle
 from radrl.recipe import load
 from radrl.scoring import registry
+from radrl.scoring.own import find
 from radrl.scoring.reward import load_rewards
 
 DOCS = Path(__file__).parents[2] / "docs" / "rewards.md"
@@ -179,6 +184,15 @@ def test_a_wrong_name_is_one_line(make, refusal, name):
     assert "rewards.report.0.scorer" in refusal(
         load, make(lines=f"rewards: {{report: [{{scorer: {json.dumps(name)}}}]}}")
     )
+
+
+@given(st.text() | st.from_regex(r"[^\0]*\.py:.*", fullmatch=True), st.binary())
+def test_any_name_and_any_file_give_a_scorer_or_one_line(tmp_path_factory, name, source):
+    file = tmp_path_factory.getbasetemp() / "any.py"
+    file.write_bytes(source)
+    for named in (name, f"{file}:{name}"):
+        with contextlib.suppress(UserError):
+            find(named, Path)
 
 
 @pytest.mark.parametrize(

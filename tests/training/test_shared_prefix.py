@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from peft import LoraConfig
 from prefix_models import as_stock, in_float64, make_model, make_rows, make_trainer
 
 from radrl.training import packing
-from radrl.training.shared_prefix import split_groups
+from radrl.training.shared_prefix import SharedPrefixGRPOTrainer, split_groups
 
 LORA = {"r": 4, "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj"], "task_type": "CAUSAL_LM"}
 LOSSES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
@@ -180,6 +181,12 @@ def test_what_cannot_be_shared_goes_trls_way_and_says_so(build, caplog, settings
     if why is None:
         trainer.train()
         assert trainer.state.global_step == 1
+
+
+def test_a_compiled_model_goes_trls_way():
+    nothing = dict.fromkeys(("tools", "environment_factories", "rollout_func", "aux_loss_enabled"))
+    trainer = SimpleNamespace(**nothing, args=SimpleNamespace(torch_compile=True))
+    assert "torch.compile" in SharedPrefixGRPOTrainer._why_not(trainer)
 
 
 def test_groups_are_shuffled_whole():
