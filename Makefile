@@ -44,4 +44,7 @@ bars: .venv
 	$(BIN)/python benchmarks/audit.py --start runs/demo/sft/model --data runs/demo/data/gold.jsonl --out runs/audit \
 		--honest runs/demo/grpo runs/demo/grpo-thinking
 	$(BIN)/python benchmarks/kill.py --kills 10
+	$(BIN)/python benchmarks/kill.py --lora --steps 36
+	$(BIN)/python benchmarks/kill.py --processes 2 --steps 36
+	$(BIN)/python benchmarks/fsdp2.py
 	$(BIN)/python benchmarks/phantom.py

@@ -221,7 +221,7 @@ def test_trl_configs_are_built_with_our_values_below_the_users(folder):
         folder,
         "seed: 5\ngrpo: {learning_rate: 1e-4, max_steps: 1e1, num_generations: 4, per_device_train_batch_size: 4,"
         " eval_strategy: no, scale_rewards: false, save_steps: 7, max_completion_length: 32}\n"
-        "coldstart: {sft: {max_steps: 2}}",
+        "coldstart: {sft: {max_steps: 2, fsdp: false}}",
     )
     config = got.grpo_config(folder / "x", max_completion_length=99, log_completions=True)
     assert (config.learning_rate, config.max_steps, config.seed) == (1e-4, 10, 5)
@@ -241,6 +241,11 @@ def test_what_trl_refuses_is_one_line_with_the_section(folder):
     with pytest.raises(UserError, match=r"r\.yaml: section 'sft'.*fp16 and bf16") as caught:
         got.sft_config(folder)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_only_checkpoint_may_not_be_given_up_for_a_half_written_one(folder):
+    with pytest.raises(UserError, match=r"key 'sft\.save_total_limit' should be 2 or more"):
+        read(folder, "sft: {save_total_limit: 1}").sft_config(folder)
 
 
 def test_a_manifest_may_have_a_share_in_a_mix(folder):

@@ -365,9 +365,9 @@ def main() -> None:
         # typer turns Ctrl-C into exit code 130 and says nothing
         if isinstance(ended, SystemExit) and ended.code != 130:
             raise
-        processes.let_the_first_speak()
         how = "" if "evaluate" in sys.argv[1:2] else " with --resume"  # an evaluation always goes on where it was
-        print(f"radrl: stopped; run the same command{how} to go on", file=sys.stderr)
+        if processes.rank() == 0:  # Ctrl-C comes to all
+            print(f"radrl: stopped; run the same command{how} to go on", file=sys.stderr)
         sys.exit(130)
     finally:
         if index := sys.modules.get("radrl.data.index"):

@@ -50,6 +50,8 @@ def test_another_number_of_processes_is_refused(make_recipe, monkeypatch, refusa
     said = refusal(stages.run_sft, recipe, resume=True)
     assert "was trained with 4 rows a step (2 processes x 2 x 1), and now it would be 2 rows a step" in said
     assert said.endswith("start 2 processes again, or set gradient_accumulation_steps 2")
+    kept = make_recipe(*RUN, "sft.gradient_accumulation_steps=2")  # and does not count as another recipe
+    assert stages.run_sft(kept, resume=True).done()["steps"] == 2
 
 
 def batch(processes, size, accumulation, per_generation=None):
