@@ -113,6 +113,23 @@ def test_an_open_answer_is_right_however_it_is_wrapped(text):
     assert not is_right(OPEN, parse(text.replace("ung", "obe"), OPEN, DIRECT))
 
 
+@pytest.mark.parametrize(
+    ("completion", "text"),
+    [
+        ('{"findings": "Clear.", "impression": "Normal."}', "Findings: Clear.\nImpression: Normal."),
+        ('```json\n{"IMPRESSION": "Normal.",\n"FINDINGS": "Clear."}\n```', "Findings: Clear.\nImpression: Normal."),
+        ('<answer>{"findings": ["Clear.", "No effusion."]}</answer>', "Clear. No effusion."),
+        ('{"report": {"indication": "Cough.", "findings": "Clear.", "impression": null}}', "Clear."),
+        ('{"Findings": {"Lungs": "Clear.", "Heart": "normal"}}', "Lungs: Clear. Heart: normal."),
+        ('{"report": "Clear.", "impression": "Normal."}', "Clear."),
+        ('{"findings": "Clear', '{"findings": "Clear'),
+        ('The findings: {"impression": "Normal."}', 'The findings: {"impression": "Normal."}'),
+    ],
+)
+def test_a_report_in_json_is_its_sections(completion, text):
+    assert parse(completion, REPORT, DIRECT).text == text
+
+
 def test_a_report_stays_as_it_is_written():
     report = "**FINDINGS:** The answer is not clear. Size $5.\n\n## IMPRESSION:\n- *No* acute disease."
     plain = "FINDINGS: The answer is not clear. Size $5.\n\nIMPRESSION:\n- *No* acute disease."
