@@ -1,7 +1,8 @@
 """Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parse` calls it,
 with the answer taken out of what models wrap it in (`radrl.reading.unwrap`).
 
-A text picks an option, in this order,
+References such as "option b" and "the second option" are capitals by then, and what is turned down by letter is left
+out (`radrl.reading.references`). A text picks an option, in this order,
 1. by being it: its letter, its words, or both;
 2. by saying what the answer is ("the answer is B because ...", "Answer: right", "I would choose B"), or that an option
    is correct;

@@ -100,7 +100,7 @@ def score_files(predictions: Path, references: Path, names: Sequence[str] | None
 
 
 def _style_of(predictions: Path) -> PromptStyle:
-    """Returns how a model was asked, of the header beside a file that ``radrl evaluate`` wrote; radrl's own of others."""
+    """Returns how a model was asked, of the header that ``radrl evaluate`` wrote beside its file; radrl's own else."""
     from radrl.evaluation.header import read_header  # late: scoring is loaded without evaluation
 
     try:
