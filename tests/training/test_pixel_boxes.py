@@ -24,7 +24,7 @@ from radrl.example import Box, Example, Turn, write_manifest
 from radrl.image_sizes import image_facts
 from radrl.prompt import PromptStyle
 from radrl.scoring.reward import load_rewards
-from radrl.training import grpo, stages
+from radrl.training import grpo, pixel_boxes, stages
 from radrl.training.batch import IGNORE, Row, prompt_inputs, sft_inputs
 from radrl.training.processor import Qwen3VLProcessor
 from radrl.training.sft import SFTRows
@@ -182,7 +182,7 @@ def test_an_endpoint_is_asked_with_earlier_boxes_in_pixels_of_the_picture_it_is_
     with serve(lambda body: "no", whole=True) as server:
         recipe = recipe_of(f"evaluation.endpoints.api={{url: '{server.url}', model: big}}")
         collect(recipe, Source("API", "endpoint:api"), films.take([2]), tmp_path / "out")
-    size = seen(stages._image_processor(recipe), films.pictures(2)[0])
+    size = seen(pixel_boxes.image_processor(recipe), films.pictures(2)[0])
     earlier = server.bodies[0]["messages"][1]["content"][0]["text"]
     assert near(told(earlier, size), [NODULE], size)
 
@@ -200,7 +200,7 @@ def test_a_teacher_ends_in_the_pixels_that_the_student_is_taught(recipe_of, film
         recipe = recipe_of(teacher, f"coldstart.sft={{{SETTINGS}}}", "coldstart.thinking_share=1")
         stage = stages.run_coldstart(recipe)
     assert not (stage.folder / "given_up_traces.jsonl").exists()
-    size = seen(stages._image_processor(recipe), films.pictures(0)[0])
+    size = seen(pixel_boxes.image_processor(recipe), films.pictures(0)[0])
     ((reference, picture),) = given
     assert near(told(reference, size), [HEART, NODULE], size)
     assert Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))).size == size  # what they are pixels of
@@ -213,7 +213,7 @@ def test_pixels_of_nothing_are_refused_before_a_model_is_loaded(recipe_of, folde
     recipe = recipe_of(f"data.train=['{folder}/bare.jsonl']", GRPO, REWARDS)
     for run in (stages.run_sft, stages.run_coldstart, stages.run_grpo):
         assert "Example 'bare' has no image whose pixels boxes could be in" in refusal(run, recipe)
-    monkeypatch.setattr(stages, "_image_processor", lambda _: CLIPImageProcessorPil())
+    monkeypatch.setattr(pixel_boxes, "image_processor", lambda _: CLIPImageProcessorPil())
     assert "tiny has CLIPImageProcessorPil; train in 'unit'" in refusal(stages.run_sft, recipe_of("out=other"))
     assert not recipe.path("other").exists()
 

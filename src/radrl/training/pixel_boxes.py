@@ -1,4 +1,4 @@
-"""Training with boxes in pixels (``prompt.box_format: pixel``): of which image they are, before any weights are read."""
+"""Training with boxes in pixels (``prompt.box_format: pixel``): whether it is known of which image they are."""
 
 from __future__ import annotations
 
