@@ -4,11 +4,13 @@ import json
 
 import pytest
 import yaml
+from openai_server import serve
 from typer.testing import CliRunner
 
 from radrl import cli
 from radrl.errors import UserError
 from radrl.page.gallery import write
+from radrl.recipe import read
 from radrl.scoring import files, gallery, registry
 
 TEXTS = {"a": "Left pleural effusion.", "b": "The heart is enlarged. No mass."}
@@ -79,6 +81,20 @@ def test_the_references_may_be_a_manifest_and_the_predictions_ours(tmp_path, ref
     line = refusal(files.score_files, tmp_path / "r.jsonl", tmp_path / "one.jsonl", ["soft_f1"])
     assert "'soft_f1' scores grounding; " in line
     assert "has no such Example" in line
+
+
+def test_a_judge_is_the_recipes(tmp_path):
+    wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
+    with serve(lambda question, nth: "VERDICT: 1") as server:
+        recipe = f"out: run\nmodel: {{start: tiny}}\njudge: {{url: '{server.url}', model: big}}\n"
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        done = run("score", wanted, wanted, "--scorers", "judge,bleu_1", "--recipe", tmp_path / "recipe.yaml")
+        assert done.exit_code == 0, done.output
+        assert "judge                   1.000000" in done.output
+        assert len(server.bodies) == len(TEXTS)
+    (tmp_path / "recipe.yaml").write_text("out: run\nmodel: {start: tiny}\n")
+    with pytest.raises(UserError, match="'judge' asks a model; name it under 'judge'"):
+        files.score_files(wanted, wanted, ["judge"], read(tmp_path / "recipe.yaml"))
 
 
 def test_a_scorer_has_its_options_in_brackets(tmp_path):

@@ -17,7 +17,9 @@ from radrl.box_notation import misfit
 from radrl.errors import UserError
 from radrl.example import Example, Task, read_manifest
 from radrl.prompt import PromptStyle
+from radrl.recipe import Recipe
 from radrl.scoring import own, registry
+from radrl.scoring.items import ready
 from radrl.scoring.registry import Scorer
 
 FORM = "radrl.scoring.form"  # its scorers look at no reference; they are only given when asked for
@@ -55,11 +57,13 @@ def read_texts(path: Path) -> dict[str, str]:
     return found
 
 
-def score_files(predictions: Path, references: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
+def score_files(
+    predictions: Path, references: Path, names: Sequence[str] | None = None, recipe: Recipe | None = None
+) -> dict[str, Any]:
     """Returns ``{scorer: value of the whole set, ..., "cases": {id: {scorer: value}}}``; None where a scorer does not
     apply. A name may have options: ``bleu_4(words=split)``. Texts are reports, or answers or lists of labels where a
     scorer knows only those; the Examples of a manifest are of their own tasks. Without names: every installed scorer
-    of these that reads the reference, but for neural ones.
+    of these that reads the reference, but for neural ones. ``recipe`` says which judge, weights and device are used.
 
     Raises:
         UserError: a file or line is wrong, ids are missing or unknown, a scorer is unknown, not installed or not for
@@ -71,7 +75,9 @@ def score_files(predictions: Path, references: Path, names: Sequence[str] | None
     ids = list(texts) if known is None else [example.id for example in known]
     _same_ids(predictions, list(said), references, ids)
     tasks = {"report"} if known is None else {example.task for example in known}
-    scorers = {name: named(name) for name in names} if names else {scorer.name: scorer for scorer in usual(tasks)}
+    scorers = (
+        {name: named(name, recipe) for name in names} if names else {scorer.name: scorer for scorer in usual(tasks)}
+    )
     asked: dict[str, list[Example]] = {}
     made: dict[Task, list[Example]] = {}
     for name, scorer in scorers.items():
@@ -155,10 +161,12 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in re.findall(r"[^,()]+(?:\([^()]*\)?)?", text) if name.strip()]
 
 
-def named(text: str) -> Scorer:
-    """Returns the scorer of a name that may have options. Raises UserError where there is none, or no such option."""
+def named(text: str, recipe: Recipe | None = None) -> Scorer:
+    """Returns the scorer of a name that may have options, with the judge, weights and device of a recipe. Raises
+    UserError where there is none, or no such option."""
     name, bracket, rest = text.partition("(")
-    scorer = own.find(name.strip(), Path)
+    scorer = own.find(name.strip(), recipe.path if recipe else Path)
+    scorer = ready(recipe, scorer, f"{recipe.file}: --scorers") if recipe else scorer
     options = {}
     for part in rest.removesuffix(")").split(",") if bracket else ():
         key, equals, value = part.partition("=")
