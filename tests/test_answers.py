@@ -113,6 +113,23 @@ def test_an_open_answer_is_right_however_it_is_wrapped(text):
     assert not is_right(OPEN, parse(text.replace("ung", "obe"), OPEN, DIRECT))
 
 
+@pytest.mark.parametrize(
+    ("completion", "text"),
+    [
+        ('{"findings": "Clear.", "impression": "Normal."}', "Findings: Clear.\nImpression: Normal."),
+        ('```json\n{"IMPRESSION": "Normal.",\n"FINDINGS": "Clear."}\n```', "Findings: Clear.\nImpression: Normal."),
+        ('<answer>{"findings": ["Clear.", "No effusion."]}</answer>', "Clear. No effusion."),
+        ('{"report": {"indication": "Cough.", "findings": "Clear.", "impression": null}}', "Clear."),
+        ('{"Findings": {"Lungs": "Clear.", "Heart": "normal"}}', "Lungs: Clear. Heart: normal."),
+        ('{"report": "Clear.", "impression": "Normal."}', "Clear."),
+        ('{"findings": "Clear', '{"findings": "Clear'),
+        ('The findings: {"impression": "Normal."}', 'The findings: {"impression": "Normal."}'),
+    ],
+)
+def test_a_report_in_json_is_its_sections(completion, text):
+    assert parse(completion, REPORT, DIRECT).text == text
+
+
 def test_a_report_stays_as_it_is_written():
     report = "**FINDINGS:** The answer is not clear. Size $5.\n\n## IMPRESSION:\n- *No* acute disease."
     plain = "FINDINGS: The answer is not clear. Size $5.\n\nIMPRESSION:\n- *No* acute disease."
@@ -172,7 +189,7 @@ def test_reward_metric_and_page_go_by_the_same_option():
     asked = [CHOICE.model_copy(update={"id": str(i)}) for i in range(3)]
     asked += [closed.model_copy(update={"id": str(i), "reference": "yes" if i == 4 else "no"}) for i in range(3, 6)]
     scorer = registry.get("vqa_accuracy")
-    (reward,) = raw_values([scorer], said, asked, [None] * 6, DIRECT)
+    (reward,) = raw_values([scorer], said, asked, [None] * 6, [None] * 6, DIRECT)
     answers = [parse(text, one, DIRECT) for text, one in zip(said, asked, strict=True)]
     found = score_cases(asked, [answers])
     picture = Picture(None, "", 750)

@@ -16,6 +16,8 @@ from radrl.answers import parse
 from radrl.choices import LETTERS, read_choice
 from radrl.example import Example
 from radrl.prompt import PromptStyle
+from radrl.reading.options import options
+from radrl.reading.references import with_capitals
 from radrl.reading.wording import cleaned, words
 from radrl.scoring.vqa import is_right
 
@@ -132,6 +134,67 @@ def test_two_options_are_none(pick, step, first, second, joined, wrapper):
     assert parse(wrapper.format(text), example(choices), PromptStyle()).choice is None
 
 
+def names(index: int) -> list[str]:
+    """How a text may name one of FILM's options."""
+    letter, words, place = LETTERS[index], FILM[index], ("first", "second", "third", "fourth")[index]
+    small = letter.lower()
+    return [
+        letter, f"({letter})", f"option {letter}", f"option {small}", f"choice ({small})", f"({small})", words,
+        f"the {place} option", f"The {place} choice", f"Option {index + 1}", f"{letter}. {words}", words.lower(),
+        f"option {small} ({words.lower()})",
+    ]  # fmt: skip
+
+
+NO_PICK = (
+    "{x} and {y}", "{x} or {y}", "{x}, {y}", "{x}; {y}", "{x}/{y}", "both {x} and {y}", "Both {x} and {y} are correct.",
+    "either {x} or {y}", "The answer is {x} or {y}.", "The correct options are {x} and {y}.", "{x} as well as {y}",
+    "{x} is correct and {y} is correct.", "{x} is correct. {y} is correct.", "It could be {x} or maybe {y}.",
+    "not only {x} but also {y}", "neither {x} nor {y}", "{x} through {y}", "I would choose {x} or {y}.",
+    "{x} and {y} are incorrect.", "{x} is wrong and {y} is wrong.", "all but {x} and {y}", "Between {x} and {y}.",
+)  # fmt: skip
+SECOND_OR_NONE = (
+    "not {x} but {y}", "{x} is incorrect; {y}", "{x} is wrong, {y} is correct.", "{y}, not {x}", "{y} rather than {x}",
+    "It is not {x}, it is {y}.", "{x} is not correct. {y} is correct.", "{x} can be ruled out, so the answer is {y}.",
+    "Excluding {x}, the answer is {y}.", "{x} is unlikely; {y} is most likely.", "I would choose {y} over {x}.",
+)  # fmt: skip
+DENIED = (
+    "not {x}", "{x} is incorrect.", "{x} is not correct", "anything but {x}", "everything except {x}", "It is not {x}.",
+    "I do not think it is {x}.", "{x} can be ruled out.",
+)  # fmt: skip
+ways = st.integers(0, len(names(0)) - 1)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(st.sampled_from(NO_PICK + SECOND_OR_NONE + DENIED), st.permutations(range(4)), ways, ways, st.booleans())
+def test_no_sentence_picks_what_it_does_not_name_alone(frame, order, one, other, capital):
+    first, second = order[:2]
+    text = frame.format(x=names(first)[one], y=names(second)[other])
+    picked = read_choice(text[0].upper() + text[1:] if capital else text, FILM)
+    assert picked is None or (picked == second and frame in SECOND_OR_NONE)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(["{}", "{} is correct.", "The answer is {}.", "I would choose {}", "So, {} is the right answer."]),
+    st.integers(0, 3), ways,
+)  # fmt: skip
+def test_an_option_is_picked_however_it_is_referred_to(frame, index, way):
+    name = names(index)[way]
+    if (frame, name) != ("So, {} is the right answer.", "(a)"):
+        assert read_choice(frame.format(name), FILM) == index
+
+
+@pytest.mark.parametrize("text", ["B is incorrect, C is correct.", "Option C is correct", "B is false; C is true"])
+def test_where_the_false_one_is_asked_for_what_is_called_correct_is_no_answer(text):
+    assert read_choice(text, FILM, "Which statement is incorrect?") != 2
+
+
+def test_letters_and_places_that_are_words_of_the_options_stay():
+    assert read_choice("Hepatitis b is excluded. The answer is Hepatitis C", ("Hepatitis B", "Hepatitis C")) == 1
+    assert read_choice("The first rib", ("First rib", "Second rib")) == 0
+    assert read_choice("Option 2", ("2", "1")) != 1
+
+
 PIECES = [
     "A", "b)", "(c", "B. ", "answer is ", "Answer: ", "not ", "Pneumothorax", "pleural", " effusion", "\n", " ", ". ",
     "no ", "\ud800", "it's ", "I ", "and ", "or ", "is correct", "option ", "wait, ", "because ", "<answer>",
@@ -148,7 +211,7 @@ def test_a_picked_option_is_named_by_letter_or_words(text, choices):
     picked = read_choice(text, choices)
     if picked is None or choices == ("yes", "no"):
         return
-    lines = cleaned(text)
+    lines = with_capitals(cleaned(text), options(choices))
     letter = re.search(rf"(?<![A-Za-z]){LETTERS[picked]}(?![A-Za-z])", lines, re.I)
     assert letter or {word.norm for word in words(cleaned(choices[picked]))} <= {word.norm for word in words(lines)}
 

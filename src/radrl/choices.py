@@ -1,7 +1,8 @@
 """Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parse` calls it,
 with the answer taken out of what models wrap it in (`radrl.reading.unwrap`).
 
-A text picks an option, in this order,
+References such as "option b" and "the second option" are capitals by then, and what is turned down by letter is left
+out (`radrl.reading.references`). A text picks an option, in this order,
 1. by being it: its letter, its words, or both;
 2. by saying what the answer is ("the answer is B because ...", "Answer: right", "I would choose B"), or that an option
    is correct;
@@ -24,6 +25,7 @@ from itertools import islice
 
 from radrl.reading.letters import CONFLICT, LETTER, has_other_letter, joined_to, letter_at, stated_with
 from radrl.reading.options import LETTERS, Named, options
+from radrl.reading.references import named_with_another, turned_down, with_capitals
 from radrl.reading.statements import CALLED_WRONG, called_correct, final_answer, turned
 from radrl.reading.wording import INVERSE, REFUSES, cleaned
 from radrl.reading.yes_no import read_yes_no
@@ -43,6 +45,7 @@ _PART = re.compile(r"(?:[(\[]?[A-Z][)\]]?\. )?[^\n\s][^\n]*?(?:[.!?]+(?=\s|\Z)|(
 _IN_BRACKETS = re.compile(r"\(([AB])\)")
 _EXPLAINS = re.compile(r"\b(?:explanation|reason(?:ing|s)?|rationale|justification|because|why)\b")
 _DENIED = re.compile(r"\b(?:no|not|wrong|incorrect|unlikely|absent|without|ruled out|excluded)\b|n't\b")
+_ASKS_FOR_FALSE = re.compile(r"\b(?:incorrect|false|wrong|untrue|not (?:true|correct|right|accurate))\b", re.I)
 _NAMED = re.compile(
     rf"\b(?i:{_NOUN}) ?[:#-]? ?[(\[]?([A-Z])(?![\w-]|'\w)"
     r"|(?:\b(?i:is|be|it's|that's|namely|hence|thus|therefore|so|finally|but|conclusion|to|with|suggests?|indicates?"
@@ -65,17 +68,23 @@ def read_choice(text: str, choices: tuple[str, ...], question: str = "") -> int 
     """
     if len(text) > MOST:
         text = f"{text[: MOST // 2]}\n{text[-MOST // 2 :]}"
-    named = Named(cleaned(text), options(choices))
+    asked, down, inverse = options(choices), set(), bool(INVERSE.search(question))
+    text = cleaned(text)
+    if not is_yes_no(choices):
+        text = with_capitals(text, asked)
+        text, down = (text, down) if inverse else turned_down(text, asked)
+    named = Named(text, asked)
     picked = _whole(named)
     if not picked and is_yes_no(choices):
         said = read_yes_no(named.lines, question)
         picked = _begins(named, False) | ({[choice.lower() for choice in choices].index(said)} if said else set())
         picked |= {i for match in _IN_BRACKETS.finditer(named.lines) for i in named.options.letter(match.group(1))}
     elif not picked:
-        picked = _picked(named, inverse=bool(INVERSE.search(question)))
-    if len(picked) != 1 or CONFLICT in picked or has_other_letter(named, next(iter(picked))):
+        picked = _picked(named, inverse, bool(_ASKS_FOR_FALSE.search(question)))
+    if len(picked) != 1 or CONFLICT in picked or picked & down:
         return None
-    return picked.pop()
+    (index,) = picked
+    return None if has_other_letter(named, index) or named_with_another(named, index) else index
 
 
 def _whole(named: Named) -> set[int]:
@@ -94,8 +103,8 @@ def _whole(named: Named) -> set[int]:
     return found
 
 
-def _picked(named: Named, inverse: bool) -> set[int]:
-    """Returns the options that a text picks that says more than an option."""
+def _picked(named: Named, inverse: bool, false: bool) -> set[int]:
+    """Returns the options that a text picks that says more than an option; ``false``: the wrong one is asked for."""
     items = _items(named)
     first, second = [*items, 0, 0][:2]
     # the options are gone through: "A. Pneumothorax: no line. B. ..."
@@ -104,6 +113,8 @@ def _picked(named: Named, inverse: bool) -> set[int]:
     end, answer = final_answer(named, begins, inverse)
     if answer:
         return answer | _alone(named, end)
+    if false:
+        return begins
     if correct := called_correct(named):
         return correct | begins
     alone = _alone(named)

@@ -248,9 +248,12 @@ def score(
     predictions: Annotated[
         Path | None, typer.Argument(help='JSONL of {"id", "text"}; with --gallery, the page to write')
     ] = None,
-    references: Annotated[Path | None, typer.Argument(help="JSONL of the same ids")] = None,
+    references: Annotated[Path | None, typer.Argument(help="JSONL of the same ids, or a manifest")] = None,
     scorers: Annotated[
         str | None, typer.Option(help="names with commas between, also bleu_4(words=split); without it the usual ones")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="whose 'judge' and 'scoring' (weights, device) the scorers named use")
     ] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="write values and cases here")] = None,
     gallery: Annotated[
@@ -259,6 +262,7 @@ def score(
 ) -> None:
     """Score texts against references, or show what the scorers reward."""
     from radrl.files import write_json
+    from radrl.recipe import read
     from radrl.scoring.files import score_files, split_names
 
     _no_foreign_bars()
@@ -272,7 +276,8 @@ def score(
         return
     if predictions is None or references is None:
         raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l_stem")
-    found = score_files(predictions, references, None if scorers is None else split_names(scorers))
+    names = None if scorers is None else split_names(scorers)
+    found = score_files(predictions, references, names, read(recipe) if recipe else None)
     if as_json:
         write_json(as_json, found)
     for name, value in found.items():

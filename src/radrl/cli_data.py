@@ -69,6 +69,9 @@ def check_data(
     max_tokens: Annotated[int, typer.Option(help="most tokens of question and answer, without images", min=1)] = 4096,
     images: Annotated[bool, typer.Option(help="read every image, and look for those that are in two splits")] = True,
     images_root: ImagesRoot = None,
+    burned_in_text: Annotated[
+        bool, typer.Option("--burned-in-text", help="name images that hold words; seconds an image, see images.md")
+    ] = False,
     show: Annotated[int, typer.Option(help="problems of a kind to list", min=0)] = 20,
     workers: Annotated[int | None, typer.Option(help="processes; by default one a core", min=1)] = None,
 ) -> None:
@@ -78,7 +81,14 @@ def check_data(
     from radrl.machine import cores
 
     asked = Asked(tuple(language), model, max_tokens)
-    report = check(manifests, asked, images=images, images_root=images_root, workers=workers or cores())
+    report = check(
+        manifests,
+        asked,
+        images=images,
+        images_root=images_root,
+        burned_in_text=burned_in_text,
+        workers=workers or cores(),
+    )
     print(table(report, show))
     if report.counts:
         raise typer.Exit(1)

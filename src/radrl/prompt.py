@@ -82,11 +82,12 @@ def messages(example: Example, style: PromptStyle, size: Size | None = None) -> 
     return turns
 
 
-def earlier(example: Example, box_format: BoxFormat = "unit") -> str:
+def earlier(example: Example, box_format: BoxFormat = "unit", size: Size | None = None) -> str:
     """Returns the earlier turns as text for a reader who is not the model; empty where there are none."""
+    answers = [boxes_text(turn.boxes, box_format, size) or turn.answer for turn in example.history]
     return "".join(
-        f"Earlier question: {turn.question}\nEarlier answer: {boxes_text(turn.boxes, box_format) or turn.answer}\n"
-        for turn in example.history
+        f"Earlier question: {turn.question}\nEarlier answer: {answer}\n"
+        for turn, answer in zip(example.history, answers, strict=True)
     )
 
 

@@ -100,15 +100,6 @@ def test_boxes_in_pixels_are_of_the_image_as_it_was_resized(make_recipe, tmp_pat
     assert answer.boxes[0].label == "heart"
 
 
-def test_training_in_pixels_is_refused(make_recipe, refusal, tmp_path):
-    from radrl.training.stages import run_coldstart, run_grpo, run_sft
-
-    recipe = make_recipe("prompt.box_format=pixel")
-    for run in (run_sft, run_coldstart, run_grpo):
-        assert "'pixel' is for models that are judged; train in 'thousand' or 'unit'" in refusal(run, recipe)
-    assert not (tmp_path / "run").exists()
-
-
 OWN = GenerationConfig(
     do_sample=True, temperature=0.6, top_p=0.8, top_k=20, repetition_penalty=1.05, min_p=0.1, eos_token_id=[1, 2],
     max_new_tokens=99, stop_strings="END",

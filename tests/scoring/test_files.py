@@ -4,11 +4,13 @@ import json
 
 import pytest
 import yaml
+from openai_server import serve
 from typer.testing import CliRunner
 
 from radrl import cli
 from radrl.errors import UserError
 from radrl.page.gallery import write
+from radrl.recipe import read
 from radrl.scoring import files, gallery, registry
 
 TEXTS = {"a": "Left pleural effusion.", "b": "The heart is enlarged. No mass."}
@@ -36,6 +38,63 @@ def test_values_of_the_set_with_the_cases_beside(tmp_path):
     assert found["rouge_l_coco"] == pytest.approx((cases["a"]["rouge_l_coco"] + cases["b"]["rouge_l_coco"]) / 2)
     assert found["bleu_1"] != pytest.approx((cases["a"]["bleu_1"] + cases["b"]["bleu_1"]) / 2)
     assert f"rouge_l_coco            {found['rouge_l_coco']:.6f}" in done.output
+
+
+def test_lists_of_labels_are_scored_in_any_order(tmp_path, refusal):
+    wanted = jsonl(tmp_path / "r.jsonl", {"a": "Edema, atelectasis.", "b": "No finding."})
+    said = jsonl(tmp_path / "p.jsonl", {"a": "Atelectasis, edema and nodule.", "b": "No findings."})
+    found = files.score_files(said, wanted, ["label_f1", "label_recall", "bleu_1"])
+    assert found["cases"]["a"]["label_f1"] == pytest.approx(0.8)
+    assert (found["label_f1"], found["label_recall"]) == (pytest.approx(0.9), 1)
+    none = jsonl(tmp_path / "n.jsonl", {"a": "", "b": "No finding."})
+    assert "id 'a': no labels" in refusal(files.score_files, said, none, ["label_f1"])
+
+
+def test_the_references_may_be_a_manifest_and_the_predictions_ours(tmp_path, refusal):
+    heart = {"xyxy": [0.1, 0.2, 0.3, 0.4], "label": "heart"}
+    lines = [
+        {"id": "r", "task": "report", "question": "?", "reference": "Left pleural effusion."},
+        {"id": "g", "task": "grounding", "question": "?", "boxes": [heart]},
+        {"id": "c", "task": "vqa_closed", "question": "?", "choices": ["lung", "heart"], "reference": "heart"},
+        {"id": "l", "task": "classification", "question": "?", "label_set": ["Edema", "Mass"], "labels": ["Edema"]},
+    ]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    texts = {"l": "Edema.", "c": "B", "g": "heart [0.10, 0.20, 0.30, 0.40]", "r": "Left pleural effusion."}
+    ours = "".join(json.dumps({"id": k, "sample": 0, "completion": v, "tokens": 3}) + "\n" for k, v in texts.items())
+    (tmp_path / "p.jsonl").write_text(ours)
+    paths = tmp_path / "p.jsonl", tmp_path / "m.jsonl"
+    found = files.score_files(*paths, ["finding_f1", "soft_f1", "vqa_accuracy", "label_f1"])
+    assert [found[name] for name in ("finding_f1", "vqa_accuracy", "label_f1")] == [1, 1, 1]
+    assert found["soft_f1"] == pytest.approx(1, abs=1e-6)
+    assert found["cases"]["c"] == {"finding_f1": None, "soft_f1": None, "vqa_accuracy": 1, "label_f1": None}
+    usual = files.score_files(*paths)
+    assert {"finding_f1", "soft_f1", "vqa_accuracy", "label_f1", "bleu_4"} <= usual.keys()
+    jsonl(tmp_path / "t.jsonl", texts | {"g": "heart [100, 200, 300, 400]"})
+    line = refusal(files.score_files, tmp_path / "t.jsonl", tmp_path / "m.jsonl", ["soft_f1"])
+    assert "its boxes do not fit 'unit'" in line
+    asked = {"model": "M", "source": "x", "backend": "file", "prompt": {"box_format": "thousand"}, "decoding": {}}
+    (tmp_path / "t.json").write_text(json.dumps(asked))  # the header that says what they are in
+    found = files.score_files(tmp_path / "t.jsonl", tmp_path / "m.jsonl", ["soft_f1"])
+    assert found["soft_f1"] == pytest.approx(1, abs=1e-6)
+    (tmp_path / "one.jsonl").write_text(json.dumps(lines[0]) + "\n")
+    jsonl(tmp_path / "r.jsonl", {"r": "Clear."})
+    line = refusal(files.score_files, tmp_path / "r.jsonl", tmp_path / "one.jsonl", ["soft_f1"])
+    assert "'soft_f1' scores grounding; " in line
+    assert "has no such Example" in line
+
+
+def test_a_judge_is_the_recipes(tmp_path):
+    wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
+    with serve(lambda question, nth: "VERDICT: 1") as server:
+        recipe = f"out: run\nmodel: {{start: tiny}}\njudge: {{url: '{server.url}', model: big}}\n"
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        done = run("score", wanted, wanted, "--scorers", "judge,bleu_1", "--recipe", tmp_path / "recipe.yaml")
+        assert done.exit_code == 0, done.output
+        assert "judge                   1.000000" in done.output
+        assert len(server.bodies) == len(TEXTS)
+    (tmp_path / "recipe.yaml").write_text("out: run\nmodel: {start: tiny}\n")
+    with pytest.raises(UserError, match="'judge' asks a model; name it under 'judge'"):
+        files.score_files(wanted, wanted, ["judge"], read(tmp_path / "recipe.yaml"))
 
 
 def test_a_scorer_has_its_options_in_brackets(tmp_path):
@@ -92,7 +151,11 @@ def test_a_wrong_file_is_named(tmp_path, said, wanted):
 
 @pytest.mark.parametrize(
     ("names", "wanted"),
-    [("bleu_5", "did you mean"), ("soft_f1", "scores grounding, not texts alone"), ("judge", "recipe under 'judge'")],
+    [
+        ("bleu_5", "did you mean"),
+        ("soft_f1", "scores grounding: name a manifest as references"),
+        ("judge", "recipe under 'judge'"),
+    ],
 )
 def test_a_wrong_scorer_is_named(tmp_path, names, wanted):
     both = jsonl(tmp_path / "r.jsonl", TEXTS)

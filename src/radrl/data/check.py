@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from radrl.data import burned_in
 from radrl.data.lines import MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
@@ -34,6 +35,7 @@ NEAR = 20  # of these bits, to be looked at closely: of 192,510 pairs of other N
 ALIKE = 0.9  # correlation of detail; of copies (half size, JPEG 50, brighter, gamma) 0.97 and up, of others to 0.82
 UNREADABLE = "image not readable"
 ODD = "image to look at"
+WORDS = "words in the image"
 
 
 class Problem(NamedTuple):
@@ -52,6 +54,7 @@ class Report:
     tasks: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     images: int | None = None
+    burned_in: bool = False
     patients: int = 0
     without_patient: int = 0
     longest: int = 0
@@ -78,18 +81,30 @@ class _Lines(NamedTuple):
 
 
 def check(
-    paths: Sequence[Path], asked: Asked, *, images: bool = True, images_root: Path | None = None, workers: int = 1
+    paths: Sequence[Path],
+    asked: Asked,
+    *,
+    images: bool = True,
+    images_root: Path | None = None,
+    burned_in_text: bool = False,
+    workers: int = 1,
 ) -> Report:
     """Reads manifests and their images, and returns all that is wrong with them.
 
-    ``images_root`` is the folder that image paths start from where that is not each manifest's own.
+    ``images_root`` is the folder that image paths start from where that is not each manifest's own. With
+    ``burned_in_text`` images that hold words are named, never the words.
 
     Raises:
-        UserError: a manifest is missing, empty or cannot be read, or the model has no tokenizer.
+        UserError: a manifest is missing, empty or cannot be read, the model has no tokenizer, or what reads text in
+            images is not installed.
     """
+    if burned_in_text and not images:
+        raise UserError("--burned-in-text looks at every image; leave --no-images out")
+    if burned_in_text and (problem := burned_in.missing()):
+        raise UserError(problem)
     if asked.model:
         look_at_model(asked.model)
-    report = Report()
+    report = Report(burned_in=burned_in_text)
     of_manifest = [pieces(path) for path in paths]
     with _pool(workers) as run:
         lines = _read(paths, of_manifest, run(partial(look, asked=asked), list(chain(*of_manifest))), report)
@@ -183,12 +198,13 @@ def _across(keys: NDArray, split: NDArray) -> Iterator[tuple[int, int]]:
 
 class _Seen(NamedTuple):
     """An image that was read: hash of its bytes, and of what it shows; or why it could not be read; and what looks
-    wrong with it all the same."""
+    wrong with it all the same; whether it holds words."""
 
     content: int
     shows: bytes
     why: str = ""
     odd: str = ""
+    words: str = ""
 
 
 def _images(
@@ -206,12 +222,15 @@ def _images(
     content = np.zeros(len(one), np.uint64)
     shows = np.zeros((len(one), SIDE * SIDE // 64), np.uint64)
     at = iter(first.tolist())
-    for seen in (s for batch in run(partial(_look_at, tuple(paths), tuple(roots)), tasks) for s in batch):
+    look_at = partial(_look_at, tuple(paths), tuple(roots), report.burned_in)
+    for seen in (s for batch in run(look_at, tasks) for s in batch):
         index = next(at)
         if seen.why:
             report.add(_where(paths, lines, int(lines.of_line[index])), UNREADABLE, seen.why)
         if seen.odd:
             report.add(_where(paths, lines, int(lines.of_line[index])), ODD, seen.odd)
+        if seen.words:
+            report.add(_where(paths, lines, int(lines.of_line[index])), WORDS, seen.words)
         content[of_file[index]] = seen.content
         shows[of_file[index]] = np.frombuffer(seen.shows or bytes(SIDE * SIDE // 8), np.uint64)
     splits = split[lines.manifest[lines.of_line]]
@@ -265,7 +284,7 @@ def _alike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> Iterator[tuple[int, 
                 yield i + row, j + column
 
 
-def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], batch: NDArray[np.uint64]) -> list[_Seen]:
+def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], words: bool, batch: NDArray[np.uint64]) -> list[_Seen]:
     found = []
     for manifest, start, wanted in batch.tolist():
         example = _example_at(paths[manifest], start)
@@ -281,7 +300,10 @@ def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], batch: NDArray[np
             continue
         content = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") or 1
         odd = f"{path}: {'; '.join(notes)}" if notes else ""
-        found.append(_Seen(content, difference_hash(picture), odd=odd))
+        burned = (
+            f"{path}: look at it; paint them over or leave it out" if words and burned_in.holds_words(picture) else ""
+        )
+        found.append(_Seen(content, difference_hash(picture), odd=odd, words=burned))
     return found
 
 
@@ -322,7 +344,7 @@ def _where(paths: Sequence[Path], lines: _Lines, row: int) -> str:
 
 
 KINDS = (
-    "not an Example", "id twice", "empty answer", "labels", "language", "too long", UNREADABLE, ODD,
+    "not an Example", "id twice", "empty answer", "labels", "language", "too long", UNREADABLE, ODD, WORDS,
     "patient in two splits",
     "image in two splits", "image nearly in two splits",
     "study in two splits",
@@ -339,7 +361,7 @@ def table(report: Report, listed: int = 20) -> str:
     if report.longest:
         out.append(f"{report.longest:>10,}  tokens in the longest text")
     out.append("")
-    not_asked = {"image": report.images is None, "too long": not report.longest}
+    not_asked = {"image": report.images is None, "too long": not report.longest, WORDS: not report.burned_in}
     for kind in KINDS:
         skipped = any(skip and kind.startswith(name) for name, skip in not_asked.items())
         out.append(f"{'not asked' if skipped else f'{report.counts[kind]:,}':>10}  {kind}")

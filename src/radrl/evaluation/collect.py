@@ -18,8 +18,8 @@ from radrl.evaluation import foreign, judged
 from radrl.evaluation import predictions as store
 from radrl.evaluation.decoding import Ask, Done, Said
 from radrl.evaluation.header import Header, begin, digest, manifest_hash, read_header
-from radrl.evaluation.image_sizes import image_facts
 from radrl.evaluation.predictions import Prediction
+from radrl.image_sizes import image_facts
 from radrl.progress import progress_bar
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe

@@ -24,6 +24,7 @@ from transformers import (
 
 from radrl.data.examples import ExampleSet
 from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed, stop_at
+from radrl.image_sizes import box_size, image_facts
 from radrl.prompt import PromptStyle
 from radrl.training.batch import prompt_inputs, prompt_text
 from radrl.training.models import end_tokens, own_settings_off
@@ -45,7 +46,11 @@ def generate(
     """Answers ``todo`` with transformers, by the settings of ``decoding`` and none of the model's own. torch's random
     state is left as it was."""
     # Tasks of one kind together: their completions are about equally long, so little is decoded past the end.
-    length = {i: len(prompt_text(processor, examples[i], style)) for i in {i for i, _ in todo}}
+    images = image_facts(processor.image_processor)
+    length = {
+        i: len(prompt_text(processor, examples[i], style, box_size(examples, i, style, images)))
+        for i in {i for i, _ in todo}
+    }
     order = sorted(todo, key=lambda ask: (examples[ask[0]].task, length[ask[0]]))
     config = _config(model, processor, decoding)
     was_training = model.training

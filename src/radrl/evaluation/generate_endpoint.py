@@ -21,6 +21,7 @@ from radrl.endpoint import Chat, Endpoint, JudgedEndpoint, Refused, run, side_by
 from radrl.errors import UserError
 from radrl.evaluation.decoding import SERVERS, Ask, Decoding, Done, Said, case_seed
 from radrl.evaluation.judged import facts_of
+from radrl.image_sizes import box_size, image_facts
 from radrl.images import data_url
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Evaluation
@@ -94,6 +95,7 @@ def generate(
     # vLLM and SGLang hand these to the chat template
     template = {"chat_template_kwargs": style.chat_template_kwargs} if style.chat_template_kwargs else {}
     extra = {**fields, **template}
+    images = image_facts(image_processor) if style.box_format == "pixel" else {}
 
     async def all_of_them() -> None:
         waiting = iter(todo)
@@ -101,7 +103,7 @@ def generate(
         async def work() -> None:
             for i, sample in waiting:
                 urls = await asyncio.to_thread(_pictures, examples, i, image_processor)
-                turns = _with_pictures(messages(examples[i], style), urls)
+                turns = _with_pictures(messages(examples[i], style, box_size(examples, i, style, images)), urls)
                 seed = case_seed(decoding.seed, examples[i].id, sample) if decoding.temperature > 0 else None
                 try:
                     reply = await chat.complete(turns[-1]["content"], seed, turns[:-1], extra)

@@ -10,6 +10,7 @@ from transformers import ProcessorMixin
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed
+from radrl.image_sizes import box_size, image_facts
 from radrl.prompt import PromptStyle
 from radrl.recipe_yaml import one_line
 from radrl.training.batch import prompt_text
@@ -75,11 +76,13 @@ def generate(
         "stop_token_ids": list(ends),
         **decoding.more,
     }
+    images = image_facts(processor.image_processor)
     for first in range(0, len(todo), AT_ONCE):
         asks = todo[first : first + AT_ONCE]
         prompts, settings = [], []
         for i, sample in asks:
-            prompt: dict[str, Any] = {"prompt": prompt_text(processor, examples[i], style)}
+            size = box_size(examples, i, style, images)
+            prompt: dict[str, Any] = {"prompt": prompt_text(processor, examples[i], style, size)}
             if examples[i].images:
                 seen = [resized(processor.image_processor, picture) for picture in examples.pictures(i)]
                 prompt["multi_modal_data"] = {"image": seen}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from radrl.errors import UserError, nearest
 from radrl.evaluation.decoding import Decoding
 from radrl.evaluation.header import Header
-from radrl.evaluation.image_sizes import QWEN25_FACTOR, QWEN25_MAX_PIXELS, QWEN25_MIN_PIXELS
+from radrl.image_sizes import QWEN25_FACTOR, QWEN25_MAX_PIXELS, QWEN25_MIN_PIXELS
 from radrl.prompt import PromptStyle
 from radrl.recipe import JudgedModel, Recipe
 from radrl.recipe_yaml import one_line

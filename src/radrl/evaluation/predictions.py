@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from radrl.answers import parse
 from radrl.errors import UserError
 from radrl.evaluation.header import Header
-from radrl.evaluation.image_sizes import seen_size
 from radrl.example import Answer, Example
 from radrl.files import no_space
+from radrl.image_sizes import box_size
 from radrl.recipe_yaml import one_line
 
 NAMED = 3  # so many ids are named in an error
@@ -215,8 +215,7 @@ def answers(rows: Sequence[Sequence[Prediction]], examples: Sequence[Example], h
     style = header.style
     found: list[list[Answer]] = [[] for _ in rows]
     for i, example in enumerate(examples):
-        pixels = style.box_format == "pixel" and example.task == "grounding"
-        size = seen_size(examples, i, header.images) if pixels else None
+        size = box_size(examples, i, style, header.images) if example.task == "grounding" else None
         for answers_of, row in zip(found, rows, strict=True):
             answers_of.append(parse(row[i].completion, example, style, row[i].tokens, size))
     return found

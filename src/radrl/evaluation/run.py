@@ -29,11 +29,11 @@ from radrl.evaluation.comparison import compare
 from radrl.evaluation.facts import decoding_differs, run_facts
 from radrl.evaluation.from_training import FromTraining, only
 from radrl.evaluation.header import Header
-from radrl.evaluation.image_sizes import seen_size
 from radrl.evaluation.metrics import CaseScores, score_cases
 from radrl.evaluation.outputs import write_outputs
 from radrl.example import Answer, Example, Task
 from radrl.files import write_text
+from radrl.image_sizes import seen_size
 from radrl.recipe import ColdStart, Recipe
 from radrl.recipe_data import load_examples
 from radrl.scoring.registry import Scorer
@@ -250,7 +250,7 @@ def _misfits(test: ExampleSet, models: Mapping[str, Model]) -> list[str]:
         images, box_format = model.header.images, model.header.style.box_format
         if box_format != "pixel" and misfit(name, texts, box_format) is None:
             continue  # which is mostly so; then no image is opened
-        sizes = [seen_size(test, i, images) for i in asked] * len(rows)
+        sizes = [seen_size(test.sizes(i), images) for i in asked] * len(rows)
         lines.append(misfit(name, texts, box_format, sizes))
     return [line for line in lines if line]
 

@@ -12,8 +12,8 @@ CONFLICT = -1  # in a set of picks: the text contradicts itself
 LETTER = re.compile(r"[(\[{<'\s]{0,4}([A-Za-z])(?!'?\w)(?!\.[A-Za-z]\.)([)\]}>'.:,;!?/]{0,4})")
 # what may follow a bare letter and a space; without it "a mass" and "I see" would be picks
 _GOES_ON = re.compile(
-    r" ?(?:(?:because|since|as|due|given|with|instead|rather|not|it is|i think|i believe|for sure|obviously|definitely"
-    r"|clearly|probably|most likely)\b|-{1,2}(?!\w)|\((?!\w\)))",
+    r" ?(?:(?:because|since|as|due|given|with|instead|rather|over|not|it is|i think|i believe|for sure|obviously"
+    r"|definitely|clearly|probably|most likely)\b|-{1,2}(?!\w)|\((?!\w\)))",
     re.I,
 )
 _ANOTHER = re.compile(

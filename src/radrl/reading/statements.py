@@ -29,22 +29,25 @@ _HEADING = re.compile(r"(?:(?:the|my|final|correct|best|right) ){0,3}", re.I)
 _LISTS = re.compile(r"\b(?:options|choices|following|list)\b|\bfrom:?\Z", re.I)  # "the best answer from the options:"
 _FILLS = re.compile(
     r"[\s:]{0,4}(?:(?:the|that|it|is|it's|therefore|thus|clearly|actually|indeed|definitely|probably|most|likely|either|both"
-    r"|choice|option|letter|answer|number|simply|just)\b[ :]{0,2}(?=\S)){0,9}",
+    r"|choice|option|statement|letter|answer|number|simply|just)\b[ :]{0,2}(?=\S)){0,9}",
     re.I,
 )
 _REASON = re.compile(r"\b(?:because|since|as|due to|given|whereas|while|but|which|although)\b")
-_CORRECT = re.compile(
-    r"(?<![\w'-])[(\[]?([A-Z])[)\].]?(?:\s?\([^()\n]{1,80}\))?,? "
-    r"(?:(?:is|seems|appears|looks|must be|should be|would be|remains)"
+_VERDICT = (
+    r"(?:\s?\([^()\n]{1,80}\))?,? (?:both )?"
+    r"(?:(?:is|are|seems|appears|looks|must be|should be|would be|remains)"
     r" (?:(?:to be|the|a|most|clearly|therefore|thus|also|likely|indeed|probably|only|definitely|single|more) ){0,4}"
     r"(?:correct|right|true|best|answer|likely|likeliest|appropriate|accurate|choice|option|consistent|suitable|one)\b"
     r"(?: (?:answer|choice|option|one)\b)?"
     r"|(?:best |most closely |most accurately )?(?:fits|matches|describes|explains)\b"
     r"|makes (?:the )?most sense|是)"
 )
+_CORRECT = re.compile(rf"(?<![\w'-])[(\[]?([A-Z])[)\].]?{_VERDICT}")
+_CALLED_CORRECT = re.compile(_VERDICT)
 _TURNS = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|no|rather than|instead of|exclud\w+|rul(?:e|ed|ing) out|eliminat\w+|wrong"
-    r"|incorrect|unlike|if|whether|unless|thought|initially|at first|first glance|was|were|between)\b|n't\b"
+    r"\b(?:not(?! only\b| just\b)|never|cannot|neither|nor|no|rather than|instead of|except|other than|exclud\w+"
+    r"|rul(?:e|ed|ing) out|eliminat\w+|wrong|incorrect|unlike|if|whether|unless|thought|initially|at first"
+    r"|first glance|was|were|between)\b|n't\b"
 )
 _TURNS_END = re.compile(r"[.;!?\n]|\b(?:but|however|so|therefore|thus|hence)\b|, ")
 _WRONG = (
@@ -128,5 +131,9 @@ def _correct(named: Named) -> list[tuple[int, int]]:
     """Returns where the text says that an option is correct, and which."""
     matches = list(_CORRECT.finditer(named.lines))[:STATEMENTS]
     kept = [m for m in matches if not named.inside(m.start(1)) and not turned(named, m.start(1))]
-    found = [(m, index) for m in kept for index in named.options.letter(m.group(1))]
-    return [(m.start(), i) for m, index in found for i in (index, *stated_with(named, index, m.end(), m.end()))]
+    found = [(m.start(), m.end(), index) for m in kept for index in named.options.letter(m.group(1))]
+    for m in named.mentions:
+        verdict = _CALLED_CORRECT.match(named.lines, m.end) if m.said in ("said", "unsure") else None
+        if verdict and not turned(named, m.start):
+            found.append((m.start, verdict.end(), m.index))
+    return [(start, i) for start, end, index in found for i in (index, *stated_with(named, index, end, end))]

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from radrl.reading import json_report
+
 Form = Literal["tags", "boxed"]
 Kind = Literal["report", "boxes", "option", "words"]
 MOST = 20_000  # characters of an answer that are read; no radiology answer is longer
@@ -108,7 +110,9 @@ def unwrap(text: str, kind: Kind) -> Unwrapped:
             found = _COMMAND.sub(r"\1", found)
         found = _LATEX.sub(" ", found)
     quoted = kind != "boxes" and ":" in found and ('"' in found or "'" in found)  # boxes are read with their keys
-    if quoted and (value := _of_json(found, kind)):
+    if kind == "report" and quoted and (sections := json_report.of_json(found)):
+        found = sections
+    elif quoted and (value := _of_json(found, kind)):
         before, found = before or _reasoning(_AROUND_JSON.sub(" ", found[: value[0]])), value[1]
     if kind == "report":
         found = without_markdown(found)

@@ -95,7 +95,7 @@ def read_columns(recipe: Recipe, columns: Sequence[Column], at: str) -> list[lis
     found = []
     for index, column in enumerate(columns):
         key = f"{recipe.file}: key '{at}.{index}"
-        scorer = _ready(recipe, _named(recipe, column.scorer, f"{key}.scorer'"), f"{key}.scorer'")
+        scorer = ready(recipe, _named(recipe, column.scorer, f"{key}.scorer'"), f"{key}.scorer'")
         if column.task and column.task not in scorer.tasks:
             raise UserError(one_line(_scores_others(f"{key}.task'", scorer, column.task)))
         try:
@@ -111,7 +111,7 @@ def _scorer(recipe: Recipe, task: Task, name: str, at: str) -> Scorer:
     scorer = _named(recipe, name, at)
     if task not in scorer.tasks:
         raise UserError(one_line(_scores_others(at, scorer, task)))
-    return _ready(recipe, scorer, at)
+    return ready(recipe, scorer, at)
 
 
 def _scores_others(at: str, scorer: Scorer, task: Task) -> str:
@@ -125,8 +125,9 @@ def _named(recipe: Recipe, name: str, at: str) -> Scorer:
         raise UserError(one_line(f"{at}: {error}")) from None
 
 
-def _ready(recipe: Recipe, scorer: Scorer, at: str) -> Scorer:
-    """Returns a scorer with what the recipe says of judge, device and weights."""
+def ready(recipe: Recipe, scorer: Scorer, at: str) -> Scorer:
+    """Returns a scorer with what the recipe says of judge, device and weights. Raises UserError where a judge is not
+    named; the line begins with ``at``."""
     if scorer.kind == "judge" and recipe.judge:
         cache = recipe.path(recipe.judge.cache) if recipe.judge.cache else recipe.path(recipe.out) / "judge.jsonl"
         prompt = str(recipe.path(recipe.judge.prompt)) if recipe.judge.prompt else None

@@ -47,7 +47,10 @@ def judge(examples: Sequence[Example], answers: Sequence[Answer], *, judge: Judg
             up. Verdicts had until then are kept.
     """
     if judge is None:
-        raise UserError("scorer 'judge' needs an endpoint: name one in the recipe under 'judge' (url, model)")
+        raise UserError(
+            "scorer 'judge' needs an endpoint: name one in the recipe under 'judge' (url, model); radrl score takes it "
+            "with --recipe"
+        )
     text = instructions.read("judge", Path(judge.prompt) if judge.prompt else None)
     found = _verdicts(judge, [_prompt(e, a, judge.graded, text) for e, a in zip(examples, answers, strict=True)])
     return [None if value is None else Score(value) for value in found]

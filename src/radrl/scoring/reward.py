@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.answers import parse
+from radrl.box_notation import Size
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Task
 from radrl.prompt import PromptStyle
@@ -44,24 +45,29 @@ class Rewards:
         self.__init__(**state)
 
     def of(
-        self, texts: Sequence[str], examples: Sequence[Example], tokens: Sequence[int | None]
+        self,
+        texts: Sequence[str],
+        examples: Sequence[Example],
+        tokens: Sequence[int | None],
+        sizes: Sequence[Size | None] | None = None,
     ) -> list[list[float | None]]:
-        """Returns the rewards of a batch, [items][completions]. The last batch is kept: TRL asks once for each item."""
-        key = (tuple(texts), tuple(map(id, examples)), tuple(tokens))
+        """Returns the rewards of a batch, [items][completions]. The last batch is kept: TRL asks once for each item.
+        ``sizes`` are those of the resized images, for boxes in pixels."""
+        sizes = [None] * len(texts) if sizes is None else sizes
+        key = (tuple(texts), tuple(map(id, examples)), tuple(tokens), tuple(sizes))
         if key != self._key:
-            self._found = self._compute(texts, examples, tokens)
+            self._found = self._compute(texts, examples, tokens, sizes)
             self._key, self._examples = key, examples  # the Examples are held, so that their ids stay theirs
         return self._found
 
-    def _compute(
-        self, texts: Sequence[str], examples: Sequence[Example], tokens: Sequence[int | None]
-    ) -> list[list[float | None]]:
+    def _compute(self, texts: Sequence[str], *others: Sequence[Any]) -> list[list[float | None]]:
+        examples = others[0]
         found: list[list[float | None]] = [[None] * len(texts) for _ in self.items]
         parts = {}  # of each task: the rows, the batch, and the workers' answer to come
         for task in dict.fromkeys(item.task for item in self.items):
             rows = [i for i, example in enumerate(examples) if example.task == task]
             if rows:
-                part = ([texts[i] for i in rows], [examples[i] for i in rows], [tokens[i] for i in rows])
+                part = tuple([column[i] for i in rows] for column in (texts, *others))
                 wanted = [k for k, s in enumerate(self._outside) if s in self._of(task)]
                 parts[task] = (rows, part, wanted, self._start().submit(wanted, *part) if wanted else list)
         for task, (rows, part, wanted, pending) in parts.items():
@@ -113,11 +119,13 @@ class RewardFunction:
         completions: Sequence[Any],
         example: Sequence[Any] | None = None,
         completion_ids: Sequence[Sequence[int]] | None = None,
+        size: Sequence[Any] | None = None,
         **_: Any,
     ) -> list[float | None]:
         """Returns the reward of each completion, None for Examples of other tasks.
 
-        ``example`` is the data set's column of that name: Examples, or their JSON as text.
+        ``example`` is the data set's column of that name: Examples, or their JSON as text. Where boxes are in pixels
+        there is a column ``size`` too: width and height of the first image as the model's processor resizes it.
 
         Raises:
             UserError: the data set has no such column.
@@ -126,7 +134,11 @@ class RewardFunction:
             raise UserError("the rewards need the data set's column 'example': an Example as JSON text in each row")
         texts = [completion_text(completion) for completion in completions]
         tokens = [None] * len(texts) if completion_ids is None else [len(ids) for ids in completion_ids]
-        return self.rewards.of(texts, [as_example(one) for one in example], tokens)[self.index]
+        examples = [as_example(one) for one in example]
+        sizes = None
+        if self.rewards.style.box_format == "pixel":
+            sizes = _sizes(size or [None] * len(texts), examples)
+        return self.rewards.of(texts, examples, tokens, sizes)[self.index]
 
 
 def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = None) -> list[RewardFunction]:
@@ -165,19 +177,32 @@ def raw_values(
     texts: Sequence[str],
     examples: Sequence[Example],
     tokens: Sequence[int | None],
+    sizes: Sequence[Size | None],
     style: PromptStyle,
 ) -> list[list[float | None]]:
-    """Returns each scorer's values for completions of one task, [scorers][completions]."""
+    """Returns each scorer's values for completions of one task, [scorers][completions]. ``sizes`` are those of the
+    resized images, for boxes in pixels."""
     if not wanted:
         return []
-    parsed: dict[tuple[str, int, int | None], Answer] = {}
+    parsed: dict[tuple[Any, ...], Answer] = {}
     answers = []
-    for text, example, count in zip(texts, examples, tokens, strict=True):
-        key = (text, id(example), count)
+    for text, example, count, size in zip(texts, examples, tokens, sizes, strict=True):
+        key = (text, id(example), count, size)
         if key not in parsed:
-            parsed[key] = parse(text, example, style, count)
+            parsed[key] = parse(text, example, style, count, size)
         answers.append(parsed[key])
     return [[None if one is None else one.value for one in scorer(examples, answers)] for scorer in wanted]
+
+
+def _sizes(column: Sequence[Any], examples: Sequence[Example]) -> list[Size | None]:
+    """Returns the column ``size`` of a batch. Raises UserError where a question for boxes has none."""
+    for one, example in zip(column, examples, strict=True):
+        if one is None and example.task == "grounding":
+            raise UserError(
+                f"Example '{example.id}': boxes in pixels need the data set's column 'size', width and height of its "
+                "resized image; or set 'prompt.box_format' to unit or thousand"
+            )
+    return [None if one is None else (int(one[0]), int(one[1])) for one in column]
 
 
 _examples: dict[str, Example] = {}

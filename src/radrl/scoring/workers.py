@@ -26,10 +26,10 @@ class Pool(Protocol):
     """Scores batches elsewhere, with scorers it was given at its start."""
 
     def submit(
-        self, wanted: Sequence[int], texts: Sequence[str], examples: Sequence[Example], tokens: Sequence[int | None]
+        self, wanted: Sequence[int], texts: Sequence[str], examples: Sequence[Example], *others: Sequence[Any]
     ) -> Callable[[], Values]:
         """Starts scoring a batch with some of the scorers; the function it returns waits for the values,
-        [wanted][completions]."""
+        [wanted][completions]. ``others`` are what else is known of each completion, in the order of `Score`."""
         ...
 
 
@@ -136,14 +136,15 @@ class _Actor:
 
 
 def _parts(
-    count: int, texts: Sequence[str], examples: Sequence[Example], tokens: Sequence[int | None]
+    count: int, texts: Sequence[str], examples: Sequence[Example], *others: Sequence[Any]
 ) -> list[tuple[Any, ...]]:
     """Cuts a batch into at most ``count`` parts of about the same size, between the groups of one Example."""
     cuts, wanted = [0], len(texts) / count
     for i in range(1, len(texts)):
         if i >= wanted * len(cuts) and examples[i] is not examples[i - 1]:
             cuts.append(i)
-    return [(texts[a:b], examples[a:b], tokens[a:b]) for a, b in zip(cuts, [*cuts[1:], len(texts)], strict=True)]
+    columns = (texts, examples, *others)
+    return [tuple(column[a:b] for column in columns) for a, b in zip(cuts, [*cuts[1:], len(texts)], strict=True)]
 
 
 def _joined(found: Sequence[Values]) -> Values:

@@ -103,7 +103,7 @@ class Audit(TrainerCallback):
         for row, completion in zip(inputs, completions, strict=True):
             example = row["example"]
             metric = self.metric[example.task]
-            rows.append(figures.measure(example, completion_text(completion), self.style, metric))
+            rows.append(figures.measure(example, completion_text(completion), self.style, metric, row.get("size")))
         gathered = trainer.accelerator.gather(torch.tensor(rows, device=rewards.device))
         measured, values, weights = (x.double().cpu().numpy() for x in (gathered, rewards, trainer.reward_weights))
         found = figures.batch_figures(measured, values, weights, trainer.reward_func_names, size)

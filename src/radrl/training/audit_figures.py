@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from radrl.answers import parse
+from radrl.box_notation import Size
 from radrl.clinical.compare import KINDS, compare, weighted_error
 from radrl.example import TASKS, Answer, Example, Task
 from radrl.prompt import PromptStyle, answer_text
@@ -48,11 +49,13 @@ def clinical_metric(example: Example, answer: Answer, name: str) -> float | None
     return None if score is None else score.value
 
 
-def measure(example: Example, completion: str, style: PromptStyle, metric: str) -> list[float]:
+def measure(
+    example: Example, completion: str, style: PromptStyle, metric: str, size: Size | None = None
+) -> list[float]:
     """Returns a completion's task (number in TASKS), words, words of the reference, clinical metric, and its clinical
     errors by kind; NaN where there is nothing to compare with, and errors for reports only. Thinking is no word."""
-    answer = parse(completion, example, style)
-    words = [float(len(text.split())) for text in (answer.text, answer_text(example, style.box_format))]
+    answer = parse(completion, example, style, size=size)
+    words = [float(len(text.split())) for text in (answer.text, answer_text(example, style.box_format, size))]
     value = clinical_metric(example, answer, metric)
     if value is None or example.task != "report":
         errors = [np.nan] * len(KINDS)

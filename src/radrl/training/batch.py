@@ -18,8 +18,10 @@ from PIL import Image
 from torch import nn
 from transformers import ProcessorMixin
 
+from radrl.box_notation import Size
 from radrl.errors import UserError
 from radrl.example import Example
+from radrl.image_sizes import image_facts, seen_size
 from radrl.prompt import PromptStyle, messages, target
 from radrl.recipe_yaml import one_line
 
@@ -38,19 +40,29 @@ def prompt_inputs(
     processor: ProcessorMixin, examples: Sequence[Example], images: Sequence[list[Image.Image]], style: PromptStyle
 ) -> dict[str, torch.Tensor]:
     """Returns left-padded model inputs that end where the completion begins; rows in the order of ``examples``."""
-    texts = [prompt_text(processor, example, style) for example in examples]
+    texts = [
+        prompt_text(processor, example, style, _box_size(processor, pictures, style))
+        for example, pictures in zip(examples, images, strict=True)
+    ]
     flat = [image for group in images for image in group]
     return dict(processor(text=texts, images=flat or None, padding=True, padding_side="left", return_tensors="pt"))
 
 
-def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle) -> str:
-    """Returns the prompt as the chat template writes it, one placeholder an image.
+def _box_size(processor: ProcessorMixin, pictures: Sequence[Image.Image], style: PromptStyle) -> Size | None:
+    """Returns the size that boxes in pixels are related to; None where they are not in pixels."""
+    if style.box_format != "pixel":
+        return None
+    return seen_size([picture.size for picture in pictures], image_facts(processor.image_processor))
+
+
+def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle, size: Size | None = None) -> str:
+    """Returns the prompt as the chat template writes it, one placeholder an image; ``size`` as in `prompt.messages`.
 
     Raises:
         UserError: the chat template does not take the messages, leaves something out of them, or thinks otherwise than
             ``think_in_template`` says.
     """
-    turns = messages(example, style)
+    turns = messages(example, style, size)
     text = _rendered(processor, turns, style)
     for turn in turns:
         said = turn["content"][-1]["text"]
@@ -124,9 +136,10 @@ def sft_inputs(processor: ProcessorMixin, rows: Sequence[Row]) -> dict[str, torc
 
 def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], list[int], dict[str, torch.Tensor]]:
     tokenizer = processor.tokenizer
-    texts = [prompt_text(processor, example, style) for example, style in row.questions]
+    asked = [(*one, _box_size(processor, row.pictures, one[1])) for one in row.questions]
+    texts = [prompt_text(processor, *one) for one in asked]
     prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    written = [_going_on(text, *asked) for text, asked in zip(texts, row.questions, strict=True)]
+    written = [_going_on(text, *one) for text, one in zip(texts, asked, strict=True)]
     targets = [text + tokenizer.eos_token for text in written]
     answers = tokenizer(targets, add_special_tokens=False)["input_ids"]
     # The processor writes out the image placeholders; they stand in what all prompts begin with.
@@ -145,13 +158,13 @@ def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], lis
     return ids, labels, segments, vision
 
 
-def _going_on(prompt: str, example: Example, style: PromptStyle) -> str:
+def _going_on(prompt: str, example: Example, style: PromptStyle, size: Size | None) -> str:
     """Returns the target as it goes on after the prompt: without ``<think>`` where that stands there already.
 
     Raises:
         UserError: the prompt ends within thinking and a direct answer is to be taught.
     """
-    text = target(example, style)
+    text = target(example, style, size)
     if not opens_thinking(prompt):
         return text
     if not style.thinking:

@@ -9,6 +9,7 @@ and the logs that a length audit needs. RadVLM-GRPO: arXiv 2512.10691; GRPO: arX
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from trl.trainer.utils import RepeatSampler
 
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
+from radrl.image_sizes import box_size, image_facts
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
@@ -36,18 +38,21 @@ LEAST_BETWEEN_SAVES = 50  # steps between checkpoints where the recipe does not 
 
 
 class GRPORows:
-    """Turns row numbers into TRL's rows: prompt, pictures, and the Example for the rewards."""
+    """Turns row numbers into TRL's rows: prompt, pictures, and for the rewards the Example and, where boxes are in
+    pixels, the size they are related to. ``images`` are the `image_facts` of the model."""
 
-    def __init__(self, examples: ExampleSet, style: PromptStyle) -> None:
-        self.examples, self.style = examples, style
+    def __init__(self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any]) -> None:
+        self.examples, self.style, self.images = examples, style, images
 
     def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = rows["index"]
-        return {
-            "prompt": [messages(self.examples[i], self.style) for i in chosen],
+        sizes = [box_size(self.examples, i, self.style, self.images) for i in chosen]
+        made: dict[str, list[Any]] = {
+            "prompt": [messages(self.examples[i], self.style, size) for i, size in zip(chosen, sizes, strict=True)],
             "images": [self.examples.pictures(i) for i in chosen],
             "example": [self.examples[i] for i in chosen],
         }
+        return made | ({"size": sizes} if self.style.box_format == "pixel" else {})
 
 
 class EpochSampler(RepeatSampler):
@@ -123,7 +128,9 @@ def train_grpo(
     style = recipe.style()
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
-    prompt_text(processor, examples[0], style)  # TRL renders the prompts; here it is seen that the template takes them
+    images = image_facts(processor.image_processor)
+    # TRL renders the prompts; here it is seen that the template takes them
+    prompt_text(processor, examples[0], style, box_size(examples, 0, style, images))
     config.chat_template_kwargs = {**(config.chat_template_kwargs or {}), **template_kwargs(processor, style)}
     config.disable_tqdm = True
     _check_saves(config, recipe)
@@ -137,14 +144,14 @@ def train_grpo(
             f"{recipe.file}: key 'grpo.beta' is above 0, but a model that is made on the spot has no folder to read "
             "the reference from; start from a stage's folder, with --start, or leave 'grpo.beta' out"
         )
-    clock = Clock(checkpoint)
+    clock, rows = Clock(checkpoint), GRPORows(examples, style, images)
     held_out = None if dev is None else Dev(recipe, dev, examples, config.eval_steps)
     audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,
         args=config,
-        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(GRPORows(examples, style)),
+        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(rows),
         processing_class=processor,
         callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
         peft_config=lora_config(recipe),

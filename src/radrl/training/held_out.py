@@ -13,11 +13,13 @@ from accelerate.utils import gather_object
 from trl.data_utils import prepare_multimodal_messages
 
 from radrl.answers import parse
+from radrl.box_notation import Size
 from radrl.data import leaks
 from radrl.data.examples import ExampleSet
 from radrl.data.units import unit_of
 from radrl.errors import UserError
 from radrl.example import TASKS, Task
+from radrl.image_sizes import box_size, image_facts
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import completion_text
@@ -55,16 +57,19 @@ class Dev:
     def look(self, trainer: Any, style: PromptStyle, metric: Mapping[Task, str]) -> Values:
         """Returns the clinical metric of the model's greedy answer to each Example; None where it does not apply."""
         index = [i for task in self.tasks for i in self.rows[task]]
-        prompts = [self._prompt(i, style) for i in index]
+        images = image_facts(trainer.processing_class.image_processor)
+        sizes = [box_size(self.examples, i, style, images) for i in index]
+        prompts = [self._prompt(i, style, size) for i, size in zip(index, sizes, strict=True)]
         texts = greedy(trainer, prompts)
         values: Values = {task: [] for task in self.tasks}
-        for i, text in zip(index, texts, strict=True):
+        for i, text, size in zip(index, texts, sizes, strict=True):
             example = self.examples[i]
-            values[example.task].append(clinical_metric(example, parse(text, example, style), metric[example.task]))
+            answer = parse(text, example, style, size=size)
+            values[example.task].append(clinical_metric(example, answer, metric[example.task]))
         return values
 
-    def _prompt(self, i: int, style: PromptStyle) -> list[dict[str, Any]]:
-        prompt, pictures = messages(self.examples[i], style), self.examples.pictures(i)
+    def _prompt(self, i: int, style: PromptStyle, size: Size | None) -> list[dict[str, Any]]:
+        prompt, pictures = messages(self.examples[i], style, size), self.examples.pictures(i)
         return prepare_multimodal_messages(prompt, images=pictures) if pictures else prompt
 
     def change(self, task: str, before: Values, after: Values) -> tuple[float, float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from transformers import PreTrainedModel, ProcessorMixin
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.files import write_text
+from radrl.image_sizes import box_size, image_facts
 from radrl.images import read_image
 from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
-from radrl.training import loggers, models, stage_folder, teacher
+from radrl.training import loggers, models, pixel_boxes, stage_folder, teacher
+from radrl.training.processor import resized
 from radrl.training.record import Record, recorded
 from radrl.training.run import Stage
 from radrl.training.sft import tokenizer_texts, train_sft
@@ -46,6 +49,7 @@ def run_sft(
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
+        pixel_boxes.check_examples(recipe, examples)
         train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
 
     title = "SFT" if as_long_as is None else "SFT continued"
@@ -63,6 +67,7 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
+        pixel_boxes.check_examples(recipe, examples)
         if recipe.coldstart.teacher is not None:
             examples = _with_traces(recipe, examples, stage.folder)
         if not examples.thinking.any():
@@ -96,7 +101,10 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
         if not len(examples):
             raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
         record.note_data(examples)
+        pixel_boxes.check_examples(recipe, examples)
         dev = load_examples(recipe, "dev") if recipe.data.dev else None
+        if dev is not None:
+            pixel_boxes.check_examples(recipe, dev)
         train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
 
     title = "GRPO thinking" if recipe.prompt.thinking else "GRPO"
@@ -112,12 +120,8 @@ def _run(
     restart: bool,
 ) -> Stage:
     """Calls ``train`` in a prepared folder, unless the stage has ended already, and keeps a record of it."""
-    if recipe.prompt.box_format == "pixel":  # targets and rewards have no size of an image to relate them to
-        raise UserError(
-            f"{recipe.file}: key 'prompt.box_format': 'pixel' is for models that are judged; train in 'thousand' or "
-            "'unit'"
-        )
     recipe.model_start()  # nothing is begun where there is none
+    pixel_boxes.check_model(recipe)
     loggers.check(recipe, kind)
     with stage_folder.alone(stage.folder):
         checkpoint = stage.begin(recipe, kind, resume=resume, restart=restart)
@@ -145,16 +149,23 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
     # what the student is told about form would be told the teacher too: it has a prompt of its own
     style = replace(recipe.style(thinking=False), template=TEMPLATE, answer_format="plain")
     roots = wanting.roots
+    show, sizes = (lambda picture: picture), {}
+    if style.box_format == "pixel":  # the teacher sees the image that the student's boxes are of
+        of_student = pixel_boxes.image_processor(recipe)
+        show, images = partial(resized, of_student), image_facts(of_student)
+        sizes = {example.id: box_size(wanting, i, style, images) for i, example in enumerate(wanting)}
     for root in sorted(set(roots)):
         report = teacher.write_traces(
             [wanting[i] for i, r in enumerate(roots) if r == root],
             root,
             file,
             recipe.coldstart.teacher,
-            reference=lambda example: target(example, style),
+            reference=lambda example: target(example, style, sizes.get(example.id)),
             prompt=recipe.path(told) if told else None,
-            question=lambda example: earlier(example, style.box_format) + question(example, style),
-            open_image=lambda path: read_image(path.parent, path.name),
+            question=lambda example: (
+                earlier(example, style.box_format, sizes.get(example.id)) + question(example, style)
+            ),
+            open_image=lambda path: show(read_image(path.parent, path.name)),
         )
         given_up |= report.given_up
     if given_up:

@@ -12,7 +12,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from radrl.data.examples import read_manifests
 from radrl.evaluation import bias, judged
-from radrl.evaluation.image_sizes import image_facts, resized_size, seen_size
+from radrl.image_sizes import image_facts, resized_size, seen_size
 
 # patch, merge, least and most pixels: Qwen2.5-VL as published, with RadVLM's bound, Qwen3-VL as published, tiny
 KINDS = [(14, 2, 3136, 12_845_056), (14, 2, 3136, 451_584), (16, 2, 65_536, 16_777_216), (16, 4, 33_178, 40_550)]
@@ -47,8 +47,8 @@ def films(phantom_set):
 
 def test_the_size_is_read_from_the_file_and_of_the_image_that_was_shown(films, phantom_set):
     assert [films.sizes(i) for i in range(3)] == [[films.pictures(i)[0].size] for i in range(3)]
-    assert seen_size(films, 0, {}) == (64, 64)
-    assert seen_size(films, 0, {"factor": 28, "min_pixels": 3136, "max_pixels": 4000}) == (56, 56)
+    assert seen_size(films.sizes(0), {}) == (64, 64)
+    assert seen_size(films.sizes(0), {"factor": 28, "min_pixels": 3136, "max_pixels": 4000}) == (56, 56)
     for changed in (bias.blank(films), bias.swapped(films)):
         assert [changed.sizes(i) for i in range(3)] == [[p.size for p in changed.pictures(i)] for i in range(3)]
 

@@ -6,12 +6,13 @@ Nothing is decoded and torch is not loaded: sizes come from the files' headers, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from radrl.box_notation import Size
 from radrl.errors import UserError
+from radrl.prompt import PromptStyle
 
-Size = tuple[int, int]  # width, height
 # Qwen2.5-VL's own, of its preprocessor_config.json: the model that answers in pixels
 QWEN25_FACTOR, QWEN25_MIN_PIXELS, QWEN25_MAX_PIXELS = 28, 3_136, 12_845_056
 LONGEST = 200  # times the shorter side; a longer image is refused, as Qwen's processor does
@@ -50,18 +51,27 @@ def resized_size(size: Size, factor: int, min_pixels: int, max_pixels: int) -> S
     return round(width / factor) * factor, round(height / factor) * factor
 
 
-def seen_size(examples: Sized, index: int, images: Mapping[str, Any]) -> Size | None:
+def seen_size(sizes: Sequence[Size], images: Mapping[str, Any]) -> Size | None:
     """Returns width and height of an Example's first image as the model saw it; None where it has no image.
 
-    ``images`` is the Header's: without a ``factor`` the image was not resized by Qwen-VL's rule, and its own size
-    counts. With several images boxes are on the first.
+    ``sizes`` are those of its images as they lie in their files, ``images`` is `image_facts`: without a ``factor`` the
+    image was not resized by Qwen-VL's rule, and its own size counts. With several images boxes are on the first.
     """
-    sizes = examples.sizes(index)
     if not sizes:
         return None
     if not images.get("factor"):
         return sizes[0]
     return resized_size(sizes[0], images["factor"], images["min_pixels"], images["max_pixels"])
+
+
+def box_size(examples: Sized, index: int, style: PromptStyle, images: Mapping[str, Any]) -> Size | None:
+    """Returns the size that the boxes of an Example are related to in its prompt, target and completions; None where
+    they are not in pixels (then no file is opened) or it has no image.
+
+    Raises:
+        UserError: an image's size cannot be read.
+    """
+    return seen_size(examples.sizes(index), images) if style.box_format == "pixel" else None
 
 
 def image_facts(image_processor: Any) -> dict[str, Any]:
