@@ -30,11 +30,6 @@ from radrl.training import best_model
 from radrl.training.held_out import Dev, log_key
 from radrl.training.run import Clock
 
-# fields of TRL's configs that say how transformers' own evaluation goes
-NOT_READ = ("batch_eval_metrics", "eval_accumulation_steps", "eval_packing", "include_for_metrics")
-NOT_READ_OF_GRPO = ("num_generations_eval", "per_device_eval_batch_size")
-
-
 class Watched:
     """The held-out Examples of one stage, and the metric that chooses among its checkpoints, if one does."""
 
@@ -72,12 +67,6 @@ def watched(recipe: Recipe, name: str, train: ExampleSet, style: PromptStyle) ->
         raise UserError(
             f"{recipe.file}: key '{name}.eval_strategy' is {strategy!r}, but there is nothing to evaluate on; name "
             "held-out manifests in 'data.dev'"
-        )
-    unread = [key for key in section if key in NOT_READ or (name == "grpo" and key in NOT_READ_OF_GRPO)]
-    if unread:
-        raise UserError(
-            f"{recipe.file}: key '{name}.{unread[0]}' is not read: held-out Examples are answered once, greedily, as "
-            "'evaluation' says ('evaluation.batch_size' at a time); leave it out"
         )
     dev = Dev(recipe, load_examples(recipe, "dev"), train, style)
     return Watched(dev, best_model.choose(recipe, name, section, dev))
