@@ -92,7 +92,7 @@ class Data(_Section):
     train: Sources = []
     """Manifests to train on."""
     dev: Sources = []
-    """Held-out manifests that GRPO is watched with."""
+    """Held-out manifests that a stage is evaluated on while it trains."""
     test: Sources = []
     """Manifests to evaluate on."""
     tasks: list[Task] | None = Field(default=None, min_length=1)
@@ -341,6 +341,7 @@ class Recipe(_Section):
 
     def _build(self, kind: recipe_trl.Kind, section: dict, name: str, out_dir: str | Path, ours: dict) -> Any:
         fixed = {"output_dir": str(out_dir), "seed": self.seed}
+        ours = {**recipe_trl.evaluation_defaults(section, name, bool(self.data.dev)), **ours}
         return recipe_trl.build(kind, section, name, self._file, ours, fixed)
 
     def to_yaml(self) -> str:

@@ -28,6 +28,8 @@ NOT_HERE = {
     "reward_weights": "set each scorer's 'weight' under 'rewards'",
     "hub_token": "set HF_TOKEN in the environment; a recipe is stored in the run folder",
 }
+EVALUATED = 20  # steps of GRPO between two evaluations; it is watched closely (training/audit.py)
+SAVED = 50  # steps between two checkpoints
 ALSO_BOOL = {"scale_rewards", "fsdp"}  # annotated str, but documented and mapped as true and false too
 
 
@@ -128,6 +130,30 @@ def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dic
     return values
 
 
+def evaluation_defaults(section: Mapping[str, Any], name: str, dev: bool) -> dict[str, Any]:
+    """Returns what section ``name`` has of evaluation where it does not say so itself. ``dev``: the recipe names
+    held-out Examples, which GRPO is watched with unless ``eval_strategy`` is no.
+
+    transformers would evaluate as often as it logs, and refuses to save less evenly than it evaluates where the best
+    checkpoint is kept.
+    """
+    ours: dict[str, Any] = {}
+    if name == "grpo" and dev and "eval_strategy" not in section:
+        ours = {"eval_strategy": "steps"}
+    strategy = section.get("eval_strategy", ours.get("eval_strategy"))
+    if strategy in (None, False, "no"):
+        return {}
+    if name == "grpo":
+        ours["num_generations_eval"] = 1
+    evaluated, saved = (as_number(section.get(key, SAVED)) for key in ("eval_steps", "save_steps"))
+    ours["eval_steps"] = EVALUATED if name == "grpo" else saved
+    if section.get("load_best_model_at_end"):
+        ours["save_strategy"] = strategy
+        if section.get("save_strategy", strategy) != "best":
+            ours |= {"eval_steps": saved, "save_steps": evaluated}
+    return ours
+
+
 def build(
     kind: Kind, section: Mapping[str, Any], name: str, file: Path, ours: Mapping[str, Any], fixed: Mapping[str, Any]
 ) -> Any:
@@ -143,7 +169,7 @@ def build(
         "report_to": "none",
         "remove_unused_columns": False,  # the trainers' columns are our Examples, which the Trainer does not know
         "save_strategy": "steps",
-        "save_steps": 50,
+        "save_steps": SAVED,
         "save_total_limit": 2,
         **ours,
         **fitted(kind, section, name, file),

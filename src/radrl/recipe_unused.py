@@ -18,7 +18,7 @@ from radrl.recipe_yaml import one_line
 if TYPE_CHECKING:
     from radrl.recipe import Recipe
 
-_TRANSFORMERS = "of an evaluation only the loss goes through transformers"
+_TRANSFORMERS = "held-out Examples are answered as 'evaluation' says, not by transformers' own evaluation"
 _HUB = "the run folder, with texts of the data in it, would be uploaded; upload out/NAME/model yourself"
 _LOADED = "radrl loads the model; say how under 'model'"
 _TEXT_SETS = "rows are made of Examples, not of a text column"
@@ -48,7 +48,7 @@ UNUSED: dict[str, dict[str, str]] = {
         **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_strategy", "hub_private_repo"), _HUB),
         **dict.fromkeys(("hub_always_push", "hub_revision"), _HUB),
         **dict.fromkeys(("include_for_metrics", "batch_eval_metrics", "eval_do_concat_batches"), _TRANSFORMERS),
-        **dict.fromkeys(("eval_use_gather_object", "eval_accumulation_steps"), _TRANSFORMERS),
+        **dict.fromkeys(("eval_use_gather_object", "eval_accumulation_steps", "prediction_loss_only"), _TRANSFORMERS),
         **dict.fromkeys(("bf16_full_eval", "fp16_full_eval"), "transformers casts no model that is in training"),
     },
     "trl.SFTConfig": {
@@ -68,6 +68,8 @@ UNUSED: dict[str, dict[str, str]] = {
     },
     "trl.GRPOConfig": {
         "label_smoothing_factor": "GRPO has no labels",
+        "per_device_eval_batch_size": "evaluation.batch_size says it",
+        "num_generations_eval": "held-out Examples are answered once, greedily",
         "neftune_noise_alpha": "the noise would be in the rollouts too; it is for sft",
         "data_seed": "TRL draws the order of prompts from the recipe's seed",
         "train_sampling_strategy": "shuffle_dataset says it",

@@ -33,7 +33,7 @@ from radrl.training.rollout import draw
 NARROWING = {"min_p": MinPLogitsWarper, "typical_p": TypicalLogitsWarper}  # of Decoding.more; the rest act on logits
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: what a model in training keeps of it (FSDP's weights) goes into its gradients
 def generate(
     model: PreTrainedModel,
     processor: ProcessorMixin,
@@ -42,9 +42,12 @@ def generate(
     decoding: Decoding,
     todo: Sequence[Ask],
     done: Done,
+    *,
+    all_ranks_together: bool = False,
 ) -> None:
     """Answers ``todo`` with transformers, by the settings of ``decoding`` and none of the model's own. torch's random
-    state is left as it was."""
+    state is left as it was. With ``all_ranks_together`` every process makes as many calls of the model as the longest
+    completion of all needs: each holds a part of the weights, and has as many of ``todo``."""
     # Tasks of one kind together: their completions are about equally long, so little is decoded past the end.
     images = image_facts(processor.image_processor)
     length = {
@@ -76,6 +79,7 @@ def generate(
                     generation_config=config,
                     logits_processor=processors,
                     stopping_criteria=StoppingCriteriaList([stops] if decoding.stop else []),
+                    synced_gpus=all_ranks_together,
                 )
             new = output[:, prompt:].cpu()
             done([Said(*rows[k], *stops.read(new[k], k, config.eos_token_id)) for k in range(len(rows))])

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from radrl.example import TASKS
+from radrl.example import TASKS, Answer
 from radrl.files import write_json
 from radrl.prompt import PromptStyle
 from radrl.scoring.reward import completion_text
@@ -201,26 +201,29 @@ class Audit(TrainerCallback):
     # --- held-out Examples, the file, checkpoints --------------------------------------------------------------------
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.dev is not None and not self.state["dev"]:
-            self.trainer.log(self._look_at_dev(state.global_step))
+        if self.dev is not None and not self.state["dev"] and not args.eval_on_start:
+            self.trainer.evaluate()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.dev is None:
             return
         changes = {task: self._change(task) for task in self.state["full"] if self._held_out(task)}
         odd = {task for task, change in changes.items() if change.odd}
-        new = sorted(odd - set(self.state["asked"]))  # what is seen first does not wait for the next round
-        self.state["asked"] += new
-        if new or state.global_step % self.dev.every == 0 or state.global_step == state.max_steps:
-            self._log(self._look_at_dev(state.global_step))
-            for task, change in changes.items():
-                self._judge(task, change, state.global_step)
+        new = sorted(odd - set(self.state["asked"]))
+        if new and state.global_step % self.trainer.steps_of_rollout == 0:  # the best checkpoint may come of it
+            self.state["asked"] += new
+            control.should_evaluate = True  # what is seen first does not wait for the next round
 
-    def _look_at_dev(self, step: int) -> dict[str, float]:
-        values = self.dev.look(self.trainer, self.style, self.metric)
-        self.state["dev"] = [*self.state["dev"], {"step": step, "values": values}]
+    def look_at_dev(self, answers: Sequence[Answer]) -> dict[str, float]:
+        """Takes in the answers to the held-out Examples and judges; returns their clinical metrics by log key."""
+        step, values = self.trainer.state.global_step, self.dev.values(answers, self.metric)
+        earlier = [look for look in self.state["dev"] if look["step"] < step]
+        self.state["dev"] = [*earlier, {"step": step, "values": values}]
         if self.trainer.is_world_process_zero():
             self._write()
+        for task in self.state["full"]:
+            if self._held_out(task):
+                self._judge(task, self._change(task), step)
         return {f"audit/dev/{task}": mean for task, mean in task_means(values).items()}
 
     def _write(self) -> None:

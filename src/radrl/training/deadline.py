@@ -30,6 +30,7 @@ class Deadline(TrainerCallback):
         self.share = float(broadcast(torch.tensor(min(1.0, self.clock.seconds / self.seconds), device=args.device)))
         if self.share >= 1:
             control.should_training_stop = True
+            control.should_evaluate |= args.eval_strategy == "steps"  # as transformers does after the last step
 
     def rule(self, scheduler: Any, steps: int) -> None:
         """Lets a learning rate that was to change over ``steps`` steps go the same way over the time instead.

@@ -9,7 +9,7 @@ and the logs that a length audit needs. RadVLM-GRPO: arXiv 2512.10691; GRPO: arX
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,20 @@ from trl.trainer.utils import RepeatSampler
 
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
+from radrl.example import Answer
 from radrl.image_sizes import box_size, image_facts
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
 from radrl.training.audit import Audit
 from radrl.training.batch import prompt_text, template_kwargs
-from radrl.training.held_out import Dev
+from radrl.training.evaluating import HeldOutEvaluation, Watched
 from radrl.training.models import suit_to_cpu
 from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.samples import Samples, texts_only
 from radrl.training.sft import finish, lora_config
 from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
-
-LEAST_BETWEEN_SAVES = 50  # steps between checkpoints where the recipe does not say
 
 
 class GRPORows:
@@ -64,7 +63,7 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed(self.seed + 1_000_003 * epoch)
 
 
-class RadrlGRPOTrainer(EndsWhereItEnded, SharedPrefixGRPOTrainer):
+class RadrlGRPOTrainer(HeldOutEvaluation, EndsWhereItEnded, SharedPrefixGRPOTrainer):
     """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above and an audit."""
 
     audit: Audit | None = None
@@ -74,6 +73,15 @@ class RadrlGRPOTrainer(EndsWhereItEnded, SharedPrefixGRPOTrainer):
         super().__init__(*args, **kwargs)
         if self.ref_model is not None:
             suit_to_cpu(self.ref_model)
+
+    @property
+    def steps_of_rollout(self) -> int:
+        """After so many steps a rollout and the updates from it end together."""
+        return steps_of_rollout(self.args)
+
+    def of_held_out(self, answers: Sequence[Answer]) -> dict[str, float]:
+        """Returns what the audit says of them."""
+        return self.audit.look_at_dev(answers)
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
         return EpochSampler(
@@ -109,14 +117,14 @@ def train_grpo(
     examples: ExampleSet,
     stage: Stage,
     checkpoint: Path | None = None,
-    dev: ExampleSet | None = None,
+    dev: Watched | None = None,
 ) -> dict[str, Any]:
     """Trains with the recipe's rewards, from ``checkpoint`` on where one is given, and saves ``stage.model``;
     returns notes (steps, seconds). The run is audited, with the held-out Examples of ``dev`` where there are some.
 
     Raises:
-        UserError: a task has Examples but no rewards, checkpoints would fall between a rollout and its updates, there
-            is no reference for KL, or dev is not held out.
+        UserError: a task has Examples but no rewards, checkpoints would fall between a rollout and its updates, or
+            there is no reference for KL.
     """
     tasks = examples.tasks
     missing = sorted(tasks - set(recipe.rewards))
@@ -145,32 +153,53 @@ def train_grpo(
             "the reference from; start from a stage's folder, with --start, or leave 'grpo.beta' out"
         )
     clock, rows = Clock(checkpoint), GRPORows(examples, style, images)
-    held_out = None if dev is None else Dev(recipe, dev, examples, config.eval_steps)
+    if dev is not None:
+        dev.settle(config)
+    held_out = dev and dev.dev
     audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,
         args=config,
-        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(rows),
+        train_dataset=_dataset(rows),
+        eval_dataset=held_out and _dataset(GRPORows(held_out.examples, style, images)),
         processing_class=processor,
         callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
         peft_config=lora_config(recipe),
         share=recipe.model.shared_prefix,
     )
     trainer.audit, audit.trainer = audit, trainer
+    trainer.watched, trainer.clock = dev, clock
     if recipe.samples_every:
         trainer.samples = Samples(stage.folder, style, recipe.samples_every, checkpoint)
     return finish(trainer, processor, stage, clock, checkpoint)
 
 
+def _dataset(rows: GRPORows) -> Dataset:
+    return Dataset.from_dict({"index": range(len(rows.examples))}).with_transform(rows)
+
+
+def steps_of_rollout(config: Any) -> int:
+    """Returns after how many steps a rollout and an optimiser step end together; in between, no checkpoint resumes
+    exactly."""
+    accumulated = config.gradient_accumulation_steps
+    return math.lcm(config.num_iterations * config.steps_per_generation, accumulated) // accumulated
+
+
 def _check_saves(config: Any, recipe: Recipe) -> None:
+    together = steps_of_rollout(config)
+    if config.eval_strategy == "steps":
+        if "eval_steps" not in recipe.grpo:
+            config.eval_steps = math.ceil(config.eval_steps / together) * together
+        if (config.save_strategy == "best" or config.load_best_model_at_end) and config.eval_steps % together:
+            raise UserError(
+                f"{recipe.file}: key 'grpo.eval_steps' is {config.eval_steps:g}, and the best checkpoint is kept, but "
+                f"a rollout ends only every {together} steps; make it a multiple of {together}"
+            )
     if config.save_strategy != "steps":
         return
-    # a rollout and an optimiser step end together every so many steps; in between, no checkpoint resumes exactly
-    accumulated = config.gradient_accumulation_steps
-    together = math.lcm(config.num_iterations * config.steps_per_generation, accumulated) // accumulated
     if "save_steps" not in recipe.grpo:
-        config.save_steps = math.ceil(LEAST_BETWEEN_SAVES / together) * together
+        config.save_steps = math.ceil(config.save_steps / together) * together
     at = f"{recipe.file}: key 'grpo.save_steps' is {config.save_steps:g}"
     if config.save_steps < 1:
         raise UserError(f"{at}, a share of the run; give a number of steps, a multiple of {together}")

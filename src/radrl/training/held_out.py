@@ -1,81 +1,136 @@
-"""The held-out Examples (``data.dev``) that a GRPO run is watched with: decoded greedily now and then."""
+"""The held-out Examples (``data.dev``) that a stage is evaluated on while it trains: a fixed sample, answered greedily.
+
+What they are asked with, how they are decoded and how they are scored is what `radrl evaluate` does with the model that
+is saved: `evaluation.generate` and `evaluation.metrics`. When that happens is in evaluating.py.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import numpy as np
-import torch
-from accelerate.utils import gather_object
-from trl.data_utils import prepare_multimodal_messages
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object, is_peft_model
+from transformers import GenerationConfig
+from trl.models import unwrap_model_for_generation
 
+from radrl import protocols
 from radrl.answers import parse
-from radrl.box_notation import Size
 from radrl.data import leaks
 from radrl.data.examples import ExampleSet
 from radrl.data.units import unit_of
 from radrl.errors import UserError
-from radrl.example import TASKS, Task
+from radrl.evaluation import judged
+from radrl.evaluation.asked import Asked
+from radrl.evaluation.decoding import Decoding, Said
+from radrl.evaluation.generate import generate
+from radrl.evaluation.metrics import Column, Metric, score_cases
+from radrl.example import TASKS, Answer, Task
 from radrl.image_sizes import box_size, image_facts
-from radrl.prompt import PromptStyle, messages
+from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
-from radrl.scoring.reward import completion_text
 from radrl.training.audit_figures import clinical_metric
 
-A_TASK = 64  # Examples of each task; thousands of rollouts are made between two looks
-EVERY = 20  # steps between two looks, where the recipe's grpo.eval_steps does not say
-
-# greedy is greedy: of how rollouts are sampled only their length and what cannot be said stay
-GREEDY = {"do_sample": False, **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "repetition_penalty"))}
-GREEDY_VLLM = {"temperature": 0.0, "repetition_penalty": 1.0}
+A_TASK = 64  # Examples of each task that are answered
 
 Values = dict[str, list[float | None]]  # by task, in the order of the Examples
 
 
 class Dev:
-    """A fixed sample of the dev Examples: at most ``A_TASK`` of each task, drawn from the seed.
+    """A fixed sample of the held-out Examples: at most ``A_TASK`` of each task, drawn from the seed.
+
+    ``all`` are all of them, ``examples`` the sample by task, ``tasks`` those it has, and ``style`` how they are asked.
 
     Raises:
-        UserError: a patient, study or image of dev is in the training data too, or ``grpo.eval_steps`` is no count.
+        UserError: a patient, study or image is in the training data too, no task is one that is trained, or the recipe
+            decodes in a way that cannot be.
     """
 
-    def __init__(self, recipe: Recipe, dev: ExampleSet, train: ExampleSet, eval_steps: float | None) -> None:
+    def __init__(self, recipe: Recipe, dev: ExampleSet, train: ExampleSet, style: PromptStyle) -> None:
         _check_held_out(recipe, dev, train)
-        self.every = EVERY if eval_steps is None else eval_steps
-        if self.every < 1 or self.every != int(self.every):
-            raise UserError(f"{recipe.file}: key 'grpo.eval_steps' is {eval_steps:g}; give a whole number of steps")
-        order = np.random.default_rng(recipe.seed).permutation(len(dev)).tolist()
-        self.tasks: tuple[Task, ...] = tuple(t for t in TASKS if t in train.tasks & dev.tasks)
-        if not self.tasks:
+        if not train.tasks & dev.tasks:
             raise UserError(f"{recipe.file}: key 'data.dev' holds no Example of a task that is trained")
-        self.rows = {task: sorted([i for i in order if dev[i].task == task][:A_TASK]) for task in self.tasks}
-        self.examples = dev
+        order = np.random.default_rng(recipe.seed).permutation(len(dev)).tolist()
+        self.tasks: tuple[Task, ...] = tuple(task for task in TASKS if task in dev.tasks)
+        codes = dev.index.task[dev.rows]
+        rows = [sorted([i for i in order if TASKS[codes[i]] == task][:A_TASK]) for task in self.tasks]
+        self.all, self.examples = dev, dev.take([i for of_task in rows for i in of_task])
+        self.recipe, self.style = protocols.apply(recipe), style
+        self.scorers: list[Asked] = []  # beside the usual ones
+        self.decoding(None)
 
-    def look(self, trainer: Any, style: PromptStyle, metric: Mapping[Task, str]) -> Values:
-        """Returns the clinical metric of the model's greedy answer to each Example; None where it does not apply."""
-        index = [i for task in self.tasks for i in self.rows[task]]
+    def decoding(self, own: GenerationConfig | None) -> Decoding:
+        """Returns how the model is decoded: greedily, else as ``evaluation`` says, from ``own`` settings of the model
+        where that says so."""
+        taken = own if self.recipe.evaluation.generation_config == "model" else None
+        decoding, _ = judged.decoding_of(self.recipe, self.style.thinking, taken, str(self.recipe.file))
+        return decoding._replace(temperature=0.0, samples=1)
+
+    def answers(self, trainer: Any) -> list[Answer]:
+        """Returns the model's greedy answer to each Example; every process makes its share and gets all."""
+        world, rank = trainer.accelerator.num_processes, trainer.accelerator.process_index
+        share = -(-len(self.examples) // world)  # the last one fills up, so that all processes call as often
+        mine = [min(k, len(self.examples) - 1) for k in range(rank * share, (rank + 1) * share)]
+        said: dict[int, str] = {}
+
+        def done(batch: Sequence[Said]) -> None:
+            said.update((one.index, one.text) for one in batch)
+
+        with (
+            unwrap_model_for_generation(
+                trainer.model_wrapped,
+                trainer.accelerator,
+                gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
+            ) as whole,
+            _inner(whole) as model,
+        ):
+            generate(
+                model,
+                trainer.processing_class,
+                self.examples,
+                self.style,
+                self.decoding(model.generation_config),
+                [(k, 0) for k in mine],
+                done,
+                all_ranks_together=trainer.is_fsdp_enabled,
+            )
+        texts = gather_object([said[k] for k in mine])[: len(self.examples)]
         images = image_facts(trainer.processing_class.image_processor)
-        sizes = [box_size(self.examples, i, style, images) for i in index]
-        prompts = [self._prompt(i, style, size) for i, size in zip(index, sizes, strict=True)]
-        texts = greedy(trainer, prompts)
-        values: Values = {task: [] for task in self.tasks}
-        for i, text, size in zip(index, texts, sizes, strict=True):
-            example = self.examples[i]
-            answer = parse(text, example, style, size=size)
-            values[example.task].append(clinical_metric(example, answer, metric[example.task]))
-        return values
+        return [
+            parse(text, self.examples[k], self.style, size=box_size(self.examples, k, self.style, images))
+            for k, text in enumerate(texts)
+        ]
 
-    def _prompt(self, i: int, style: PromptStyle, size: Size | None) -> list[dict[str, Any]]:
-        prompt, pictures = messages(self.examples[i], style, size), self.examples.pictures(i)
-        return prepare_multimodal_messages(prompt, images=pictures) if pictures else prompt
+    def columns(self, answers: Sequence[Answer]) -> dict[str, Column]:
+        """Returns the metrics of these answers, by name."""
+        return score_cases(list(self.examples), [answers], self.scorers).columns
+
+    def figures(self, answers: Sequence[Answer], chosen: Metric | None) -> dict[str, float]:
+        """Returns the headline metrics and the ``chosen`` one, as `radrl evaluate` computes them of these answers, by
+        log key. What is not defined is left out. The first process scores for all."""
+        found: dict[str, float] = {}
+        if PartialState().is_main_process:
+            once = np.ones((1, len(self.examples)))
+            for name, column in self.columns(answers).items():
+                value = float(np.mean([statistic.at(once)[0] for statistic in column.statistics]))
+                if np.isfinite(value) and (column.metric.headline or (chosen and name == chosen.name)):
+                    found[f"eval_{log_key(name)}"] = value
+        return broadcast_object_list([found])[0]
+
+    def values(self, answers: Sequence[Answer], metric: Mapping[Task, str]) -> Values:
+        """Returns each task's clinical metric of each answer; None where it does not apply."""
+        found: Values = {task: [] for task in self.tasks}
+        for example, answer in zip(self.examples, answers, strict=True):
+            found[example.task].append(clinical_metric(example, answer, metric[example.task]))
+        return found
 
     def change(self, task: str, before: Values, after: Values) -> tuple[float, float, float]:
         """Returns a task's mean before, after, and the standard error of their paired difference, patients being what
         was drawn at random; NaN where no Example has a value."""
-        units = [unit_of(self.examples[i]) for i in self.rows[task]]
+        units = [unit_of(example) for example in self.examples if example.task == task]
         pairs = np.array([before[task], after[task]], dtype=float)
         known = np.isfinite(pairs).all(0)
         if not known.any():
@@ -89,49 +144,48 @@ class Dev:
         return float(a.mean()), float(b.mean()), error
 
 
+@contextmanager
+def _inner(whole: Any) -> Iterator[Any]:
+    """Gives the transformers model within ``whole``, which is called whenever that is.
+
+    peft's ``generate`` changes the model's generation settings for good and calls the inner model alone, past what
+    FSDP2 does where the whole is called.
+    """
+    if not is_peft_model(whole):
+        yield whole
+        return
+    model, within = whole.get_base_model(), False
+    own, forward = vars(model).get("forward"), model.forward
+
+    @wraps(forward)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal within
+        if within:
+            return forward(*args, **kwargs)
+        within = True
+        try:
+            return whole(*args, **kwargs)
+        finally:
+            within = False
+
+    model.forward = call
+    try:
+        yield model
+    finally:
+        del model.forward
+        if own is not None:
+            model.forward = own
+
+
+def log_key(name: str) -> str:
+    """Returns a metric's name as it stands in logs, after ``eval_``: without blanks."""
+    return name.replace(" ", "_")
+
+
 def task_means(values: Values) -> dict[str, float]:
     """Returns the mean of each task that has a value."""
     found = {task: [v for v in mine if v is not None] for task, mine in values.items()}
     return {task: float(np.mean(mine)) for task, mine in found.items() if mine}
-
-
-def greedy(trainer: Any, prompts: list[Any]) -> list[str]:
-    """Returns the greedy completion of each prompt, made by the trainer's own engine; every process makes its share
-    and gets all. The random state and the trainer are left as they were."""
-    world, rank = trainer.accelerator.num_processes, trainer.accelerator.process_index
-    share = -(-len(prompts) // world)  # the last prompt fills up, so that all processes call as often
-    mine = [prompts[min(k, len(prompts) - 1)] for k in range(rank * share, (rank + 1) * share)]
-    size = trainer.args.per_device_train_batch_size
-    texts: list[str] = []
-    with torch.random.fork_rng(), _greedily(trainer):
-        for start in range(0, share, size):
-            texts += [completion_text(completion) for completion in trainer._generate(mine[start : start + size])[3]]
-    return list(gather_object(texts))[: len(prompts)]
-
-
-@contextmanager
-def _greedily(trainer: Any) -> Iterator[None]:
-    was_training, generations = trainer.model.training, trainer.num_generations_eval
-    trainer.model.eval()
-    trainer.num_generations_eval = 1
-    if trainer.use_vllm:
-        own = {name: getattr(trainer.vllm_generation, name) for name in GREEDY_VLLM}
-        for name, value in GREEDY_VLLM.items():
-            setattr(trainer.vllm_generation, name, value)
-    else:
-        config, trainer.generation_config = trainer.generation_config, copy.deepcopy(trainer.generation_config)
-        trainer.generation_config.update(**GREEDY)
-    try:
-        yield
-    finally:
-        if trainer.use_vllm:
-            for name, value in own.items():
-                setattr(trainer.vllm_generation, name, value)
-        else:
-            trainer.generation_config = config
-        trainer.num_generations_eval = generations
-        trainer.model.train(was_training)
-        trainer._metrics["eval"].clear()  # what _generate noted there is of no rollout
 
 
 def _check_held_out(recipe: Recipe, dev: ExampleSet, train: ExampleSet) -> None:

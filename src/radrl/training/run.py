@@ -6,7 +6,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,14 @@ class Clock(TrainerCallback):
     @property
     def seconds(self) -> float:
         return self.before + (0.0 if self.start is None else time.monotonic() - self.start)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Meanwhile no second counts: evaluation is no training."""
+        begun = time.monotonic()
+        yield
+        if self.start is not None:
+            self.start += time.monotonic() - begun
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.batch is not None:

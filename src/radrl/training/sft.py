@@ -6,6 +6,7 @@ pictures read late, and optional Gaussian soft labels on coordinate tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,13 +24,15 @@ from radrl import recipe_trl
 from radrl.data.augment import Augment, augment
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
-from radrl.example import Example
+from radrl.example import Answer, Example
 from radrl.files import no_space
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
 from radrl.training import models, sharding
 from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
+from radrl.training.best_model import chosen
 from radrl.training.deadline import ENDLESS, STEPS, Deadline
+from radrl.training.evaluating import HeldOutEvaluation, Watched
 from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
 
@@ -54,6 +57,7 @@ class SFTRows:
         self.thinking_share = thinking_share
         # shared, since workers of a DataLoader that stay from epoch to epoch have a copy of all else
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self.questions = questions
         # as arrays: `datasets` pickles this, and lists by the million would take it seconds
         self.order, self.starts = examples.rows_by_image(questions)
 
@@ -77,6 +81,17 @@ class SFTRows:
     def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         rows = [self._row(index) for index in batch["index"]]
         return {"images": [row.pictures for row in rows], "row": rows}  # TRL knows an image data set by its "images"
+
+    def of_held_out(self, examples: ExampleSet) -> SFTRows:
+        """Returns rows of other Examples: asked alike, their pictures left as they are."""
+        return SFTRows(
+            examples,
+            self.style,
+            questions=self.questions,
+            augmentation=Augment(),
+            thinking_share=self.thinking_share,
+            seed=self.seed,
+        )
 
     def _row(self, index: int) -> Row:
         asked = self.order[self.starts[index] : self.starts[index + 1]].tolist()
@@ -111,7 +126,7 @@ class Collator:
         return sft_inputs(self.processor, [row["row"] for row in rows])
 
 
-class RadrlSFTTrainer(EndsWhereItEnded, SFTTrainer):
+class RadrlSFTTrainer(HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
     """TRL's SFTTrainer with rows of several questions, and soft labels on coordinate tokens.
 
     A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
@@ -120,8 +135,15 @@ class RadrlSFTTrainer(EndsWhereItEnded, SFTTrainer):
     """
 
     def __init__(
-        self, *args: Any, coordinate_sigma: float = 0.0, deadline: Deadline | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        coordinate_sigma: float = 0.0,
+        deadline: Deadline | None = None,
+        watched: Watched | None = None,
+        eval_rows: SFTRows | None = None,
+        **kwargs: Any,
     ) -> None:
+        self.watched, self.eval_rows = watched, eval_rows
         self.deadline, self.planned = deadline, kwargs["args"].max_steps
         if deadline is not None:
             kwargs["args"].max_steps = ENDLESS
@@ -140,6 +162,32 @@ class RadrlSFTTrainer(EndsWhereItEnded, SFTTrainer):
         scheduler = super().create_scheduler(steps, optimizer)
         self.deadline.rule(scheduler, steps)
         return scheduler
+
+    def of_held_out(self, answers: Sequence[Answer]) -> dict[str, float]:
+        """Returns the loss of all held-out Examples, each token counting alike."""
+        loss = self.held_out_loss(self.eval_rows)
+        return {"eval_loss": loss} if math.isfinite(loss) else {}
+
+    def held_out_loss(self, rows: SFTRows) -> float:
+        """Returns the training loss of ``rows``, the mean over their tokens; every process computes its share."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        share = -(-len(rows) // world)
+        mine = range(rank * share, min((rank + 1) * share, len(rows)))
+        several = np.diff(rows.starts).max() > 1  # TRL's loss of a batch talks to the other processes, ours does not
+        sums = torch.zeros(2, dtype=torch.float64, device=self.accelerator.device)  # of the losses, of tokens
+        for start in range(0, share, self.args.per_device_eval_batch_size):
+            part = list(mine[start : start + self.args.per_device_eval_batch_size])
+            # one whose share has ended goes on beside the others: weights may be spread over all
+            made = [{"row": row} for row in rows({"index": part or [0]})["row"]]
+            inputs = self._prepare_inputs(self.data_collator(made))
+            if several:
+                inputs.setdefault("segments", inputs["attention_mask"] - 1)  # all are PREFIX, or PADDING
+            tokens = (inputs["labels"][:, 1:] != IGNORE).sum()
+            loss = self.compute_loss(self.model_wrapped if self.is_deepspeed_enabled else self.model, inputs)
+            if part:
+                sums += torch.stack([loss.double() * tokens, tokens])
+        total, count = self.accelerator.reduce(sums, "sum").tolist()
+        return total / count
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -211,12 +259,14 @@ def train_sft(
     thinking_share: float = 0.0,
     config: Any = None,
     seconds: float | None = None,
+    dev: Watched | None = None,
 ) -> dict[str, Any]:
     """Trains on the Examples' reference answers, from ``checkpoint`` on where one is given, and saves ``stage.model``;
     returns notes (steps, seconds).
 
     ``thinking_share`` is the share of Examples with a trace that are asked to think. ``config`` is the recipe's
     ``sft`` section unless another is given. With ``seconds`` training takes that time instead of a number of steps.
+    ``dev`` is what it is evaluated on meanwhile.
     """
     config = config or recipe.sft_config(stage.folder)
     config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
@@ -228,6 +278,10 @@ def train_sft(
         thinking_share=thinking_share,
         seed=recipe.seed,
     )
+    eval_rows = None
+    if dev is not None:
+        dev.settle(config)
+        eval_rows = rows.of_held_out(dev.dev.all)
     clock = Clock(checkpoint)
     deadline = None if seconds is None else Deadline(clock, seconds)
     by_time = (lambda _: (round(deadline.share * seconds), round(seconds))) if deadline else None
@@ -235,6 +289,7 @@ def train_sft(
         model=model,
         args=config,
         train_dataset=Dataset.from_dict({"index": range(len(rows))}).with_transform(rows),
+        eval_dataset=eval_rows and Dataset.from_dict({"index": range(len(eval_rows))}).with_transform(eval_rows),
         processing_class=processor,
         data_collator=Collator(processor),
         callbacks=[
@@ -246,7 +301,10 @@ def train_sft(
         coordinate_sigma=recipe.losses.coordinate_sigma,
         deadline=deadline,
         peft_config=lora_config(recipe),
+        watched=dev,
+        eval_rows=eval_rows,
     )
+    trainer.clock = clock
     return finish(trainer, processor, stage, clock, checkpoint)
 
 
@@ -289,6 +347,7 @@ def finish(
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
         "image_backend": models.image_backend(processor),
+        **chosen(trainer),
     }
     if model is not None:
         models.save(model, processor, stage.model)

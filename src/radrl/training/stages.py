@@ -20,6 +20,7 @@ from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import loggers, models, pixel_boxes, stage_folder, teacher
+from radrl.training.evaluating import watched
 from radrl.training.processor import resized
 from radrl.training.record import Record, recorded
 from radrl.training.run import Stage
@@ -50,7 +51,8 @@ def run_sft(
         examples = load_examples(recipe)
         record.note_data(examples)
         pixel_boxes.check_examples(recipe, examples)
-        train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
+        dev = watched(recipe, "sft", examples, recipe.style(thinking=False))
+        train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds, dev=dev)
 
     title = "SFT" if as_long_as is None else "SFT continued"
     return _run(recipe, "sft", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
@@ -78,6 +80,7 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
                 f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is "
                 "the same; give 'prompt.think_suffix', or a share of 1"
             )
+        dev = watched(recipe, "coldstart.sft", examples, recipe.style(thinking=share > 0))
         train_sft(
             recipe,
             *start_model(recipe, examples),
@@ -86,6 +89,7 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
             checkpoint,
             thinking_share=recipe.coldstart.thinking_share,
             config=recipe.coldstart_config(stage.folder),
+            dev=dev,
         )
 
     return _run(recipe, "coldstart", Stage(recipe.path(recipe.out) / name, "Cold start"), train, resume, restart)
@@ -102,9 +106,7 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
             raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
         record.note_data(examples)
         pixel_boxes.check_examples(recipe, examples)
-        dev = load_examples(recipe, "dev") if recipe.data.dev else None
-        if dev is not None:
-            pixel_boxes.check_examples(recipe, dev)
+        dev = watched(recipe, "grpo", examples, recipe.style())
         train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
 
     title = "GRPO thinking" if recipe.prompt.thinking else "GRPO"
