@@ -80,7 +80,7 @@ def check_data(
     asked = Asked(tuple(language), model, max_tokens)
     report = check(manifests, asked, images=images, images_root=images_root, workers=workers or cores())
     print(table(report, show))
-    if report.counts:
+    if not report.fit:
         raise typer.Exit(1)
 
 

@@ -75,10 +75,9 @@ def test_thinking_is_taught_with_one_opening_tag(tiny, template):
 
 def test_a_template_that_does_otherwise_is_named(tiny, refusal):
     _, processor = tiny
-    row = Row([Image.new("L", (64, 64))], [(FILM, PromptStyle())])
     processor.chat_template = ALWAYS
-    assert "opens <think> for a direct answer too" in refusal(sft_inputs, processor, [row])
-    assert "opens <think> in any case" in refusal(prompt_text, processor, FILM, replace(THINKING, thinking=False))
+    for style in (PromptStyle(), replace(THINKING, thinking=False)):
+        assert "opens <think> for a direct answer too; ask the model" in refusal(prompt_text, processor, FILM, style)
     processor.chat_template = published("qwen3_vl")
     assert "knows no thinking" in refusal(prompt_text, processor, FILM, THINKING)
     processor.chat_template = published("gemma")  # for text, and without a system message

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from radrl.data.lines import MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
+from radrl.data.lines import CONTROL, MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
 from radrl.images import read_image
@@ -34,6 +34,7 @@ NEAR = 20  # of these bits, to be looked at closely: of 192,510 pairs of other N
 ALIKE = 0.9  # correlation of detail; of copies (half size, JPEG 50, brighter, gamma) 0.97 and up, of others to 0.82
 UNREADABLE = "image not readable"
 ODD = "image to look at"
+WARNED = (CONTROL,)  # kinds that are counted and named, and that nothing need be done about
 
 
 class Problem(NamedTuple):
@@ -57,6 +58,11 @@ class Report:
     longest: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def fit(self) -> bool:
+        """Whether nothing was found that should be mended."""
+        return not set(self.counts) - set(WARNED)
 
     def add(self, where: str, kind: str, why: str) -> None:
         self.counts[kind] += 1
@@ -322,7 +328,7 @@ def _where(paths: Sequence[Path], lines: _Lines, row: int) -> str:
 
 
 KINDS = (
-    "not an Example", "id twice", "empty answer", "labels", "language", "too long", UNREADABLE, ODD,
+    "not an Example", "id twice", "empty answer", "labels", "language", "too long", CONTROL, UNREADABLE, ODD,
     "patient in two splits",
     "image in two splits", "image nearly in two splits",
     "study in two splits",

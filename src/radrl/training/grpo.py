@@ -17,13 +17,15 @@ from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin
 from trl.trainer.utils import RepeatSampler
 
+from radrl import control_tokens
+from radrl.control_tokens import ControlTokens
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
 from radrl.training.audit import Audit
-from radrl.training.batch import prompt_text, template_kwargs
+from radrl.training.batch import template_kwargs
 from radrl.training.held_out import Dev
 from radrl.training.models import suit_to_cpu
 from radrl.training.resuming import EndsWhereItEnded
@@ -38,13 +40,13 @@ LEAST_BETWEEN_SAVES = 50  # steps between checkpoints where the recipe does not 
 class GRPORows:
     """Turns row numbers into TRL's rows: prompt, pictures, and the Example for the rewards."""
 
-    def __init__(self, examples: ExampleSet, style: PromptStyle) -> None:
-        self.examples, self.style = examples, style
+    def __init__(self, examples: ExampleSet, style: PromptStyle, control: ControlTokens) -> None:
+        self.examples, self.style, self.control = examples, style, control
 
     def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = rows["index"]
         return {
-            "prompt": [messages(self.examples[i], self.style) for i in chosen],
+            "prompt": [messages(self.examples[i], self.style, control=self.control) for i in chosen],
             "images": [self.examples.pictures(i) for i in chosen],
             "example": [self.examples[i] for i in chosen],
         }
@@ -123,8 +125,9 @@ def train_grpo(
     style = recipe.style()
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
-    prompt_text(processor, examples[0], style)  # TRL renders the prompts; here it is seen that the template takes them
     config.chat_template_kwargs = {**(config.chat_template_kwargs or {}), **template_kwargs(processor, style)}
+    if config.use_vllm:
+        config.generation_kwargs = no_pictures(model, config.generation_kwargs or {})
     config.disable_tqdm = True
     _check_saves(config, recipe)
     if config.cast_lm_head_to_fp32 and model.config.tie_word_embeddings:
@@ -140,11 +143,12 @@ def train_grpo(
     clock = Clock(checkpoint)
     held_out = None if dev is None else Dev(recipe, dev, examples, config.eval_steps)
     audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)
+    rows = GRPORows(examples, style, control_tokens.of(processor.tokenizer))
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,
         args=config,
-        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(GRPORows(examples, style)),
+        train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(rows),
         processing_class=processor,
         callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
         peft_config=lora_config(recipe),
@@ -154,6 +158,14 @@ def train_grpo(
     if recipe.samples_every:
         trainer.samples = Samples(stage.folder, style, recipe.samples_every, checkpoint)
     return finish(trainer, processor, stage, clock, checkpoint)
+
+
+def no_pictures(model: PreTrainedModel, own: dict[str, Any]) -> dict[str, Any]:
+    """Returns vLLM's generation settings with which no completion holds the token of an image or a video: it would be
+    one for which there are no features. TRL sees to that where transformers writes the completions."""
+    tokens = [getattr(model.config, f"{kind}_token_id", None) for kind in ("image", "video")]
+    never = {token: -100.0 for token in tokens if token is not None}  # the least that OpenAI's field takes
+    return {**own, "logit_bias": {**never, **(own.get("logit_bias") or {})}}
 
 
 def _check_saves(config: Any, recipe: Recipe) -> None:

@@ -12,6 +12,7 @@ import torch
 from accelerate.utils import gather_object
 from trl.data_utils import prepare_multimodal_messages
 
+from radrl import control_tokens
 from radrl.answers import parse
 from radrl.data import leaks
 from radrl.data.examples import ExampleSet
@@ -55,7 +56,8 @@ class Dev:
     def look(self, trainer: Any, style: PromptStyle, metric: Mapping[Task, str]) -> Values:
         """Returns the clinical metric of the model's greedy answer to each Example; None where it does not apply."""
         index = [i for task in self.tasks for i in self.rows[task]]
-        prompts = [self._prompt(i, style) for i in index]
+        control = control_tokens.of(trainer.processing_class.tokenizer)
+        prompts = [self._prompt(i, style, control) for i in index]
         texts = greedy(trainer, prompts)
         values: Values = {task: [] for task in self.tasks}
         for i, text in zip(index, texts, strict=True):
@@ -63,8 +65,9 @@ class Dev:
             values[example.task].append(clinical_metric(example, parse(text, example, style), metric[example.task]))
         return values
 
-    def _prompt(self, i: int, style: PromptStyle) -> list[dict[str, Any]]:
-        prompt, pictures = messages(self.examples[i], style), self.examples.pictures(i)
+    def _prompt(self, i: int, style: PromptStyle, control: control_tokens.ControlTokens) -> list[dict[str, Any]]:
+        prompt = messages(self.examples[i], style, control=control)
+        pictures = self.examples.pictures(i)
         return prepare_multimodal_messages(prompt, images=pictures) if pictures else prompt
 
     def change(self, task: str, before: Values, after: Values) -> tuple[float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.images import read_image
-from radrl.prompt import TEMPLATE, earlier, question, target
+from radrl.prompt import TEMPLATE, PromptStyle, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import loggers, models, stage_folder, teacher
+from radrl.training.batch import check_chat
 from radrl.training.record import Record, recorded
 from radrl.training.run import Stage
 from radrl.training.sft import tokenizer_texts, train_sft
@@ -25,14 +26,22 @@ from radrl.training.stage_folder import Kind
 from radrl.training.tiny import make_tiny
 
 
-def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts."""
+def start_model(
+    recipe: Recipe, examples: ExampleSet, styles: Sequence[PromptStyle] = ()
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts.
+
+    Raises:
+        UserError: the model cannot be loaded, or its chat template does not take the Examples in one of ``styles``.
+    """
     settings = recipe.model
     start = recipe.model_start()
     if start == "tiny":
         model, processor = make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
         models.suit_to_cpu(model)
+        check_chat(processor, examples, styles)
         return model, processor
+    check_chat(models.load_processor(start), examples, styles)  # before the weights, which may be gigabytes
     return models.load(start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
 
 
@@ -46,7 +55,8 @@ def run_sft(
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
-        train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
+        model = start_model(recipe, examples, [recipe.style(thinking=False)])
+        train_sft(recipe, *model, examples, stage, checkpoint, seconds=seconds)
 
     title = "SFT" if as_long_as is None else "SFT continued"
     return _run(recipe, "sft", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
@@ -73,9 +83,11 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
                 f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is "
                 "the same; give 'prompt.think_suffix', or a share of 1"
             )
+        direct = share < 1 or not examples.thinking.all()
+        asked = [False] * direct + [True] * (share > 0)
         train_sft(
             recipe,
-            *start_model(recipe, examples),
+            *start_model(recipe, examples, [recipe.style(thinking=thinking) for thinking in asked]),
             examples,
             stage,
             checkpoint,
@@ -97,7 +109,7 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
             raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
         record.note_data(examples)
         dev = load_examples(recipe, "dev") if recipe.data.dev else None
-        train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
+        train_grpo(recipe, *start_model(recipe, examples, [recipe.style()]), examples, stage, checkpoint, dev)
 
     title = "GRPO thinking" if recipe.prompt.thinking else "GRPO"
     return _run(recipe, "grpo", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
