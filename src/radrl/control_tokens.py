@@ -23,14 +23,14 @@ _LOOKS_LIKE_ONE = re.compile(r"[<\[◁(|].*[>\]▷)|]", re.DOTALL)
 # Marks of chat models, for texts that go where their tokenizer is not known; some are none of a tokenizer's tokens but
 # read by a processor (<image>) or by a template ([INST] of Llama 2).
 _FAMILIES = (
-    r"<[|｜][^\s<>]{1,80}>|<[^\s<>]{1,80}[|｜]>",  # Qwen, Llama 3, Phi, GLM, DeepSeek, Gemma 4
+    rf"<[|｜][^\s<>{JOINER}]{{1,80}}>|<[^\s<>{JOINER}]{{1,80}}[|｜]>",  # Qwen, Llama 3, Phi, GLM, DeepSeek, Gemma 4
     r"</?(?:s|bos|eos|pad|unk|mask|sop|eop|image|img|video|audio|think|tools?|tool_calls?|tool_response|ref|box|quad"
     r"|start_of_(?:turn|image)|end_of_(?:turn|image|utterance)|image_soft_token|fake_token_around_image|global-img"
     r"|IMG_CONTEXT|im_(?:start|end|patch|col)|row_\d{1,2}_col_\d{1,2}|(?:loc|seg|unused)\d{1,4})>",
     r"<</?SYS>>",
     r"\[/?(?:INST|SYSTEM_PROMPT|IMG|IMG_BREAK|IMG_END|THINK|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT"
-    r"|ARGS|CALL_ID|(?:BEGIN_)?AUDIO|gMASK)\]",  # Llama 2, Mistral, GLM
-    r"◁[^\s◁▷]{1,40}▷",  # Kimi
+    r"|ARGS|CALL_ID|(?:BEGIN_)?AUDIO|gMASK|multimodal)\]",  # Llama 2, Mistral, GLM, Gemma
+    rf"◁[^\s◁▷{JOINER}]{{1,40}}▷",  # Kimi
 )
 
 
@@ -70,7 +70,7 @@ class ControlTokens:
         stays: pieces of the data are `plain` already, the others are the user's own."""
         text = "".join(pieces)
         if len(self.pattern.findall(text)) > sum(len(self.pattern.findall(piece)) for piece in pieces):
-            return JOINER.join(pieces)
+            return JOINER.join(filter(None, pieces))
         return text
 
     def _normalized(self, text: str) -> str:

@@ -137,8 +137,6 @@ def template_kwargs(processor: ProcessorMixin, style: PromptStyle) -> dict[str, 
     return {key: value for key, value in style.chat_template_kwargs.items() if key in str(processor.chat_template)}
 
 
-
-
 def sft_inputs(processor: ProcessorMixin, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
     """Returns right-padded inputs with ``labels`` (the target and the end token are trained on, nothing else).
 
