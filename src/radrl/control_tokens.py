@@ -24,7 +24,7 @@ _LOOKS_LIKE_ONE = re.compile(r"[<\[◁(|].*[>\]▷)|]", re.DOTALL)
 # read by a processor (<image>) or by a template ([INST] of Llama 2).
 _FAMILIES = (
     rf"<[|｜][^\s<>{JOINER}]{{1,80}}>|<[^\s<>{JOINER}]{{1,80}}[|｜]>",  # Qwen, Llama 3, Phi, GLM, DeepSeek, Gemma 4
-    r"</?(?:s|bos|eos|pad|unk|mask|sop|eop|image|img|video|audio|think|tools?|tool_calls?|tool_response|ref|box|quad"
+    r"</?(?:s|bos|eos|pad|unk|mask|sop|eop|image|img|video|audio|think|tools?|tool_calls?|tool_response|arg_(?:key|value)|ref|box|quad"
     r"|start_of_(?:turn|image)|end_of_(?:turn|image|utterance)|image_soft_token|fake_token_around_image|global-img"
     r"|IMG_CONTEXT|im_(?:start|end|patch|col)|row_\d{1,2}_col_\d{1,2}|(?:loc|seg|unused)\d{1,4})>",
     r"<</?SYS>>",
