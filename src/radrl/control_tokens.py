@@ -109,28 +109,27 @@ LISTS = ("choices", "labels", "label_set")
 FAMILIES = ControlTokens()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def of(tokenizer: Any) -> ControlTokens:
     """Returns the marks of a tokenizer: those of the known families, its special tokens, and whatever else was added to
     its vocabulary and looks like a mark. Coordinates (``0.25``), blanks and words that were added are none."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     own = {
-        number: token
+        # without the signs that a template's next mark may begin with: Falcon's ">>TITLE<<" could end in that
+        number: token.content.rstrip("<[◁")
         for number, token in added.items()
-        if len(token.content.strip()) > 1
+        if len(token.content.strip("<[◁ \n\t")) > 1
         and JOINER not in token.content
         and (token.special or _LOOKS_LIKE_ONE.fullmatch(token.content))
     }
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    normalizer = backend.normalizer if backend and any(token.normalized for token in own.values()) else None
-    known = ControlTokens([token.content for token in own.values()], normalizer)
+    normalizer = backend.normalizer if backend and any(added[number].normalized for number in own) else None
+    known = ControlTokens(list(own.values()), normalizer)
     rare = getattr(tokenizer, "unk_token_id", None)  # what any rare character may become, the joiner too
-    parted = [known.plain(token.content) for token in own.values()]
+    parted = [known.plain(added[number].content) for number in own]
     encoded = tokenizer(parted, add_special_tokens=False)["input_ids"] if parted else []
     known.undone = frozenset(
-        token.content
-        for (number, token), ids in zip(own.items(), encoded, strict=True)
-        if number in ids and number != rare
+        mark for (number, mark), ids in zip(own.items(), encoded, strict=True) if number in ids and number != rare
     )
     return known
 
