@@ -111,8 +111,9 @@ def _check_thinking(processor: ProcessorMixin, turns: list[dict[str, Any]], styl
 
 def _rendered(processor: ProcessorMixin, turns: list[dict[str, Any]], style: PromptStyle) -> str:
     if not processor.chat_template:
+        model = processor.tokenizer.name_or_path or "the model"
         raise UserError(
-            "the model has no chat template (base models have none); put the chat_template.jinja of its instruction-"
+            f"{model} has no chat template (base models have none); put the chat_template.jinja of its instruction-"
             "tuned version into its folder"
         )
     try:
