@@ -18,7 +18,8 @@ SPECIAL = {
                 "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[THINK]"],
     "deepseek": ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"],
     "internvl": ["<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "<ref>", "</ref>", "<box>", "</box>"],
-    "others": ["◁think▷", "◁/think▷", "<|user|>", "<|end|>", "<|turn>", "<turn|>", ">>TITLE<<", "|||EMAIL|||", "<a b>"],
+    "others": ["◁think▷", "◁/think▷", "<|user|>", "<|end|>", "<|turn>", "<turn|>", ">>TITLE<<", "|||EMAIL|||", "<a b>",
+               "<image>", "<end_of_utterance>", "<|im_start|>", "<fake_token_around_image>", "<row_1_col_1>"],
 }  # fmt: skip
 PLAIN = {
     "qwen": ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>"],
