@@ -8,6 +8,7 @@ from __future__ import annotations
 from radrl import label_sets
 from radrl.box_notation import Size, read_boxes
 from radrl.choices import read_choice
+from radrl.control_tokens import restored
 from radrl.example import Answer, Example
 from radrl.prompt import PromptStyle
 from radrl.reading.thinking import split_thinking
@@ -38,6 +39,7 @@ def parse(
     text, reasoning, forms = unwrap(text, _kind(example))
     if reasoning:
         thinking = f"{thinking}\n\n{reasoning}" if thinking else reasoning
+    text, thinking = restored(text), thinking and restored(thinking)  # only now: marks of the data end no thinking
     if style.answer_format != "plain":
         well_formed = well_formed and style.answer_format in forms
     answer = Answer(text, thinking, well_formed=well_formed and bool(text), tokens=tokens)

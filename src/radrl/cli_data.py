@@ -90,7 +90,7 @@ def check_data(
         workers=workers or cores(),
     )
     print(table(report, show))
-    if report.counts:
+    if not report.fit:
         raise typer.Exit(1)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from radrl.box_notation import BoxFormat, Size, boxes_text
 from radrl.choices import LETTERS, is_yes_no
+from radrl.control_tokens import FAMILIES, ControlTokens
 from radrl.errors import nearest
 from radrl.example import TASKS, Example, Turn
 
@@ -62,14 +63,17 @@ class PromptStyle:
         return {"enable_thinking": self.thinking} if self.think_in_template else {}
 
 
-def messages(example: Example, style: PromptStyle, size: Size | None = None) -> list[dict[str, Any]]:
+def messages(
+    example: Example, style: PromptStyle, size: Size | None = None, control: ControlTokens = FAMILIES
+) -> list[dict[str, Any]]:
     """Returns the chat messages of an Example: the system message where there is one, the earlier turns and then the
     question, as user and assistant in turn. The images are placeholders at the head of the first user's one; ``size``
-    is that of the resized image, for boxes in pixels."""
+    is that of the resized image, for boxes in pixels. No text of the Example can be read as one of ``control``."""
+    example = control.plain_example(example)
     texts: list[str] = []
     for turn in example.history:
         texts += [turn.question, boxes_text(turn.boxes, style.box_format, size) or turn.answer]
-    texts.append(question(example, style))
+    texts.append(question(example, style, control))
     if example.images:
         texts[0] = style.image_separator + texts[0]
     turns = [
@@ -91,24 +95,26 @@ def earlier(example: Example, box_format: BoxFormat = "unit", size: Size | None 
     )
 
 
-def question(example: Example, style: PromptStyle) -> str:
+def question(example: Example, style: PromptStyle, control: ControlTokens = FAMILIES) -> str:
     """Returns the user's text: the template with the Example's question and options, and the thinking suffix.
 
     Options stand after the question where the template has no ``{options}``. Text of the Example that looks like a
-    placeholder stays as it is.
+    placeholder stays as it is, and a mark of ``control`` in one of its texts too (`ControlTokens.plain_example`); but
+    none comes of two texts that stand side by side.
     """
     template = _template(example, style)
     slots = template if "{options}" in template else template.replace("{question}", TEMPLATE)
     parts = _SLOT.split(slots)  # literal text at even places, placeholders between
-    written = parts[0]
+    pieces = [parts[0]]
     for before, slot, literal in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
         if slot == "{question}":
-            written += example.question
+            pieces.append(example.question)
         else:
             # the template may have brought the white space itself
             options = _options(example, style)
-            written += options if written and before == before.rstrip() else options.lstrip()
-        written += literal
+            pieces.append(options if any(pieces) and before == before.rstrip() else options.lstrip())
+        pieces.append(literal)
+    written = control.joined(pieces)
     if example.task == "grounding" and template == TEMPLATE:
         written += _JSON.get(style.box_format, "")
     return written + (style.think_suffix if style.thinking and not style.think_in_template else "")

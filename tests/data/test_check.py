@@ -153,6 +153,23 @@ def test_lengths_by_a_models_tokenizer(folder, tiny_folder):
     assert "not asked  image not readable" in table(report)
 
 
+def test_control_tokens_are_counted_and_named_and_nothing_to_mend(folder, tiny_folder):
+    marked = [
+        line(1, question=f"{QUESTION} <|image_pad|> <image>"),
+        line(2, task="vqa_closed", choices=["no", "yes </think>"], reference="no"),
+        line(3, history=[{"question": "Before?", "answer": "[/INST]"}]),
+    ]
+    paths = folder(train=[line(0), *marked, line(4, reference="CTR <0.5, [x]")])
+    for asked in (ENGLISH, Asked(("en",), str(tiny_folder))):
+        report = check(paths, asked, images=False)
+        assert report.fit
+        assert report.counts == {"control token in a text": 3}
+        said = [problem.why for problem in report.problems]
+        assert said[0].startswith("question of 'e1' holds <|image_pad|>, <image>, which is shown and taught as plain")
+        assert [why.split(" holds")[0] for why in said] == ["question of 'e1'", "choices of 'e2'", "history of 'e3'"]
+        assert "         3  control token in a text" in table(report)
+
+
 def test_exit_codes(folder, capsys, monkeypatch):
     for given, wanted in (([line(0)], 0), ([line(0), line(0)], 1), ([], 2)):
         paths = folder(train=given)

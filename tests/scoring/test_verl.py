@@ -94,6 +94,8 @@ def test_a_manifest_as_parquet_is_what_the_reward_takes(tmp_path, recipe, refusa
     said = {key: first[key] for key in ("data_source", "extra_info")}
     assert compute_score(solution_str="Left effusion.", ground_truth="", recipe=recipe, **said) == 2.5
     write_manifest(manifest, [VQA.model_copy(update={"question": "an <image>?"})])
-    refused = refusal(write_parquet, manifest, tmp_path / "x.parquet", PromptStyle())
-    assert "'v' holds <image>" in refused
+    assert write_parquet(manifest, out, PromptStyle()) == 1  # as text, which verl takes for no picture
+    assert pq.read_table(out).to_pylist()[0]["prompt"][0]["content"].count("<image>") == len(VQA.images)
+    refused = refusal(write_parquet, manifest, tmp_path / "x.parquet", PromptStyle(template="<image> {question}"))
+    assert "'prompt' holds <image>" in refused
     assert not (tmp_path / "x.parquet").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +12,13 @@ import trl
 from PIL import Image
 from trl.data_utils import prepare_multimodal_messages
 
+from radrl.answers import parse
 from radrl.endpoint import Endpoint
 from radrl.evaluation import generate_endpoint
 from radrl.evaluation.decoding import Decoding
 from radrl.example import Example, Turn
 from radrl.prompt import PromptStyle, target
-from radrl.training import grpo, stages
+from radrl.training import grpo, models, stages
 from radrl.training.batch import IGNORE, Row, prompt_inputs, prompt_text, sft_inputs, template_kwargs
 
 FILM = Example(
@@ -75,10 +78,9 @@ def test_thinking_is_taught_with_one_opening_tag(tiny, template):
 
 def test_a_template_that_does_otherwise_is_named(tiny, refusal):
     _, processor = tiny
-    row = Row([Image.new("L", (64, 64))], [(FILM, PromptStyle())])
     processor.chat_template = ALWAYS
-    assert "opens <think> for a direct answer too" in refusal(sft_inputs, processor, [row])
-    assert "opens <think> in any case" in refusal(prompt_text, processor, FILM, replace(THINKING, thinking=False))
+    for style in (PromptStyle(), replace(THINKING, thinking=False)):
+        assert "opens <think> for a direct answer too; ask the model" in refusal(prompt_text, processor, FILM, style)
     processor.chat_template = published("qwen3_vl")
     assert "knows no thinking" in refusal(prompt_text, processor, FILM, THINKING)
     processor.chat_template = published("gemma")  # for text, and without a system message
@@ -86,6 +88,78 @@ def test_a_template_that_does_otherwise_is_named(tiny, refusal):
     assert "System role not supported" in refusal(prompt_text, processor, FILM, PromptStyle(system="Be brief."))
     processor.chat_template = published("gemma3")  # trims every text
     assert "drops 'prompt.image_separator'" in refusal(prompt_text, processor, FILM, PromptStyle(image_separator="\n"))
+
+
+@pytest.mark.parametrize("template", ["qwen3_5_think", ALWAYS], ids=["switched", "always"])
+def test_a_completion_that_goes_on_from_an_opened_thinking_keeps_the_form(tiny, refusal, template):
+    """Qwen3-VL-Thinking's: without ``think_in_template`` no completion would be well formed, and none a reward."""
+    processor = tiny[1]
+    processor.chat_template = template if template == ALWAYS else published(template)
+    said = refusal(prompt_text, processor, FILM, PromptStyle(thinking=True))
+    assert said == "the model's chat template opens <think> itself; set 'prompt.think_in_template: true'"
+    prompt = prompt_text(processor, FILM, THINKING)
+    assert prompt.endswith("<think>\n")
+    assert parse("I look.\n</think>\n\nClear.", FILM, THINKING).well_formed
+    taught = target(FILM, THINKING).removeprefix("<think>\n")
+    assert parse(taught, FILM, THINKING) == parse(target(FILM, THINKING), FILM, PromptStyle(thinking=True))
+    mend = "set 'prompt.think_in_template: true'" if template != ALWAYS else "ask the model to think"
+    assert f"opens <think> for a direct answer too; {mend}" in refusal(prompt_text, processor, FILM, PromptStyle())
+
+
+def test_another_mark_of_thinking_is_not_mixed_with_ours(tiny, refusal):
+    processor = tiny[1]
+    processor.chat_template = ALWAYS.replace("<think>", "◁think▷")
+    assert "opens ◁think▷ itself" in refusal(prompt_text, processor, FILM, PromptStyle(thinking=True))
+    row = Row([Image.new("L", (64, 64))], [(FILM, THINKING)])
+    assert "opens ◁think▷, but <think> is taught" in refusal(sft_inputs, processor, [row])
+    assert parse("I look.◁/think▷Clear.", FILM, THINKING).well_formed  # judged it may be
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_folder, monkeypatch):
+    """A copy of the tiny model's folder whose weights are not to be loaded."""
+    monkeypatch.setattr(models, "load", lambda *_, **__: pytest.fail("the weights were loaded"))
+    return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
+
+
+STAGES = {
+    "run_sft": (),
+    "run_coldstart": (),
+    "run_grpo": ("rewards={report: [{scorer: format}]}", "data.tasks=[report]"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_model_without_a_fitting_chat_template_is_named_before_its_weights_are_loaded(
+    folder, make_recipe, refusal, stage
+):
+    recipe = make_recipe(*STAGES[stage], f"model={{start: {folder}}}")
+    demands = "{% if messages[0].role != 'system' %}{{ raise_exception('No system message!') }}{% endif %}"
+    (folder / "chat_template.jinja").write_text(demands + published("qwen3_vl"))
+    said = refusal(getattr(stages, stage), recipe)
+    assert said == "the model's chat template demands a system message (No system message!); set 'prompt.system'"
+    (folder / "chat_template.jinja").unlink()
+    again = make_recipe(*STAGES[stage], f"model={{start: {folder}}}", "out=again")
+    assert f"{folder} has no chat template" in refusal(getattr(stages, stage), again)
+
+
+def test_a_cold_start_that_cannot_ask_directly_says_so_at_the_start(folder, make_recipe, refusal):
+    (folder / "chat_template.jinja").write_text(ALWAYS)
+    recipe = make_recipe(f"model={{start: {folder}}}", "prompt.think_in_template=true", "coldstart.thinking_share=0.5")
+    assert "'coldstart.thinking_share: 1'" in refusal(stages.run_coldstart, recipe)
+
+
+def test_templates_are_taken_in_transformers_order(folder):
+    def template():
+        return models.load_processor(str(folder)).chat_template
+
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": "tokenizer's"}))
+    assert template() not in ("tokenizer's", None)
+    (folder / "chat_template.jinja").unlink()
+    assert template() == "tokenizer's"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "processor's"}))  # as Qwen's have it
+    assert template() == "processor's"
 
 
 def test_grpo_asks_by_the_recipe_s_style(tiny, examples, make_recipe, monkeypatch):

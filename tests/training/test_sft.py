@@ -44,7 +44,8 @@ def equal(one, other):
 def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, monkeypatch):
     recipe, broken = make_recipe(*RUN), make_recipe(*RUN, "out=broken")
     unbroken = stages.run_coldstart(recipe)
-    assert not equal(weights(unbroken), dict(stages.start_model(recipe, stages.load_examples(recipe))[0].state_dict()))
+    started = stages.start_model(recipe, stages.load_examples(recipe))[0]
+    assert not equal(weights(unbroken), dict(started.state_dict()))
 
     on_step_end = Progress.on_step_end
     bars = []

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from radrl import instructions
 from radrl.clinical.cleaning import Cleaned, Removed, clean, key
 from radrl.clinical.extract import findings
+from radrl.control_tokens import FAMILIES, restored
 from radrl.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
 from radrl.errors import UserError
 from radrl.example import Example, open_manifest, parse_line
@@ -175,7 +176,8 @@ class _Replies:
                 await side_by_side(work, workers)
 
     async def _one(self, chat: Chat, example: Example, write: Callable[[str], Any]) -> str:
-        content = [{"type": "text", "text": instructions.fill(self.prompt, {"report": example.reference})}]
+        report = FAMILIES.plain(example.reference)
+        content = [{"type": "text", "text": instructions.fill(self.prompt, {"report": report})}]
         why = ""
         for _ in range(self.endpoint.attempts):
             text, why = judged(await chat.complete(content), example.reference)
@@ -189,7 +191,7 @@ class _Replies:
 
 def judged(reply: Reply, report: str) -> tuple[str | None, str]:
     """Returns a reply's text (empty for NONE), or None and why it cannot be used."""
-    text = " ".join(split_thinking(reply.text, PromptStyle())[1].split())
+    text = restored(" ".join(split_thinking(reply.text, PromptStyle())[1].split()))
     if reply.cut:
         return None, "cut at max_tokens"
     if not text:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from radrl.data import burned_in
-from radrl.data.lines import MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
+from radrl.data.lines import CONTROL, MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
 from radrl.images import read_image
@@ -36,6 +36,7 @@ ALIKE = 0.9  # correlation of detail; of copies (half size, JPEG 50, brighter, g
 UNREADABLE = "image not readable"
 ODD = "image to look at"
 WORDS = "words in the image"
+WARNED = (CONTROL,)  # kinds that are counted and named, and that nothing need be done about
 
 
 class Problem(NamedTuple):
@@ -60,6 +61,11 @@ class Report:
     longest: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def fit(self) -> bool:
+        """Whether nothing was found that should be mended."""
+        return not set(self.counts) - set(WARNED)
 
     def add(self, where: str, kind: str, why: str) -> None:
         self.counts[kind] += 1
@@ -344,7 +350,7 @@ def _where(paths: Sequence[Path], lines: _Lines, row: int) -> str:
 
 
 KINDS = (
-    "not an Example", "id twice", "empty answer", "labels", "language", "too long", UNREADABLE, ODD, WORDS,
+    "not an Example", "id twice", "empty answer", "labels", "language", "too long", CONTROL, UNREADABLE, ODD, WORDS,
     "patient in two splits",
     "image in two splits", "image nearly in two splits",
     "study in two splits",

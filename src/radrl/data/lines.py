@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from radrl import label_names
+from radrl import control_tokens, label_names
 from radrl.answers import parse
 from radrl.data.units import unit_of
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
 from radrl.prompt import PromptStyle, answer_text, earlier, question
 
+CONTROL = "control token in a text"
 LEAST_WORDS = 3  # of a language's list, and twice as many as of any other, to say that a text is in it
 _CJK = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -127,6 +128,13 @@ def _line(piece: Piece, start: int, raw: bytes, asked: Asked, found: Found) -> N
         if language and language not in allowed:
             why = f"the {name} of '{example.id}' is in {language}, not {', '.join(allowed)}"
             _say(found, "language", f"{why}; drop it or add --language {language}")
+            break
+    known = control_tokens.of(_tokenizer(asked.model)) if asked.model else control_tokens.FAMILIES
+    for name, text in control_tokens.texts_of(example):
+        if marks := known.found_in(text):
+            said = ", ".join(dict.fromkeys(marks))[:80]
+            why = f"{name} of '{example.id}' holds {said}, which is shown and taught as plain text"
+            _say(found, CONTROL, why)
             break
     if asked.model:
         length = _tokens(example, asked.model)

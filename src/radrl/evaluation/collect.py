@@ -210,6 +210,7 @@ def _folder(recipe: Recipe, source: Source, examples: ExampleSet, style: PromptS
 
     from radrl.evaluation import generate, generate_vllm
     from radrl.training import models as loading
+    from radrl.training.batch import prompt_text
 
     start, wanted, dtype = source.start, recipe.evaluation, recipe.model.dtype
     bounds = judged.bounds_of(recipe, source.known_as)
@@ -242,6 +243,7 @@ def _folder(recipe: Recipe, source: Source, examples: ExampleSet, style: PromptS
     )
 
     def answer(todo: Sequence[Ask], done: Done) -> None:
+        prompt_text(processor, examples[todo[0][0]], style)  # a chat template that does otherwise is named at once
         if wanted.backend == "vllm":
             given = {"dtype": dtype, "options": wanted.vllm, "ends": loading.end_tokens(own, processor.tokenizer)}
             given["bounds"] = {name: bound for name, bound in bounds.items() if bound is not None}

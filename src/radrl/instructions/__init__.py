@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from radrl.control_tokens import FAMILIES
 from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
 
@@ -45,8 +46,12 @@ def read(kind: Kind, file: Path | None = None) -> str:
 
 
 def fill(text: str, words: Mapping[str, str]) -> str:
-    """Returns a text with its words in braces filled in, in one pass: what is filled in is not looked at again."""
-    return re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), text)
+    """Returns a text with its words in braces filled in, in one pass: what is filled in is not looked at again.
+
+    Texts of the data should be `plain` already (`radrl.control_tokens`); no mark comes of two that stand side by side.
+    """
+    parts = re.split(r"\{(\w+)\}", text)  # words in braces at odd places
+    return FAMILIES.joined([words.get(part, f"{{{part}}}") if k % 2 else part for k, part in enumerate(parts)])
 
 
 def digest(text: str) -> str:

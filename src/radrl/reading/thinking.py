@@ -18,6 +18,7 @@ _OPENS = re.compile(
     r"|<\|channel\|>analysis<\|message\|>|<unused94>(?:thought\b)?",
     re.I,
 )
+_OPENED = re.compile(rf"({_OPENS.pattern})\s{{0,99}}\Z", re.I)
 _CLOSES = re.compile(
     rf"<\s{{0,3}}/\s{{0,3}}{_NAMES}\s{{0,3}}>|◁/think▷|\[/THINK\]|<\|end_of_thought\|>"
     r"|<\|channel\|>final<\|message\|>|<unused95>",
@@ -30,6 +31,13 @@ _END = re.compile(
     r"(?:\s{0,9}(?:<\|(?:im_end|end|endoftext|end_of_text|eot_id|eom_id|return)\|>|</s>|<eos>|<end_of_turn>"
     r"|<｜end▁of▁sentence｜>)){1,9}\s{0,9}\Z"
 )
+
+
+def opened_thinking(prompt: str) -> str:
+    """Returns the mark within which a prompt ends, so that the completion goes on with the thinking; empty where it
+    does not."""
+    match = _OPENED.search(prompt, max(0, len(prompt) - 200))
+    return match.group(1) if match else ""
 
 
 def split_thinking(completion: str, style: PromptStyle) -> tuple[str | None, str, bool]:

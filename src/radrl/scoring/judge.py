@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl import instructions
+from radrl.control_tokens import FAMILIES
 from radrl.endpoint import Chat, Judge, Refused, run, side_by_side
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
@@ -59,7 +60,8 @@ def judge(examples: Sequence[Example], answers: Sequence[Answer], *, judge: Judg
 def _prompt(example: Example, answer: Answer, graded: bool, text: str | None = None) -> str:
     texts = (answer.thinking or "", answer.text)
     mark = hashlib.sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()[:16]
-    thinking, said = (_shown(text) for text in texts)
+    thinking, said = (_shown(FAMILIES.plain(text)) for text in texts)
+    example = FAMILIES.plain_example(example)
     options = "".join(f"- {_shown(choice)}\n" for choice in example.choices)
     return instructions.fill(
         text or instructions.read("judge"),

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, Literal
 
+from radrl.control_tokens import FAMILIES
 from radrl.endpoint import Chat, Judge, Refused
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
@@ -201,7 +202,8 @@ def _scored(
 ) -> list[float | None]:
     """Returns the value of each pair; None where the reference has no word or the judge gave nothing to be read."""
     version = importlib.metadata.version(package)
-    pairs = [(readable(e.reference), readable(a.text)) for e, a in zip(examples, answers, strict=True)]
+    texts = zip((e.reference for e in examples), (a.text for a in answers), strict=True)
+    pairs = [(FAMILIES.plain(readable(reference)), FAMILIES.plain(readable(answer))) for reference, answer in texts]
     keys = [_key([name, version, judge.model, judge.temperature, settings, *pair]) for pair in pairs]
     wanted = {key: pair for key, pair in zip(keys, pairs, strict=True) if pair[0].strip()}
     clients: list[Client] = []

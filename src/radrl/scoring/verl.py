@@ -97,7 +97,7 @@ def write_parquet(manifest: Path, out: Path, style: PromptStyle) -> int:
     ``extra_info`` ``{split (the manifest's name), index, id, example}``.
 
     Raises:
-        UserError: the manifest is wrong, a text holds ``<image>``, or the file cannot be written.
+        UserError: the manifest is wrong, ``style`` holds ``<image>``, or the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -120,7 +120,7 @@ def write_parquet(manifest: Path, out: Path, style: PromptStyle) -> int:
             rows = [row(example, style, Path(manifest).stem) for example in chunk]
             for number, (example, made) in enumerate(zip(chunk, rows, strict=True), count):
                 if sum(turn["content"].count("<image>") for turn in made["prompt"]) != len(example.images):
-                    raise UserError(f"{manifest}: '{example.id}' holds <image> in its text, which stands for a picture")
+                    raise UserError("the recipe's 'prompt' holds <image>, which stands for a picture; take it out")
                 made["images"] = [{"image": f"file://{root / path}"} for path in example.images]
                 made["extra_info"] |= {"index": number, "id": example.id}
             writer.write_table(pa.Table.from_pylist(rows, schema))

@@ -8,24 +8,31 @@ gradients of six rows of one question each, at a fraction of the work.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jinja2
+import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 from transformers import ProcessorMixin
 
+from radrl import control_tokens
 from radrl.box_notation import Size
+from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.example import Example
-from radrl.image_sizes import image_facts, seen_size
+from radrl.image_sizes import box_size, image_facts, seen_size
 from radrl.prompt import PromptStyle, messages, target
+from radrl.reading.thinking import opened_thinking
 from radrl.recipe_yaml import one_line
 
 IGNORE = -100  # label of a position that is not trained on
+# what a chat template may raise: jinja2's own, and of what it does with the messages
+TEMPLATE_ERRORS = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 PREFIX, PADDING = 0, -1  # segment numbers; branches count from 1
 
 
@@ -59,10 +66,10 @@ def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle,
     """Returns the prompt as the chat template writes it, one placeholder an image; ``size`` as in `prompt.messages`.
 
     Raises:
-        UserError: the chat template does not take the messages, leaves something out of them, or thinks otherwise than
-            ``think_in_template`` says.
+        UserError: there is no chat template, it does not take the messages, leaves something out of them, or thinks
+            otherwise than ``thinking`` and ``think_in_template`` say.
     """
-    turns = messages(example, style, size)
+    turns = messages(example, style, size, control_tokens.of(processor.tokenizer))
     text = _rendered(processor, turns, style)
     for turn in turns:
         said = turn["content"][-1]["text"]
@@ -73,38 +80,75 @@ def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle,
     first = next(turn for turn in turns if turn["role"] == "user")["content"][-1]["text"]
     if example.images and style.image_separator and first.rstrip() not in text:
         raise UserError("the model's chat template drops 'prompt.image_separator'; leave it empty")
-    if style.think_in_template:
-        _check_thinking(processor, turns, style, text)
+    _check_thinking(processor, turns, style, text)
     return text
 
 
+def check_chat(processor: ProcessorMixin, examples: ExampleSet, styles: Sequence[PromptStyle]) -> None:
+    """Writes the prompt of the first Example of each task, before weights are loaded.
+
+    Raises:
+        UserError: the model has no chat template, or `prompt_text` refuses it.
+    """
+    _, first = np.unique(examples.index.task[examples.rows], return_index=True)
+    images = image_facts(processor.image_processor)
+    for i in first.tolist():
+        for style in styles:
+            prompt_text(processor, examples[i], style, box_size(examples, i, style, images))
+
+
 def _check_thinking(processor: ProcessorMixin, turns: list[dict[str, Any]], style: PromptStyle, text: str) -> None:
-    """Raises UserError where the chat template thinks though it should not, or knows no thinking."""
-    key = "'prompt.think_in_template': the model's chat template"
-    if opens_thinking(text):
-        if not style.thinking:
-            raise UserError(f"{key} opens <think> in any case; ask the model to think ('prompt.thinking: true')")
+    """Raises UserError where the chat template thinks otherwise than the style says: what opens thinking must be known,
+    for a completion that goes on from there does not open it once more."""
+    if mark := opened_thinking(text):
+        if style.thinking and style.think_in_template:
+            return
+        told = replace(style, think_in_template=True)
+        if style.thinking or not opened_thinking(_rendered(processor, turns, told)):
+            mend = "set 'prompt.think_in_template: true'"
+        else:
+            mend = (
+                "ask the model to think ('prompt.thinking' and 'prompt.think_in_template': true; in a cold start of "
+                "Examples with traces 'coldstart.thinking_share: 1')"
+            )
+        of = "itself" if style.thinking else "for a direct answer too"
+        raise UserError(f"the model's chat template opens {mark} {of}; {mend}")
     # Qwen3's leaves the opening to the model, and closes it where no thinking is wanted
-    elif style.thinking and text == _rendered(processor, turns, replace(style, thinking=False)):
-        raise UserError(f"{key} knows no thinking; set it to false and 'prompt.think_suffix' as the model was trained")
+    asks = style.thinking and style.think_in_template
+    if asks and text == _rendered(processor, turns, replace(style, thinking=False)):
+        raise UserError(
+            "'prompt.think_in_template': the model's chat template knows no thinking; set it to false and "
+            "'prompt.think_suffix' as the model was trained"
+        )
 
 
 def _rendered(processor: ProcessorMixin, turns: list[dict[str, Any]], style: PromptStyle) -> str:
-    kwargs = template_kwargs(processor, style)
+    if not processor.chat_template:
+        model = processor.tokenizer.name_or_path or "the model"
+        raise UserError(
+            f"{model} has no chat template (base models have none); put the chat_template.jinja of its instruction-"
+            "tuned version into its folder"
+        )
     try:
-        return processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **kwargs)
-    except (jinja2.TemplateError, TypeError, ValueError) as error:
-        raise UserError(one_line(f"the model's chat template does not take the messages: {error}")) from None
+        return _written(processor, turns, style)
+    except TEMPLATE_ERRORS as error:
+        why = str(error)
+    line = f"the model's chat template does not take the messages: {why}"
+    if not style.system:
+        with contextlib.suppress(*TEMPLATE_ERRORS):
+            _written(processor, [{"role": "system", "content": [{"type": "text", "text": "."}]}, *turns], style)
+            line = f"the model's chat template demands a system message ({why}); set 'prompt.system'"
+    raise UserError(one_line(line))
+
+
+def _written(processor: ProcessorMixin, turns: list[dict[str, Any]], style: PromptStyle) -> str:
+    kwargs = template_kwargs(processor, style)
+    return processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **kwargs)
 
 
 def template_kwargs(processor: ProcessorMixin, style: PromptStyle) -> dict[str, bool]:
     """Returns the style's arguments that the chat template asks for. The others would be taken for the processor's."""
     return {key: value for key, value in style.chat_template_kwargs.items() if key in str(processor.chat_template)}
-
-
-def opens_thinking(prompt: str) -> bool:
-    """Returns whether a prompt ends within thinking, so that the completion goes on with it."""
-    return prompt.rstrip().endswith("<think>")
 
 
 def sft_inputs(processor: ProcessorMixin, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
@@ -139,7 +183,8 @@ def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], lis
     asked = [(*one, _box_size(processor, row.pictures, one[1])) for one in row.questions]
     texts = [prompt_text(processor, *one) for one in asked]
     prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    written = [_going_on(text, *one) for text, one in zip(texts, asked, strict=True)]
+    plain = control_tokens.of(tokenizer).plain_example
+    written = [_going_on(text, plain(e), style, size) for text, (e, style, size) in zip(texts, asked, strict=True)]
     targets = [text + tokenizer.eos_token for text in written]
     answers = tokenizer(targets, add_special_tokens=False)["input_ids"]
     # The processor writes out the image placeholders; they stand in what all prompts begin with.
@@ -162,16 +207,14 @@ def _going_on(prompt: str, example: Example, style: PromptStyle, size: Size | No
     """Returns the target as it goes on after the prompt: without ``<think>`` where that stands there already.
 
     Raises:
-        UserError: the prompt ends within thinking and a direct answer is to be taught.
+        UserError: the prompt opens thinking with another mark.
     """
     text = target(example, style, size)
-    if not opens_thinking(prompt):
+    mark = opened_thinking(prompt)
+    if not mark:
         return text
-    if not style.thinking:
-        raise UserError(
-            "the model's chat template opens <think> for a direct answer too; set 'prompt.think_in_template: true' "
-            "where it heeds enable_thinking, or teach thinking only"
-        )
+    if mark != "<think>":
+        raise UserError(f"the model's chat template opens {mark}, but <think> is taught; mend the template")
     text = text.removeprefix("<think>")
     return text.lstrip() if prompt[-1].isspace() else text
 

@@ -18,6 +18,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin
 from trl.trainer.utils import RepeatSampler
 
+from radrl import control_tokens
+from radrl.control_tokens import FAMILIES, ControlTokens
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.example import Answer
@@ -26,7 +28,7 @@ from radrl.prompt import PromptStyle, messages
 from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
 from radrl.training.audit import Audit
-from radrl.training.batch import prompt_text, template_kwargs
+from radrl.training.batch import template_kwargs
 from radrl.training.evaluating import HeldOutEvaluation, Watched
 from radrl.training.models import suit_to_cpu
 from radrl.training.resuming import EndsWhereItEnded
@@ -40,14 +42,19 @@ class GRPORows:
     """Turns row numbers into TRL's rows: prompt, pictures, and for the rewards the Example and, where boxes are in
     pixels, the size they are related to. ``images`` are the `image_facts` of the model."""
 
-    def __init__(self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any]) -> None:
-        self.examples, self.style, self.images = examples, style, images
+    def __init__(
+        self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any], control: ControlTokens = FAMILIES
+    ) -> None:
+        self.examples, self.style, self.images, self.control = examples, style, images, control
 
     def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = rows["index"]
         sizes = [box_size(self.examples, i, self.style, self.images) for i in chosen]
         made: dict[str, list[Any]] = {
-            "prompt": [messages(self.examples[i], self.style, size) for i, size in zip(chosen, sizes, strict=True)],
+            "prompt": [
+                messages(self.examples[i], self.style, size, self.control)
+                for i, size in zip(chosen, sizes, strict=True)
+            ],
             "images": [self.examples.pictures(i) for i in chosen],
             "example": [self.examples[i] for i in chosen],
         }
@@ -136,10 +143,10 @@ def train_grpo(
     style = recipe.style()
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
-    images = image_facts(processor.image_processor)
-    # TRL renders the prompts; here it is seen that the template takes them
-    prompt_text(processor, examples[0], style, box_size(examples, 0, style, images))
+    images, control = image_facts(processor.image_processor), control_tokens.of(processor.tokenizer)
     config.chat_template_kwargs = {**(config.chat_template_kwargs or {}), **template_kwargs(processor, style)}
+    if config.use_vllm:
+        config.generation_kwargs = no_pictures(model, config.generation_kwargs or {})
     config.disable_tqdm = True
     _check_saves(config, recipe)
     if config.cast_lm_head_to_fp32 and model.config.tie_word_embeddings:
@@ -152,7 +159,7 @@ def train_grpo(
             f"{recipe.file}: key 'grpo.beta' is above 0, but a model that is made on the spot has no folder to read "
             "the reference from; start from a stage's folder, with --start, or leave 'grpo.beta' out"
         )
-    clock, rows = Clock(checkpoint), GRPORows(examples, style, images)
+    clock, rows = Clock(checkpoint), GRPORows(examples, style, images, control)
     if dev is not None:
         dev.settle(config)
     held_out = dev and dev.dev
@@ -162,7 +169,7 @@ def train_grpo(
         reward_funcs=functions,
         args=config,
         train_dataset=_dataset(rows),
-        eval_dataset=held_out and _dataset(GRPORows(held_out.examples, style, images)),
+        eval_dataset=held_out and _dataset(GRPORows(held_out.examples, style, images, control)),
         processing_class=processor,
         callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
         peft_config=lora_config(recipe),
@@ -184,6 +191,14 @@ def steps_of_rollout(config: Any) -> int:
     exactly."""
     accumulated = config.gradient_accumulation_steps
     return math.lcm(config.num_iterations * config.steps_per_generation, accumulated) // accumulated
+
+
+def no_pictures(model: PreTrainedModel, own: dict[str, Any]) -> dict[str, Any]:
+    """Returns vLLM's generation settings with which no completion holds the token of an image or a video: it would be
+    one for which there are no features. TRL sees to that where transformers writes the completions."""
+    tokens = [getattr(model.config, f"{kind}_token_id", None) for kind in ("image", "video")]
+    never = {token: -100.0 for token in tokens if token is not None}  # the least that OpenAI's field takes
+    return {**own, "logit_bias": {**never, **(own.get("logit_bias") or {})}}
 
 
 def _check_saves(config: Any, recipe: Recipe) -> None:

@@ -132,7 +132,10 @@ def _load_processor(start: str, **kwargs: Any) -> ProcessorMixin:
     # behind it is the torchvision or the PIL one, and image_backend() tells which.
     if AutoConfig.from_pretrained(start, **kwargs).model_type.startswith("qwen3_vl"):
         return Qwen3VLProcessor.from_folder(start, **kwargs)
-    return AutoProcessor.from_pretrained(start, padding_side="left", **kwargs)
+    processor = AutoProcessor.from_pretrained(start, padding_side="left", **kwargs)
+    if not getattr(processor, "chat_template", None):
+        processor.chat_template = getattr(getattr(processor, "tokenizer", None), "chat_template", None)
+    return processor
 
 
 def image_backend(processor: ProcessorMixin) -> str:

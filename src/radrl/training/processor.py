@@ -70,7 +70,9 @@ class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
         """Puts the processor together from a folder's (or hub id's) image processor and tokenizer."""
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **kwargs)
         image_processor = AutoImageProcessor.from_pretrained(folder, **kwargs)
-        return cls(image_processor, tokenizer, chat_template=tokenizer.chat_template)
+        # transformers' order: processor_config.json, chat_template.json, chat_template.jinja; then the tokenizer's own
+        template = cls.get_processor_dict(folder, **kwargs)[0].get("chat_template")
+        return cls(image_processor, tokenizer, chat_template=template or tokenizer.chat_template)
 
 
 def resized(image_processor: Any, picture: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,11 @@ from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.image_sizes import box_size, image_facts
 from radrl.images import read_image
-from radrl.prompt import TEMPLATE, earlier, question, target
+from radrl.prompt import TEMPLATE, PromptStyle, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import loggers, models, pixel_boxes, stage_folder, teacher
+from radrl.training.batch import check_chat
 from radrl.training.evaluating import watched
 from radrl.training.processor import resized
 from radrl.training.record import Record, recorded
@@ -29,15 +30,24 @@ from radrl.training.stage_folder import Kind
 from radrl.training.tiny import make_tiny
 
 
-def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts."""
+def start_model(
+    recipe: Recipe, examples: ExampleSet, styles: Sequence[PromptStyle] = ()
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts.
+
+    Raises:
+        UserError: the model cannot be loaded, or its chat template does not take the Examples in one of ``styles``.
+    """
     settings = recipe.model
     start = recipe.model_start()
     if start == "tiny":
         model, processor = make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
         models.suit_to_cpu(model)
+        check_chat(processor, examples, styles)
         return model, processor
-    return models.load(start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
+    bounds = {"min_pixels": settings.min_pixels, "max_pixels": settings.max_pixels}
+    check_chat(models.load_processor(start, **bounds), examples, styles)  # before the weights, which may be gigabytes
+    return models.load(start, dtype=settings.dtype, **bounds)
 
 
 def run_sft(
@@ -52,7 +62,8 @@ def run_sft(
         record.note_data(examples)
         pixel_boxes.check_examples(recipe, examples)
         dev = watched(recipe, "sft", examples, recipe.style(thinking=False))
-        train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds, dev=dev)
+        model = start_model(recipe, examples, [recipe.style(thinking=False)])
+        train_sft(recipe, *model, examples, stage, checkpoint, seconds=seconds, dev=dev)
 
     title = "SFT" if as_long_as is None else "SFT continued"
     return _run(recipe, "sft", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
@@ -81,9 +92,11 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
                 "the same; give 'prompt.think_suffix', or a share of 1"
             )
         dev = watched(recipe, "coldstart.sft", examples, recipe.style(thinking=share > 0))
+        direct = share < 1 or not examples.thinking.all()
+        asked = [False] * direct + [True] * (share > 0)
         train_sft(
             recipe,
-            *start_model(recipe, examples),
+            *start_model(recipe, examples, [recipe.style(thinking=thinking) for thinking in asked]),
             examples,
             stage,
             checkpoint,
@@ -107,7 +120,7 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
         record.note_data(examples)
         pixel_boxes.check_examples(recipe, examples)
         dev = watched(recipe, "grpo", examples, recipe.style())
-        train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
+        train_grpo(recipe, *start_model(recipe, examples, [recipe.style()]), examples, stage, checkpoint, dev)
 
     title = "GRPO thinking" if recipe.prompt.thinking else "GRPO"
     return _run(recipe, "grpo", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)

@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from radrl import instructions
+from radrl.control_tokens import FAMILIES, restored
 from radrl.endpoint import Chat, Endpoint, Refused, Reply, run, side_by_side
 from radrl.errors import UserError, in_words
 from radrl.example import Example
@@ -166,12 +167,13 @@ class _Job:
                 self.progress(self.done, total)
 
     async def _one(self, chat: Chat, example: Example) -> None:
-        reference = self.reference(example)
+        shown = FAMILIES.plain_example(example)
+        reference = self.reference(shown)
         content = []
         for image in example.images:
             url = await asyncio.to_thread(_data_url, self.images_root / image, self.open_image, example.id)
             content.append({"type": "image_url", "image_url": {"url": url}})
-        text = instructions.fill(self.text, {"question": self.question(example), "reference": reference})
+        text = instructions.fill(self.text, {"question": self.question(shown), "reference": reference})
         content.append({"type": "text", "text": text})
         for attempt in range(1, self.endpoint.attempts + 1):
             thinking, reason = _judge(await chat.complete(content), reference)
@@ -196,7 +198,7 @@ def _judge(reply: Reply, reference: str) -> tuple[str | None, str]:
         return None, "cut at max_tokens"
     # the opening tag may be missing: some chat templates write it themselves
     thinking, closed, answer = reply.text.strip().removeprefix("<think>").partition("</think>")
-    thinking = thinking.strip()
+    thinking, answer, reference = restored(thinking.strip()), restored(answer), restored(reference)
     if not closed or not thinking:
         return None, "no thinking (a server's reasoning parser may have taken it out; switch that off)"
     if "<think>" in thinking:
