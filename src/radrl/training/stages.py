@@ -19,24 +19,32 @@ from radrl.images import read_image
 from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
-from radrl.training import loggers, models, pixel_boxes, stage_folder, teacher
+from radrl.training import checks, loggers, models, pixel_boxes, stage_folder, teacher
 from radrl.training.processor import resized
 from radrl.training.record import Record, recorded
 from radrl.training.run import Stage
-from radrl.training.sft import tokenizer_texts, train_sft
+from radrl.training.sft import train_sft
 from radrl.training.stage_folder import Kind
-from radrl.training.tiny import make_tiny
+from radrl.training.tiny import tiny_model
 
 
-def start_model(recipe: Recipe, examples: ExampleSet) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts."""
-    settings = recipe.model
+def start_model(
+    recipe: Recipe,
+    examples: ExampleSet,
+    kind: Kind = "sft",
+    folder: Path | None = None,
+    dev: ExampleSet | None = None,
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Returns the model a recipe starts from, once all has been checked that can be without its weights; ``tiny`` is
+    made, with a tokenizer learned from the training texts."""
+    run = checks.Run(recipe, kind, folder or recipe.path(recipe.out) / kind, examples, dev)
+    processor = checks.before_loading(run).processor
     start = recipe.model_start()
-    if start == "tiny":
-        model, processor = make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
-        models.suit_to_cpu(model)
-        return model, processor
-    return models.load(start, dtype=settings.dtype, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
+    if start != "tiny":
+        return models.load_model(start, dtype=recipe.model.dtype), processor
+    model = tiny_model(processor, image_size=recipe.model.image_size or 192, seed=recipe.seed)
+    models.suit_to_cpu(model)
+    return model, processor
 
 
 def run_sft(
@@ -49,8 +57,8 @@ def run_sft(
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
-        pixel_boxes.check_examples(recipe, examples)
-        train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
+        started = start_model(recipe, examples, "sft", stage.folder)
+        train_sft(recipe, *started, examples, stage, checkpoint, seconds=seconds)
 
     title = "SFT" if as_long_as is None else "SFT continued"
     return _run(recipe, "sft", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
@@ -67,20 +75,14 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
-        pixel_boxes.check_examples(recipe, examples)
         if recipe.coldstart.teacher is not None:
+            checks.before_loading(checks.Run(recipe, "coldstart", stage.folder, examples))  # traces are paid for
             examples = _with_traces(recipe, examples, stage.folder)
-        if not examples.thinking.any():
-            raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
-        style, share = recipe.style(), recipe.coldstart.thinking_share
-        if 0 < share < 1 and not (style.think_suffix or style.think_in_template):
-            raise UserError(
-                f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is "
-                "the same; give 'prompt.think_suffix', or a share of 1"
-            )
+            if not examples.thinking.any():
+                raise UserError(f"{recipe.file}: the teacher has given no trace; see given_up_traces.jsonl")
         train_sft(
             recipe,
-            *start_model(recipe, examples),
+            *start_model(recipe, examples, "coldstart", stage.folder),
             examples,
             stage,
             checkpoint,
@@ -101,11 +103,9 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
         if not len(examples):
             raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
         record.note_data(examples)
-        pixel_boxes.check_examples(recipe, examples)
         dev = load_examples(recipe, "dev") if recipe.data.dev else None
-        if dev is not None:
-            pixel_boxes.check_examples(recipe, dev)
-        train_grpo(recipe, *start_model(recipe, examples), examples, stage, checkpoint, dev)
+        started = start_model(recipe, examples, "grpo", stage.folder, dev)
+        train_grpo(recipe, *started, examples, stage, checkpoint, dev)
 
     title = "GRPO thinking" if recipe.prompt.thinking else "GRPO"
     return _run(recipe, "grpo", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
