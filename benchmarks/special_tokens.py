@@ -44,7 +44,7 @@ from radrl.example import Answer, Box, Example, Turn
 from radrl.prompt import PromptStyle, messages, target
 from radrl.recipe import load
 from radrl.scoring.judge import _prompt
-from radrl.training import grpo, stages, teacher
+from radrl.training import checks, grpo, stages, teacher
 from radrl.training.batch import Row, prompt_inputs, prompt_text, sft_inputs
 from radrl.training.run import Stage
 
@@ -127,7 +127,7 @@ class Bench:
         (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder, rewards=rewards))
         recipe = load(folder / "recipe.yaml")
         examples = stages.load_examples(recipe)
-        model, self.processor = stages.start_model(recipe, examples, [PLAIN_STYLE])
+        model, self.processor = stages.start_model(checks.Run(recipe, "sft", folder / "run", examples))
         built: list[Any] = []
         grpo.finish = lambda trainer, *_: built.append(trainer) or {}  # type: ignore[assignment]
         grpo.train_grpo(recipe, model, self.processor, examples, Stage(folder / "run", "GRPO"))

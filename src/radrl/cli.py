@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,17 @@ Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of this run")]
 Restart = Annotated[bool, typer.Option("--restart", help="throw this run's checkpoints and model away and begin anew")]
 Start = Annotated[str | None, typer.Option(help="the model to start from, instead of the recipe's model.start")]
+
+
+class Stages(StrEnum):
+    """What a recipe can be checked for."""
+
+    sft = "sft"
+    coldstart = "coldstart"
+    grpo = "grpo"
+    evaluate = "evaluate"
+
+
 Against = Annotated[str | None, typer.Option(metavar="NAME", help="a second model that all are compared with")]
 
 
@@ -136,6 +148,24 @@ def grpo(
     from radrl.training.stages import run_grpo
 
     _say_where(run_grpo(loaded, name, resume=resume, restart=restart))
+
+
+@app.command("check-run")
+def check_run(
+    recipe: RecipeFile,
+    overrides: Overrides = [],  # noqa: B006
+    stage: Annotated[
+        Stages | None, typer.Option(help="the stage to check; without it, those that the recipe has a section of")
+    ] = None,
+    start: Start = None,
+    name: Annotated[str | None, typer.Option(help="the stage's folder below the recipe's out")] = None,
+    processes: Annotated[int, typer.Option(help="how many GPUs it will run on", min=1)] = 1,
+) -> None:
+    """Look for mistakes before a run, without a GPU and without weights: the checks that training begins with."""
+    loaded = _recipe(recipe, overrides, start, training=stage is not Stages.evaluate)
+    from radrl.check_run import run
+
+    run(loaded, stage and stage.value, name, processes)
 
 
 @app.command()

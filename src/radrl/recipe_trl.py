@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from radrl import recipe_unused
 from radrl.errors import UserError, nearest
+from radrl.recipe_ranges import out_of_range
 from radrl.recipe_yaml import as_number, one_line
 
 Kind = Literal["trl.SFTConfig", "trl.GRPOConfig", "peft.LoraConfig"]
@@ -126,6 +127,8 @@ def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dic
         except TypeError as error:
             hint = nearest(value, _options(hints[key])) if isinstance(value, str) else ""
             raise UserError(one_line(f"{at} cannot be {reprlib.repr(value)}{hint}; it must be {error}")) from None
+        if kind != "peft.LoraConfig" and (wanted := out_of_range(key, values[key])):
+            raise UserError(one_line(f"{at} cannot be {values[key]:g}; it must be {wanted}"))
     recipe_unused.check(kind, config, values, name, file)
     return values
 

@@ -443,9 +443,9 @@ def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypat
 
 
 def test_settings_that_vllm_does_not_have_are_named(refusal):
-    line = refusal(generate_vllm.check, Decoding(more={"no_repeat_ngram_size": 3}), "--model A=a")
+    line = refusal(generate_vllm.check, "a", Decoding(more={"no_repeat_ngram_size": 3}), "--model A=a")
     assert line.startswith("--model A=a: its generation_config sets no_repeat_ngram_size, which vLLM does not take")
-    generate_vllm.check(Decoding(more={"min_p": 0.1}), "x")
+    generate_vllm.check("a", Decoding(more={"min_p": 0.1}), "x")
 
 
 def test_vllm_not_installed_is_said(tiny, films, monkeypatch):

@@ -22,6 +22,7 @@ from radrl.prompt import PromptStyle
 from radrl.recipe import load
 from radrl.training import models, run, stages
 from radrl.training.batch import Row, sft_inputs
+from radrl.training.evaluating import watched
 from radrl.training.held_out import Dev
 from radrl.training.run import Progress, Stage
 from radrl.training.sft import RadrlSFTTrainer
@@ -244,7 +245,7 @@ def test_a_control_of_equal_time_does_not_count_evaluation(recipe_of, tmp_path, 
 def test_what_cannot_be_evaluated_is_refused_before_the_model_is_loaded(
     recipe_of, monkeypatch, refusal, command, settings, said
 ):
-    monkeypatch.setattr(stages, "start_model", None)
+    monkeypatch.setattr(stages, "tiny_model", None)
     recipe = recipe_of("rewards={report: [{scorer: length}]}", *settings)
     assert said in refusal(getattr(stages, f"run_{command}"), recipe)
 
@@ -252,4 +253,4 @@ def test_what_cannot_be_evaluated_is_refused_before_the_model_is_loaded(
 def test_a_scorer_names_its_metric_where_there_is_one(recipe_of):
     recipe = recipe_of("data.tasks=[vqa_open]", *EVALUATED, "sft.metric_for_best_model=vqa_accuracy")
     train = stages.load_examples(recipe)
-    assert stages.watched(recipe, "sft", train, PromptStyle()).chosen.name == "vqa_open accuracy"
+    assert watched(recipe, "sft", train, PromptStyle()).chosen.name == "vqa_open accuracy"

@@ -209,7 +209,7 @@ def test_a_teacher_ends_in_the_pixels_that_the_student_is_taught(recipe_of, film
 def test_pixels_of_nothing_are_refused_before_a_model_is_loaded(recipe_of, folder, monkeypatch, refusal):
     bare = of("large")[0].model_copy(update={"images": (), "id": "bare"})
     write_manifest(folder / "bare.jsonl", [*of("large"), bare])
-    monkeypatch.setattr(stages, "start_model", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(stages, "tiny_model", lambda *_, **__: pytest.fail("a model was loaded"))
     recipe = recipe_of(f"data.train=['{folder}/bare.jsonl']", GRPO, REWARDS)
     for run in (stages.run_sft, stages.run_coldstart, stages.run_grpo):
         assert "Example 'bare' has no image whose pixels boxes could be in" in refusal(run, recipe)

@@ -15,7 +15,7 @@ from radrl.data.augment import Augment
 from radrl.errors import UserError
 from radrl.files import write_json
 from radrl.prompt import PromptStyle
-from radrl.training import run, stages
+from radrl.training import checks, run, stages
 from radrl.training.batch import Row, sft_inputs
 from radrl.training.deadline import Deadline
 from radrl.training.run import Clock, Progress, Stage
@@ -44,7 +44,7 @@ def equal(one, other):
 def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, monkeypatch):
     recipe, broken = make_recipe(*RUN), make_recipe(*RUN, "out=broken")
     unbroken = stages.run_coldstart(recipe)
-    started = stages.start_model(recipe, stages.load_examples(recipe))[0]
+    started = stages.start_model(checks.Run(recipe, "sft", recipe.path("run"), stages.load_examples(recipe)))[0]
     assert not equal(weights(unbroken), dict(started.state_dict()))
 
     on_step_end = Progress.on_step_end
@@ -114,6 +114,8 @@ def _safetensors_error(folder):
 )
 def test_a_full_disk_while_a_checkpoint_is_written_is_one_line(tmp_path, save, full):
     trainer = SimpleNamespace(
+        args=SimpleNamespace(n_gpu=0),
+        is_fsdp_enabled=False,
         remove_callback=lambda _: None,
         callback_handler=SimpleNamespace(callbacks=[]),
         train=lambda **_: save(tmp_path),
@@ -237,7 +239,9 @@ def test_lora_is_merged_into_the_saved_model(make_recipe):
         "sft={max_steps: 1, per_device_train_batch_size: 4, learning_rate: 1e-2}",
     )
     saved = weights(stages.run_sft(recipe))
-    start = stages.start_model(recipe, stages.load_examples(recipe))[0].state_dict()
+    start = stages.start_model(checks.Run(recipe, "sft", recipe.path("run"), stages.load_examples(recipe)))[
+        0
+    ].state_dict()
     assert {key for key in saved if not torch.equal(saved[key], start[key])} <= {k for k in start if "_proj" in k}
     assert saved.keys() <= start.keys()
 

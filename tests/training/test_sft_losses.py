@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from radrl.example import Example, Turn, write_manifest
 from radrl.prompt import PromptStyle, messages, target
-from radrl.training import stages
+from radrl.training import checks, stages
 
 ONE_STEP = "max_steps: 1, per_device_train_batch_size: 12, save_strategy: 'no'"
 
@@ -42,7 +42,7 @@ def plain_loss(model, processor, conversations, kind="nll", smoothing=0.0):
 
 def first_loss(recipe, examples):
     """The loss of the first step, and the model it was taken of."""
-    model, processor = stages.start_model(recipe, examples)
+    model, processor = stages.start_model(checks.Run(recipe, "sft", recipe.path("run"), examples))
     stage = stages.run_sft(recipe)
     return next(row["loss"] for row in stage.log() if "loss" in row), model.eval(), processor
 

@@ -28,6 +28,7 @@ from radrl.data import burned_in
 from radrl.data.lines import CONTROL, MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
 from radrl.errors import UserError
 from radrl.example import Example, parse_line
+from radrl.image_sizes import LONGEST
 from radrl.images import read_image
 
 SIDE = 16  # of the difference hash: 256 bits
@@ -300,6 +301,9 @@ def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], words: bool, batc
         try:
             notes: list[str] = []
             picture = read_image(roots[manifest], path, notes)
+            if max(picture.size) > LONGEST * min(picture.size):
+                size = f"{picture.width} x {picture.height}"
+                notes.append(f"{size}, one side is above {LONGEST} times the other, which Qwen-VL does not take")
             data = (Path(roots[manifest]) / path).read_bytes()
         except (UserError, OSError) as error:
             found.append(_Seen(0, b"", str(error)))

@@ -23,6 +23,7 @@ from radrl.image_sizes import image_facts
 from radrl.progress import progress_bar
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
+from radrl.training.adapters import base_of
 
 Backend = tuple[Header, Callable[[Sequence[Ask], Done], None]]  # what a model will say, and what asks it
 ENDPOINT = "endpoint:"
@@ -219,7 +220,7 @@ def _folder(recipe: Recipe, source: Source, examples: ExampleSet, style: PromptS
     taken_from = own if wanted.generation_config == "model" else None
     decoding, taken = judged.decoding_of(recipe, style.thinking, taken_from, f"--model {source.name}={start}")
     if wanted.backend == "vllm":
-        generate_vllm.check(decoding, f"--model {source.name}={start}")
+        generate_vllm.check(start, decoding, f"--model {source.name}={start}")
     images = image_facts(processor.image_processor)
     if style.box_format == "pixel" and "factor" not in images:
         raise UserError(
@@ -301,4 +302,6 @@ def model_hash(start: str) -> str:
             for k in range(BLOCKS):
                 content.seek((size - BLOCK) * k // (BLOCKS - 1), os.SEEK_SET)
                 found.update(content.read(BLOCK))
+    if base := base_of(start):  # of an adapter: what it is merged into
+        found.update(model_hash(base).encode())
     return found.hexdigest()[:16]

@@ -13,6 +13,7 @@ from radrl.evaluation.decoding import Ask, Decoding, Done, Said, case_seed
 from radrl.image_sizes import box_size, image_facts
 from radrl.prompt import PromptStyle
 from radrl.recipe_yaml import one_line
+from radrl.training import adapters
 from radrl.training.batch import prompt_text
 from radrl.training.processor import resized
 
@@ -20,8 +21,10 @@ AT_ONCE = 512  # requests handed over together: vLLM batches them, and so many a
 TAKEN = ("min_p",)  # of Decoding.more
 
 
-def check(decoding: Decoding, where: str) -> None:
-    """Raises UserError where a model's own settings hold one that vLLM does not have."""
+def check(start: str, decoding: Decoding, where: str) -> None:
+    """Raises UserError where a model's own settings hold one that vLLM does not have, or it is an adapter alone."""
+    if adapters.base_of(start) is not None:
+        raise UserError(f"{where}: an adapter's folder; vLLM needs a whole model: merge it (docs/recipe.md, LoRA)")
     for name in decoding.more:
         if name not in TAKEN:
             raise UserError(

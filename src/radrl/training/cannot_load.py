@@ -51,7 +51,7 @@ def _reason(start: str, errors: list[BaseException]) -> tuple[str, str]:
         return "the hub has no such model, or not for you", "check the id; a private model needs HF_TOKEN"
     if is_a(ConnectionError, TimeoutError, HfHubHTTPError) or "couldn't connect" in text or "offline mode" in text:
         return "it is not on this machine and the hub cannot be reached", "check the network, or give a folder"
-    if pointer := _pointer(Path(start)):
+    if pointer := lfs_pointer(Path(start)):
         return f"{pointer} is a Git LFS pointer and not the file", "fetch the files with 'git lfs pull'"
     if is_a(SafetensorError):
         return "its weights are no whole safetensors file", "copy them again"
@@ -79,7 +79,7 @@ def _reason(start: str, errors: list[BaseException]) -> tuple[str, str]:
     return "for a reason of its own", "check the folder or the hub id"
 
 
-def _pointer(folder: Path) -> str | None:
+def lfs_pointer(folder: Path) -> str | None:
     """Returns the first file of a folder that is a Git LFS pointer."""
     if not folder.is_dir():
         return None

@@ -30,11 +30,13 @@ from radrl.scoring.reward import load_rewards
 from radrl.training.audit import Audit
 from radrl.training.batch import template_kwargs
 from radrl.training.evaluating import HeldOutEvaluation, Watched
+from radrl.training.library_errors import told
+from radrl.training.lora import lora_config
 from radrl.training.models import suit_to_cpu
 from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
 from radrl.training.samples import Samples, texts_only
-from radrl.training.sft import finish, lora_config
+from radrl.training.sft import finish
 from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
 
 
@@ -127,7 +129,25 @@ def train_grpo(
     dev: Watched | None = None,
 ) -> dict[str, Any]:
     """Trains with the recipe's rewards, from ``checkpoint`` on where one is given, and saves ``stage.model``;
-    returns notes (steps, seconds). The run is audited, with the held-out Examples of ``dev`` where there are some.
+    returns notes (steps, seconds). The run is audited, with the held-out Examples of ``dev`` where there are some."""
+    clock = Clock(checkpoint)
+    with told(recipe, "grpo"):
+        trainer = grpo_trainer(recipe, model, processor, examples, stage, clock, checkpoint, dev)
+        return finish(trainer, processor, stage, clock, checkpoint)
+
+
+def grpo_trainer(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    examples: ExampleSet,
+    stage: Stage,
+    clock: Clock,
+    checkpoint: Path | None = None,
+    dev: Watched | None = None,
+) -> RadrlGRPOTrainer:
+    """Returns the trainer that `train_grpo` runs; nothing is trained or written yet, and weights are not looked at but
+    for those of a reference for KL.
 
     Raises:
         UserError: a task has Examples but no rewards, checkpoints would fall between a rollout and its updates, or
@@ -154,12 +174,8 @@ def train_grpo(
             f"{recipe.file}: key 'grpo.cast_lm_head_to_fp32': this model's output layer is its embedding, which TRL "
             "cannot cast in a model with images; leave the key out"
         )
-    if config.beta and recipe.model.lora is None and not model.config._name_or_path:  # TRL reads it a second time
-        raise UserError(
-            f"{recipe.file}: key 'grpo.beta' is above 0, but a model that is made on the spot has no folder to read "
-            "the reference from; start from a stage's folder, with --start, or leave 'grpo.beta' out"
-        )
-    clock, rows = Clock(checkpoint), GRPORows(examples, style, images, control)
+    check_reference(recipe, config, model)
+    rows = GRPORows(examples, style, images, control)
     if dev is not None:
         dev.settle(config)
     held_out = dev and dev.dev
@@ -172,14 +188,24 @@ def train_grpo(
         eval_dataset=held_out and _dataset(GRPORows(held_out.examples, style, images, control)),
         processing_class=processor,
         callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
-        peft_config=lora_config(recipe),
+        peft_config=lora_config(recipe, model),
         share=recipe.model.shared_prefix,
     )
     trainer.audit, audit.trainer = audit, trainer
     trainer.watched, trainer.clock = dev, clock
     if recipe.samples_every:
         trainer.samples = Samples(stage.folder, style, recipe.samples_every, checkpoint)
-    return finish(trainer, processor, stage, clock, checkpoint)
+    return trainer
+
+
+def check_reference(recipe: Recipe, config: Any, model: PreTrainedModel) -> None:
+    """Raises UserError where KL asks for a reference and there is no folder to read it from."""
+    if config.beta and recipe.model.lora is None and not model.config._name_or_path:  # TRL reads it a second time
+        raise UserError(
+            f"{recipe.file}: key 'grpo.beta' is above 0, but a model that is made on the spot or merged has no folder "
+            "to read the reference from; start from a stage's folder, with --start, add 'model.lora', or leave "
+            "'grpo.beta' out"
+        )
 
 
 def _dataset(rows: GRPORows) -> Dataset:

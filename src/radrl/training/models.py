@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,8 +26,9 @@ from transformers import (
 
 from radrl.errors import UserError
 from radrl.recipe_yaml import one_line
+from radrl.training import adapters
 from radrl.training.allocator import keep_freed_memory
-from radrl.training.cannot_load import cannot_load
+from radrl.training.cannot_load import cannot_load, lfs_pointer
 from radrl.training.processor import Qwen3VLProcessor
 from radrl.vector_math import choose_kernels
 
@@ -50,11 +52,18 @@ def load(
         UserError: no such folder, no processor in it, the files cannot be read, weights are missing in them, or memory
             does not suffice for them.
     """
-    choose_kernels()
     processor = load_processor(start, min_pixels=min_pixels, max_pixels=max_pixels, revision=revision)
+    return load_model(start, dtype=dtype, revision=revision), processor
+
+
+def load_model(start: str, *, dtype: str = "float32", revision: str | None = None) -> PreTrainedModel:
+    """Loads the model alone, as `load` does."""
+    choose_kernels()
+    _check(start)
+    base = adapters.base_of(start)
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
-            start,
+            base or start,
             dtype=dtype,
             use_safetensors=True,
             revision=revision or "main",
@@ -66,8 +75,45 @@ def load(
     if found["missing_keys"]:  # transformers would go on with random weights in their place
         missing = sorted(found["missing_keys"])
         raise UserError(f"{start}: {len(missing)} weights are missing, {missing[0]} first; copy the whole model folder")
+    if base is not None:
+        model = adapters.merge(model, start)
     suit_to_cpu(model)
-    return model, processor
+    return model
+
+
+def skeleton(start: str) -> PreTrainedModel:
+    """Returns a model without its weights: its modules, their names and shapes, on torch's device ``meta``.
+
+    Raises:
+        UserError: as `load`, but for the weights, of which only is seen that their files are there.
+    """
+    _check(start)
+    base = adapters.base_of(start) or start
+    try:
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+    except Exception as error:
+        raise _cannot(base, error) from None
+    if Path(base).is_dir():
+        _check_weight_files(Path(base))
+    model.config._name_or_path = base if base == start else ""  # as `load` leaves it
+    model.generation_config = own_generation_config(start)
+    return model
+
+
+def _check_weight_files(folder: Path) -> None:
+    """Refuses a folder without its weights' files, or with Git LFS pointers in their place."""
+    index = folder / "model.safetensors.index.json"
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.is_file() else []
+    except Exception as error:
+        raise _cannot(str(folder), error) from None
+    for name in names or ["model.safetensors"]:
+        if not (folder / name).is_file():
+            raise _cannot(str(folder), FileNotFoundError(f"no file named model.safetensors: {name} is not there"))
+    if pointer := lfs_pointer(folder):
+        raise _cannot(str(folder), ValueError(f"{pointer} is a pointer"))
 
 
 def load_processor(
@@ -79,8 +125,9 @@ def load_processor(
         UserError: no such folder, or no processor in it.
     """
     _check(start)
+    base = adapters.base_of(start)
     try:
-        processor = _load_processor(start, revision=revision or "main", trust_remote_code=False)
+        processor = _load_processor(base or start, revision=revision or "main", trust_remote_code=False)
     except Exception as error:
         raise _cannot(start, error) from None
     set_bounds(processor.image_processor, min_pixels=min_pixels, max_pixels=max_pixels)
@@ -101,6 +148,7 @@ def _cannot(start: str, error: Exception) -> UserError:
 
 def _check(start: str) -> None:
     """Refuses a start that is neither a hub id nor a folder with a model, a processor and a vocabulary."""
+    start = adapters.base_of(start) or start
     folder = Path(start)
     local = folder.is_dir()
     if not local and (start.startswith((".", "/", "~")) or start.count("/") != 1):
@@ -151,6 +199,7 @@ def own_generation_config(start: str) -> GenerationConfig:
         UserError: the folder or its files cannot be read.
     """
     _check(start)
+    start = adapters.base_of(start) or start
     folder = Path(start)
     if not folder.is_dir() or (folder / "generation_config.json").is_file():
         try:
@@ -204,6 +253,8 @@ def patch_embedding_as_matmul(model: nn.Module) -> None:
 
 
 def _embed(self: nn.Module, pixels: torch.Tensor) -> torch.Tensor:  # (patches, channels * time * height * width)
+    if not isinstance(self.proj, nn.Conv3d):  # an adapter has been put on it since
+        return type(self).forward(self, pixels)
     weight = self.proj.weight.flatten(1)  # (hidden, channels * time * height * width)
     return nn.functional.linear(pixels.to(weight.dtype), weight, self.proj.bias)
 

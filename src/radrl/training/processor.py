@@ -22,6 +22,9 @@ from transformers.image_utils import make_flat_list_of_images
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from transformers.models.qwen3_vl import processing_qwen3_vl
 
+from radrl.errors import UserError
+from radrl.image_sizes import LONGEST
+
 
 class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
     """transformers' Qwen3-VL processor without its video half. The name is kept: it is written into saved folders."""
@@ -36,6 +39,12 @@ class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
     def _process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
         """Resizes each picture once: the copies of a prompt in a GRPO group share one picture object."""
         flat = make_flat_list_of_images(images)
+        for image in flat:
+            if isinstance(image, Image.Image) and max(image.size) > LONGEST * min(image.size):
+                raise UserError(
+                    f"a picture of {image.width} x {image.height} pixels: Qwen-VL takes no side above {LONGEST} times "
+                    "the other; 'radrl data check' names it"
+                )
         distinct = {id(image): image for image in flat}
         if len(distinct) == len(flat):
             return super()._process_images(images, **kwargs)

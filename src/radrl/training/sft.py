@@ -20,7 +20,6 @@ from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from trl import SFTTrainer
 
-from radrl import recipe_trl
 from radrl.data.augment import Augment, augment
 from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
@@ -33,6 +32,8 @@ from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
 from radrl.training.best_model import chosen
 from radrl.training.deadline import ENDLESS, STEPS, Deadline
 from radrl.training.evaluating import HeldOutEvaluation, Watched
+from radrl.training.library_errors import told
+from radrl.training.lora import lora_config
 from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
 
@@ -268,6 +269,31 @@ def train_sft(
     ``sft`` section unless another is given. With ``seconds`` training takes that time instead of a number of steps.
     ``dev`` is what it is evaluated on meanwhile.
     """
+    clock = Clock(checkpoint)
+    options = {"thinking_share": thinking_share, "config": config, "seconds": seconds, "dev": dev}
+    with told(recipe, "sft" if config is None else "coldstart.sft"):
+        trainer = sft_trainer(recipe, model, processor, examples, stage, clock, **options)
+        return finish(trainer, processor, stage, clock, checkpoint)
+
+
+def sft_trainer(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    examples: ExampleSet,
+    stage: Stage,
+    clock: Clock,
+    *,
+    thinking_share: float = 0.0,
+    config: Any = None,
+    seconds: float | None = None,
+    dev: Watched | None = None,
+) -> RadrlSFTTrainer:
+    """Returns the trainer that `train_sft` runs; nothing is trained or written yet, and weights are not looked at.
+
+    Raises:
+        UserError: a setting of the recipe is refused.
+    """
     config = config or recipe.sft_config(stage.folder)
     config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
     rows = SFTRows(
@@ -282,7 +308,6 @@ def train_sft(
     if dev is not None:
         dev.settle(config)
         eval_rows = rows.of_held_out(dev.dev.all)
-    clock = Clock(checkpoint)
     deadline = None if seconds is None else Deadline(clock, seconds)
     by_time = (lambda _: (round(deadline.share * seconds), round(seconds))) if deadline else None
     trainer = RadrlSFTTrainer(
@@ -300,25 +325,12 @@ def train_sft(
         ],
         coordinate_sigma=recipe.losses.coordinate_sigma,
         deadline=deadline,
-        peft_config=lora_config(recipe),
+        peft_config=lora_config(recipe, model),
         watched=dev,
         eval_rows=eval_rows,
     )
     trainer.clock = clock
-    return finish(trainer, processor, stage, clock, checkpoint)
-
-
-def lora_config(recipe: Recipe) -> Any:
-    """Returns peft's LoraConfig of the recipe, or None when all weights are trained."""
-    if recipe.model.lora is None:
-        return None
-    from peft import LoraConfig
-
-    settings = recipe_trl.fitted("peft.LoraConfig", recipe.model.lora, "model.lora", recipe.file)
-    try:
-        return LoraConfig(**{"task_type": "CAUSAL_LM", **settings})
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{recipe.file}: section 'model.lora': {error}") from None
+    return trainer
 
 
 def finish(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,38 +16,29 @@ from radrl.errors import UserError
 from radrl.files import write_text
 from radrl.image_sizes import box_size, image_facts
 from radrl.images import read_image
-from radrl.prompt import TEMPLATE, PromptStyle, earlier, question, target
+from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
-from radrl.training import loggers, models, pixel_boxes, stage_folder, teacher
-from radrl.training.batch import check_chat
-from radrl.training.evaluating import watched
+from radrl.training import checks, loggers, models, pixel_boxes, stage_folder, teacher
 from radrl.training.processor import resized
 from radrl.training.record import Record, recorded
 from radrl.training.run import Stage
-from radrl.training.sft import tokenizer_texts, train_sft
+from radrl.training.sft import train_sft
 from radrl.training.stage_folder import Kind
-from radrl.training.tiny import make_tiny
+from radrl.training.tiny import tiny_model
 
 
-def start_model(
-    recipe: Recipe, examples: ExampleSet, styles: Sequence[PromptStyle] = ()
-) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Returns the model a recipe starts from; ``tiny`` is made, with a tokenizer learned from the training texts.
-
-    Raises:
-        UserError: the model cannot be loaded, or its chat template does not take the Examples in one of ``styles``.
-    """
-    settings = recipe.model
+def start_model(run: checks.Run) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Returns the model a run starts from, once all has been checked that can be without its weights; ``tiny`` is
+    made, with a tokenizer learned from the training texts."""
+    recipe = run.recipe
+    processor = checks.before_loading(run).processor
     start = recipe.model_start()
-    if start == "tiny":
-        model, processor = make_tiny(tokenizer_texts(examples), image_size=settings.image_size or 192, seed=recipe.seed)
-        models.suit_to_cpu(model)
-        check_chat(processor, examples, styles)
-        return model, processor
-    bounds = {"min_pixels": settings.min_pixels, "max_pixels": settings.max_pixels}
-    check_chat(models.load_processor(start, **bounds), examples, styles)  # before the weights, which may be gigabytes
-    return models.load(start, dtype=settings.dtype, **bounds)
+    if start != "tiny":
+        return models.load_model(start, dtype=recipe.model.dtype), processor
+    model = tiny_model(processor, image_size=recipe.model.image_size or 192, seed=recipe.seed)
+    models.suit_to_cpu(model)
+    return model, processor
 
 
 def run_sft(
@@ -60,10 +51,8 @@ def run_sft(
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
-        pixel_boxes.check_examples(recipe, examples)
-        dev = watched(recipe, "sft", examples, recipe.style(thinking=False))
-        model = start_model(recipe, examples, [recipe.style(thinking=False)])
-        train_sft(recipe, *model, examples, stage, checkpoint, seconds=seconds, dev=dev)
+        run = checks.Run(recipe, "sft", stage.folder, examples)
+        train_sft(recipe, *start_model(run), examples, stage, checkpoint, seconds=seconds, dev=run.dev)
 
     title = "SFT" if as_long_as is None else "SFT continued"
     return _run(recipe, "sft", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)
@@ -80,29 +69,21 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
-        pixel_boxes.check_examples(recipe, examples)
         if recipe.coldstart.teacher is not None:
+            checks.before_loading(checks.Run(recipe, "coldstart", stage.folder, examples))  # traces are paid for
             examples = _with_traces(recipe, examples, stage.folder)
-        if not examples.thinking.any():
-            raise UserError(f"{recipe.file}: no Example has a thinking trace; name a teacher under 'coldstart.teacher'")
-        style, share = recipe.style(), recipe.coldstart.thinking_share
-        if 0 < share < 1 and not (style.think_suffix or style.think_in_template):
-            raise UserError(
-                f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is "
-                "the same; give 'prompt.think_suffix', or a share of 1"
-            )
-        dev = watched(recipe, "coldstart.sft", examples, recipe.style(thinking=share > 0))
-        direct = share < 1 or not examples.thinking.all()
-        asked = [False] * direct + [True] * (share > 0)
+            if not examples.thinking.any():
+                raise UserError(f"{recipe.file}: the teacher has given no trace; see given_up_traces.jsonl")
+        run = checks.Run(recipe, "coldstart", stage.folder, examples)
         train_sft(
             recipe,
-            *start_model(recipe, examples, [recipe.style(thinking=thinking) for thinking in asked]),
+            *start_model(run),
             examples,
             stage,
             checkpoint,
             thinking_share=recipe.coldstart.thinking_share,
             config=recipe.coldstart_config(stage.folder),
-            dev=dev,
+            dev=run.dev,
         )
 
     return _run(recipe, "coldstart", Stage(recipe.path(recipe.out) / name, "Cold start"), train, resume, restart)
@@ -118,9 +99,8 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
         if not len(examples):
             raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
         record.note_data(examples)
-        pixel_boxes.check_examples(recipe, examples)
-        dev = watched(recipe, "grpo", examples, recipe.style())
-        train_grpo(recipe, *start_model(recipe, examples, [recipe.style()]), examples, stage, checkpoint, dev)
+        run = checks.Run(recipe, "grpo", stage.folder, examples)
+        train_grpo(recipe, *start_model(run), examples, stage, checkpoint, run.dev)
 
     title = "GRPO thinking" if recipe.prompt.thinking else "GRPO"
     return _run(recipe, "grpo", Stage(recipe.path(recipe.out) / name, title), train, resume, restart)

@@ -109,13 +109,23 @@ def make_tiny(
     ``image_size`` (a multiple of 64) is the side of the square whose area every image is resized to, at its own
     aspect ratio; at 192 an X-ray becomes 144 patches and 9 visual tokens.
     """
-    choose_kernels()
-    tokenizer = train_tokenizer(texts)
-    processor = Qwen3VLProcessor(
+    processor = tiny_processor(texts, image_size=image_size)
+    return tiny_model(processor, image_size=image_size, seed=seed), processor
+
+
+def tiny_processor(texts: Iterable[str], *, image_size: int = 192) -> Qwen3VLProcessor:
+    """Returns the tiny model's processor, its tokenizer trained on ``texts``."""
+    return Qwen3VLProcessor(
         image_processor=image_processor(image_size),
-        tokenizer=tokenizer,
+        tokenizer=train_tokenizer(texts),
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def tiny_model(processor: Qwen3VLProcessor, *, image_size: int = 192, seed: int = 0) -> Qwen3VLForConditionalGeneration:
+    """Returns the tiny model for a processor, its random weights drawn from ``seed``."""
+    choose_kernels()
+    tokenizer = processor.tokenizer
     hidden, head = 128, 32
     ids = tokenizer.convert_tokens_to_ids
     config = Qwen3VLConfig(
@@ -164,4 +174,4 @@ def make_tiny(
         model = Qwen3VLForConditionalGeneration(config)
     model.generation_config.eos_token_id = [tokenizer.eos_token_id]
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model, processor
+    return model

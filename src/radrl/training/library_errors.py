@@ -1,0 +1,68 @@
+"""Errors that transformers, TRL, peft or torch raise because of a setting: one line instead of their tracebacks.
+
+What our own code is in keeps its traceback: it may be a fault of ours, and has to look like one.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import radrl
+from radrl.errors import UserError, in_words, out_of_memory
+from radrl.files import no_space
+from radrl.recipe import Recipe
+from radrl.recipe_yaml import one_line
+
+OURS = str(Path(radrl.__file__).parent)
+LIBRARIES = ("trl", "peft", "transformers", "accelerate", "torch")
+
+
+@contextmanager
+def told(recipe: Recipe, section: str, where: str = "", *, deliberate: bool = False) -> Iterator[None]:
+    """Turns an error that a library raises within the block into one line that names a recipe's section, and the key
+    that the error speaks of. ``where`` it happened stands in the line.
+
+    An error with our own code between the block and the library passes, as a fault that may be ours. With
+    ``deliberate``, where nothing is computed and libraries only look at settings, what a library raises of purpose
+    does not: our trainers' methods call theirs.
+
+    Raises:
+        UserError: a library refused a setting.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        library = _library(error, deliberate)
+        if library is None or out_of_memory(error) or no_space(error):
+            raise
+        said = in_words(error)
+        named = [key for key in _keys(recipe, section) if re.search(rf"\b{re.escape(key)}\b", said)]
+        at = f"key '{section}.{named[0]}'" if len(named) == 1 else f"section '{section}'"
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise UserError(one_line(f"{recipe.file}: {at}: {library} refuses it{where}: {kind}{said[:400]}")) from error
+
+
+def _keys(recipe: Recipe, section: str) -> list[str]:
+    """Returns the keys that a section of a recipe sets."""
+    sections = {"sft": recipe.sft, "coldstart.sft": recipe.coldstart.sft, "grpo": recipe.grpo}
+    return list(sections[section])
+
+
+def _library(error: BaseException, deliberate: bool) -> str | None:
+    """Returns the library that raised an error which is no fault of our code; None where it may be one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    names = [frame.filename for frame in frames]
+    libraries = [name.partition("site-packages/")[2].partition("/")[0] for name in names]
+    ours = max(k for k, name in enumerate(names) if name.startswith(OURS))
+    first = next((k for k, library in enumerate(libraries) if library in LIBRARIES), None)
+    if first is None or ours > first:
+        raised = (frames[-1].line or "").startswith("raise ") and libraries[-1] in LIBRARIES
+        if not (deliberate and raised):
+            return None
+    return next((library for library in reversed(libraries) if library in LIBRARIES[:3]), libraries[-1])
