@@ -20,7 +20,7 @@ def groups(stage):
 
 
 def test_samples_are_what_trl_logs_and_a_resumed_run_has_them_once(make_recipe, monkeypatch, examples):
-    run = (*RUN, "samples_every=2", "grpo.log_completions=true")
+    run = (*RUN, "samples_every=2", "grpo.save_steps=3", "grpo.log_completions=true")
     unbroken = stages.run_grpo(make_recipe(*run))
     found = groups(unbroken)
     assert [group["step"] for group in found] == [1, 1, 2, 2, 4, 4, 6, 6]
@@ -44,7 +44,7 @@ def test_samples_are_what_trl_logs_and_a_resumed_run_has_them_once(make_recipe, 
 
     def stop(self, args, state, control, **kwargs):
         on_step_end(self, args, state, control, **kwargs)
-        if state.global_step == 5:  # the last checkpoint is that of step 4
+        if state.global_step == 5:  # the last checkpoint is that of step 3
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

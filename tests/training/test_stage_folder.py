@@ -142,7 +142,7 @@ def test_two_runs_in_one_folder_at_a_time_are_refused(stage, refusal):
 
 def test_save_and_logging_intervals_of_a_resumed_run_are_those_asked_for_now(make_recipe, monkeypatch):
     """transformers would go on with those of the checkpoint."""
-    first = make_recipe("sft={max_steps: 3, per_device_train_batch_size: 2, save_steps: 2}")
+    first = make_recipe("sft={max_steps: 5, per_device_train_batch_size: 2, save_steps: 2}")
     on_save = Clock.on_save
 
     def killed(self, args, state, control, **kwargs):
@@ -155,9 +155,9 @@ def test_save_and_logging_intervals_of_a_resumed_run_are_those_asked_for_now(mak
             stages.run_sft(first)
     saved: list[int] = []
     monkeypatch.setattr(Clock, "on_save", lambda self, args, state, control, **_: saved.append(state.global_step))
-    now = make_recipe("sft={max_steps: 3, per_device_train_batch_size: 2, save_steps: 1}")
+    now = make_recipe("sft={max_steps: 5, per_device_train_batch_size: 2, save_steps: 1}")
     folder = stages.run_sft(now, resume=True).folder
-    assert saved == [3]
+    assert saved == [3, 4, 5]
     starts = json.loads((folder / FILE).read_text())["starts"]
     assert [start["exit"] for start in starts] == ["interrupted", "finished"]
     assert [start["resumed_from"] for start in starts] == [None, "checkpoint-2"]
