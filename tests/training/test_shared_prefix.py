@@ -37,8 +37,8 @@ def logps(trainer, inputs, model):
     return made[0], made[1]
 
 
-def compare(trainer):
-    """Rolls out, then takes every micro-batch through both paths."""
+def compare(trainer, scored=True):
+    """Rolls out, then takes every micro-batch through both paths; ``scored`` is whether it has a token to learn from."""
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps  # as Trainer's loop sets it
     rows = [
@@ -66,7 +66,7 @@ def compare(trainer):
                 reference = logps(trainer, stock, trainer.ref_model or trainer.model)[0]
             torch.testing.assert_close(inputs["ref_per_token_logps"], reference, rtol=0, atol=1e-9)
         trainer.sharing = True
-        assert inputs["completion_mask"].sum() > 0
+        assert (inputs["completion_mask"].sum() > 0) == scored
         for one, other in zip(ours, theirs, strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
         torch.testing.assert_close(loss, wanted_loss, rtol=1e-9, atol=1e-12)
@@ -111,6 +111,32 @@ def test_text_alone(build):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_with_a_reference_and_two_iterations(build, loss):
     compare(build(loss_type=loss, beta=0.1, num_iterations=2, temperature=0.7))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_completions_that_are_all_cut_off_and_masked_teach_nothing(build, loss):
+    trainer = build(loss_type=loss, mask_truncated_completions=True, num_iterations=2, max_completion_length=1)
+    trainer.eos_token_ids = []  # what one token ends is no end
+    (inputs,) = compare(trainer, scored=False)
+    loss, grads = gradients(trainer, inputs)
+    assert loss == 0
+    assert all(not gradient.any() for gradient in grads.values())
+    trainer._step = 0
+    trainer.train()
+    assert [row["loss"] for row in trainer.state.log_history if "loss" in row] == [0.0]
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_completions_of_which_some_are_cut_off_and_masked(build, lora):
+    trainer = build(mask_truncated_completions=True, beta=0.1, lora=lora)
+    (inputs,) = compare(trainer)
+    rows = inputs["completion_mask"].any(1)
+    assert 0 < rows.sum() < len(rows)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_completions_of_one_token(build, loss):
+    compare(build(loss_type=loss, max_completion_length=1, beta=0.1))
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
