@@ -26,6 +26,7 @@ from radrl.recipe import Recipe
 from radrl.scoring.reward import load_rewards
 from radrl.training.audit import Audit
 from radrl.training.batch import prompt_text, template_kwargs
+from radrl.training.guards import Guarded, loud
 from radrl.training.held_out import Dev
 from radrl.training.models import suit_to_cpu
 from radrl.training.resuming import EndsWhereItEnded
@@ -33,6 +34,7 @@ from radrl.training.run import Clock, Progress, Stage
 from radrl.training.samples import Samples, texts_only
 from radrl.training.sft import finish, lora_config
 from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
+from radrl.training.watch import Watch
 
 LEAST_BETWEEN_SAVES = 50  # steps between checkpoints where the recipe does not say
 
@@ -44,6 +46,7 @@ class GRPORows:
     def __init__(self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any]) -> None:
         self.examples, self.style, self.images = examples, style, images
 
+    @loud
     def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = rows["index"]
         sizes = [box_size(self.examples, i, self.style, self.images) for i in chosen]
@@ -64,7 +67,7 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed(self.seed + 1_000_003 * epoch)
 
 
-class RadrlGRPOTrainer(EndsWhereItEnded, SharedPrefixGRPOTrainer):
+class RadrlGRPOTrainer(Guarded, EndsWhereItEnded, SharedPrefixGRPOTrainer):
     """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above and an audit."""
 
     audit: Audit | None = None
@@ -97,6 +100,9 @@ class RadrlGRPOTrainer(EndsWhereItEnded, SharedPrefixGRPOTrainer):
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if rewards.isinf().any():  # TRL would make advantages of 0 of them, for the whole group
+            name = self.reward_func_names[int(rewards.isinf().any(0).nonzero()[0])]
+            raise UserError(f"reward '{name}' is infinite in float32; lower its 'scale' under 'rewards'")
         if self.audit is not None and self.model.training:
             self.audit.look(inputs, completions, rewards)
         return rewards
@@ -147,13 +153,14 @@ def train_grpo(
     clock, rows = Clock(checkpoint), GRPORows(examples, style, images)
     held_out = None if dev is None else Dev(recipe, dev, examples, config.eval_steps)
     audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)
+    progress = Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,
         args=config,
         train_dataset=Dataset.from_dict({"index": range(len(examples))}).with_transform(rows),
         processing_class=processor,
-        callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
+        callbacks=[audit, Watch(recipe.guards, "grpo"), clock, progress],
         peft_config=lora_config(recipe),
         share=recipe.model.shared_prefix,
     )

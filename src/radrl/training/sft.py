@@ -30,8 +30,10 @@ from radrl.recipe import Recipe
 from radrl.training import models, sharding
 from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
 from radrl.training.deadline import ENDLESS, STEPS, Deadline
+from radrl.training.guards import Guarded, loud
 from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
+from radrl.training.watch import Watch
 
 MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
 
@@ -74,6 +76,7 @@ class SFTRows:
         """The indexes of the Examples of each row."""
         return [part.tolist() for part in np.split(self.order, self.starts[1:-1])]
 
+    @loud
     def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         rows = [self._row(index) for index in batch["index"]]
         return {"images": [row.pictures for row in rows], "row": rows}  # TRL knows an image data set by its "images"
@@ -103,15 +106,17 @@ class _Epoch(TrainerCallback):
 
 @dataclass
 class Collator:
-    """Rows of SFTRows to model inputs with labels."""
+    """Rows of SFTRows to model inputs with labels, and the ``ids`` of their Examples."""
 
     processor: ProcessorMixin
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        return sft_inputs(self.processor, [row["row"] for row in rows])
+    @loud
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        ids = [example.id for row in rows for example, _ in row["row"].questions]
+        return {**sft_inputs(self.processor, [row["row"] for row in rows]), "ids": ids}
 
 
-class RadrlSFTTrainer(EndsWhereItEnded, SFTTrainer):
+class RadrlSFTTrainer(Guarded, EndsWhereItEnded, SFTTrainer):
     """TRL's SFTTrainer with rows of several questions, and soft labels on coordinate tokens.
 
     A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
@@ -218,6 +223,7 @@ def train_sft(
     ``thinking_share`` is the share of Examples with a trace that are asked to think. ``config`` is the recipe's
     ``sft`` section unless another is given. With ``seconds`` training takes that time instead of a number of steps.
     """
+    section = "coldstart.sft" if config else "sft"
     config = config or recipe.sft_config(stage.folder)
     config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
     rows = SFTRows(
@@ -239,6 +245,7 @@ def train_sft(
         data_collator=Collator(processor),
         callbacks=[
             _Epoch(rows),
+            Watch(recipe.guards, section),
             clock,
             *([deadline] if deadline else []),
             Progress(stage.name, ("loss", "mean_token_accuracy"), by_time),

@@ -50,6 +50,7 @@ def run_sft(
         examples = load_examples(recipe)
         record.note_data(examples)
         pixel_boxes.check_examples(recipe, examples)
+        refuse_small(recipe.sft_config(stage.folder), examples, "sft", recipe)
         train_sft(recipe, *start_model(recipe, examples), examples, stage, checkpoint, seconds=seconds)
 
     title = "SFT" if as_long_as is None else "SFT continued"
@@ -78,6 +79,7 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
                 f"{recipe.file}: 'coldstart.thinking_share' is {share:g}, but with and without thinking the prompt is "
                 "the same; give 'prompt.think_suffix', or a share of 1"
             )
+        refuse_small(recipe.coldstart_config(stage.folder), examples, "coldstart.sft", recipe)
         train_sft(
             recipe,
             *start_model(recipe, examples),
@@ -102,6 +104,7 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
             raise UserError(f"{recipe.file}: key 'data.mix' leaves no Example; give a task a number above 0")
         record.note_data(examples)
         pixel_boxes.check_examples(recipe, examples)
+        refuse_small(recipe.grpo_config(stage.folder), examples, "grpo", recipe)
         dev = load_examples(recipe, "dev") if recipe.data.dev else None
         if dev is not None:
             pixel_boxes.check_examples(recipe, dev)
