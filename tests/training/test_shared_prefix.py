@@ -38,7 +38,7 @@ def logps(trainer, inputs, model):
 
 
 def compare(trainer, scored=True):
-    """Rolls out, then takes every micro-batch through both paths; ``scored`` is whether it has a token to learn from."""
+    """Rolls out, then takes every micro-batch through both paths; ``scored``: it has a token to learn from."""
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps  # as Trainer's loop sets it
     rows = [

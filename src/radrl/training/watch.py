@@ -82,7 +82,7 @@ class Watch(TrainerCallback):
         if self.guards.no_spread and steps >= self.guards.no_spread:
             self._warn(
                 "no spread", state.global_step, state,
-                f"for {steps} steps no group has had two different rewards (mean reward {now['reward']:.3g}), so there is "
+                f"for {steps} steps no group has had two different rewards (mean {now['reward']:.3g}), so there is "
                 "nothing to learn from: look at completions and rewards, raise 'grpo.num_generations' or "
                 "'grpo.temperature' ('guards.no_spread' sets what is told, 'guards.stop: true' ends the run)",
             )  # fmt: skip
