@@ -116,7 +116,7 @@ class Guarded:
         checkpoint = last_checkpoint(Path(self.args.output_dir), mend=False)
         rate = self.optimizer.param_groups[0]["lr"]
         examples = f"; Examples {', '.join(names[:NAMED])}{more}" if names else ""
-        mend = "lower 'learning_rate' or 'max_grad_norm'" + (", or look at these Examples" if names else "")
+        mend = "lower 'learning_rate' or 'max_grad_norm' (--restart)" + (", or look at these Examples" if names else "")
         return UserError(
             one_line(
                 f"{self.args.output_dir}: step {step}: {what} (learning rate {rate:g}{examples}; last checkpoint whose "

@@ -20,6 +20,7 @@ from radrl.prompt import TEMPLATE, earlier, question, target
 from radrl.recipe import Recipe
 from radrl.recipe_data import load_examples
 from radrl.training import loggers, models, pixel_boxes, stage_folder, teacher
+from radrl.training.guards import refuse_small
 from radrl.training.processor import resized
 from radrl.training.record import Record, recorded
 from radrl.training.run import Stage
