@@ -215,6 +215,43 @@ def test_a_compiled_model_goes_trls_way():
     assert "torch.compile" in SharedPrefixGRPOTrainer._why_not(trainer)
 
 
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+def test_the_fallback_serves_prompts_without_images_too(build, family):
+    """In micro-batches of two rows, some of which have images in one row or in none: each row is scored as alone. (TRL
+    counts the positions of a padded text from the padding on, which rounds otherwise.)"""
+    settings = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 8, "num_iterations": 2}
+    trainer = build(family, images=(1, 0, 2, 0), share=False, beta=0.1, **settings)
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = 8
+    rows = [trainer.train_dataset[k // 4] for k in range(16)]
+    kinds = set()
+    for step in range(8):
+        trainer._step = step
+        inputs = trainer._prepare_inputs(rows)
+        kinds.add(tuple(n > 0 for n in inputs["num_images"]))
+        scored = logps(trainer, inputs, trainer.model)[0]
+        torch.testing.assert_close(inputs["old_per_token_logps"], scored, rtol=0, atol=1e-5)
+        assert trainer.compute_loss(trainer.model, inputs).isfinite()
+        first = patches = 0
+        for row, count in enumerate(inputs["num_images"]):
+            grid = inputs["image_grid_thw"][first : first + count]
+            first, after = first + count, patches + int(grid.prod(1).sum())
+            prompt = inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()]
+            answer = inputs["completion_ids"][row][inputs["completion_mask"][row].bool()]
+            ids = torch.cat([prompt, answer])[None]
+            vision = {}
+            if count:
+                vision = {"pixel_values": inputs["pixel_values"][patches:after], "image_grid_thw": grid}
+                vision["mm_token_type_ids"] = (ids == trainer.model.config.image_token_id).int()
+            patches = after
+            with torch.no_grad():
+                logits = trainer.model(input_ids=ids, **vision).logits[0, len(prompt) - 1 : -1]
+            alone = logits.log_softmax(-1).gather(1, answer[:, None])[:, 0]
+            torch.testing.assert_close(scored[row, : len(answer)], alone, rtol=0, atol=1e-5)
+    assert (False, False) in kinds
+    assert len(kinds) > 1
+
+
 def test_groups_are_shuffled_whole():
     rows = 24
     batch = {"a": torch.arange(rows), "b": [str(i) for i in range(rows)], "n": torch.tensor(5), "none": None}
