@@ -27,7 +27,7 @@ def watch(caplog, rows, guards):
 
 def test_a_gradient_far_above_its_median_is_told_once_in_a_while(caplog):
     rows = [{"grad_norm": 0.0}, *[{"grad_norm": 1.0}] * 9, {"grad_norm": 11.0}, *[{"grad_norm": 12.0}] * 3]
-    assert watch(caplog, rows, Guards()) == []  # nine steps with a gradient are no basis
+    assert watch(caplog, rows[:11], Guards()) == []  # nine steps with a gradient are no basis
     (line,) = watch(caplog, [{"grad_norm": 1.0}, *rows], Guards())
     assert line.startswith("step 12: the gradient norm is 11, 11 times its median of the last 10 logged steps (1)")
     assert "'grpo.max_grad_norm'" in line
