@@ -156,6 +156,17 @@ class Losses(_Section):
     """Width of Gaussian soft labels on coordinate tokens, in units of the image's side; 0 is off."""
 
 
+class Guards(_Section):
+    """What a training run is warned of. NaN and infinity end it in any case."""
+
+    grad_norm: Annotated[Number, Field(ge=0)] = 10.0
+    """Warn of a gradient norm of more than so many times its median over the steps before; 0 is off."""
+    no_spread: int = Field(default=20, ge=0)
+    """GRPO: warn when for so many steps in a row no group has two different rewards; 0 is off."""
+    stop: bool = False
+    """Whether such a warning, or that of weights that stand still, ends the run."""
+
+
 class ColdStart(_Section):
     """SFT that teaches thinking, mixed with direct answers so that these are not forgotten (arXiv 2512.10691)."""
 
@@ -254,6 +265,8 @@ class Recipe(_Section):
     """The model that scorer ``judge`` asks."""
     losses: Losses = Losses()
     """Changes to the SFT loss."""
+    guards: Guards = Guards()
+    """What a training run is warned of."""
     sft: dict[str, Any] = {}
     """Fields of ``trl.SFTConfig``."""
     coldstart: ColdStart = ColdStart()

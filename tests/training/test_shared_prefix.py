@@ -37,8 +37,8 @@ def logps(trainer, inputs, model):
     return made[0], made[1]
 
 
-def compare(trainer):
-    """Rolls out, then takes every micro-batch through both paths."""
+def compare(trainer, scored=True):
+    """Rolls out, then takes every micro-batch through both paths; ``scored``: it has a token to learn from."""
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps  # as Trainer's loop sets it
     rows = [
@@ -66,7 +66,7 @@ def compare(trainer):
                 reference = logps(trainer, stock, trainer.ref_model or trainer.model)[0]
             torch.testing.assert_close(inputs["ref_per_token_logps"], reference, rtol=0, atol=1e-9)
         trainer.sharing = True
-        assert inputs["completion_mask"].sum() > 0
+        assert (inputs["completion_mask"].sum() > 0) == scored
         for one, other in zip(ours, theirs, strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
         torch.testing.assert_close(loss, wanted_loss, rtol=1e-9, atol=1e-12)
@@ -111,6 +111,32 @@ def test_text_alone(build):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_with_a_reference_and_two_iterations(build, loss):
     compare(build(loss_type=loss, beta=0.1, num_iterations=2, temperature=0.7))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_completions_that_are_all_cut_off_and_masked_teach_nothing(build, loss):
+    trainer = build(loss_type=loss, mask_truncated_completions=True, num_iterations=2, max_completion_length=1)
+    trainer.eos_token_ids = []  # what one token ends is no end
+    (inputs,) = compare(trainer, scored=False)
+    loss, grads = gradients(trainer, inputs)
+    assert loss == 0
+    assert all(not gradient.any() for gradient in grads.values())
+    trainer._step = 0
+    trainer.train()
+    assert [row["loss"] for row in trainer.state.log_history if "loss" in row] == [0.0]
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_completions_of_which_some_are_cut_off_and_masked(build, lora):
+    trainer = build(mask_truncated_completions=True, beta=0.1, lora=lora)
+    (inputs,) = compare(trainer)
+    rows = inputs["completion_mask"].any(1)
+    assert 0 < rows.sum() < len(rows)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_completions_of_one_token(build, loss):
+    compare(build(loss_type=loss, max_completion_length=1, beta=0.1))
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -187,6 +213,43 @@ def test_a_compiled_model_goes_trls_way():
     nothing = dict.fromkeys(("tools", "environment_factories", "rollout_func", "aux_loss_enabled"))
     trainer = SimpleNamespace(**nothing, args=SimpleNamespace(torch_compile=True))
     assert "torch.compile" in SharedPrefixGRPOTrainer._why_not(trainer)
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+def test_the_fallback_serves_prompts_without_images_too(build, family):
+    """In micro-batches of two rows, some of which have images in one row or in none: each row is scored as alone. (TRL
+    counts the positions of a padded text from the padding on, which rounds otherwise.)"""
+    settings = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 8, "num_iterations": 2}
+    trainer = build(family, images=(1, 0, 2, 0), share=False, beta=0.1, **settings)
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = 8
+    rows = [trainer.train_dataset[k // 4] for k in range(16)]
+    kinds = set()
+    for step in range(8):
+        trainer._step = step
+        inputs = trainer._prepare_inputs(rows)
+        kinds.add(tuple(n > 0 for n in inputs["num_images"]))
+        scored = logps(trainer, inputs, trainer.model)[0]
+        torch.testing.assert_close(inputs["old_per_token_logps"], scored, rtol=0, atol=1e-5)
+        assert trainer.compute_loss(trainer.model, inputs).isfinite()
+        first = patches = 0
+        for row, count in enumerate(inputs["num_images"]):
+            grid = inputs["image_grid_thw"][first : first + count]
+            first, after = first + count, patches + int(grid.prod(1).sum())
+            prompt = inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()]
+            answer = inputs["completion_ids"][row][inputs["completion_mask"][row].bool()]
+            ids = torch.cat([prompt, answer])[None]
+            vision = {}
+            if count:
+                vision = {"pixel_values": inputs["pixel_values"][patches:after], "image_grid_thw": grid}
+                vision["mm_token_type_ids"] = (ids == trainer.model.config.image_token_id).int()
+            patches = after
+            with torch.no_grad():
+                logits = trainer.model(input_ids=ids, **vision).logits[0, len(prompt) - 1 : -1]
+            alone = logits.log_softmax(-1).gather(1, answer[:, None])[:, 0]
+            torch.testing.assert_close(scored[row, : len(answer)], alone, rtol=0, atol=1e-5)
+    assert (False, False) in kinds
+    assert len(kinds) > 1
 
 
 def test_groups_are_shuffled_whole():

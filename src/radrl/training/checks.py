@@ -31,6 +31,7 @@ from radrl.recipe_yaml import one_line
 from radrl.training import loggers, models, packages_needed, pixel_boxes
 from radrl.training.batch import Row, check_chat, prompt_inputs, sft_inputs
 from radrl.training.evaluating import Watched, watched
+from radrl.training.guards import refuse_small
 from radrl.training.rehearsal import Plan, rehearse, settings_of
 from radrl.training.tiny import tiny_model, tiny_processor
 
@@ -202,6 +203,14 @@ def check_scorers(run: Run) -> str:
     return ", ".join(sorted({scorer.name for scorer in used})) or "none asked"
 
 
+def check_batch(run: Run) -> str:
+    """The Examples fill one batch."""
+    config_of = {"sft": run.recipe.sft_config, "coldstart": run.recipe.coldstart_config, "grpo": run.recipe.grpo_config}
+    config = config_of[run.kind](run.folder)
+    refuse_small(config, run.examples, loggers.SECTIONS[run.kind], run.recipe)
+    return f"{config.per_device_train_batch_size} rows a process at a time"
+
+
 def check_trainer(run: Run) -> str:
     """TRL, peft and transformers take the settings: trainer, LoRA, optimiser, schedule, sampling, one whole batch."""
     plan = run.plan
@@ -230,7 +239,7 @@ def check_folder(run: Run) -> str:
 
 APART = (check_packages, check_data, check_scorers, check_images)
 """What is looked at whatever else is wrong."""
-TRAINING: tuple[Callable[[Run], str], ...] = (*APART, check_prompts, check_trainer, check_folder)
+TRAINING: tuple[Callable[[Run], str], ...] = (*APART, check_prompts, check_batch, check_trainer, check_folder)
 EVALUATION: tuple[Callable[[Run], str], ...] = (*APART, check_prompts)
 
 

@@ -30,6 +30,7 @@ from radrl.scoring.reward import load_rewards
 from radrl.training.audit import Audit
 from radrl.training.batch import template_kwargs
 from radrl.training.evaluating import HeldOutEvaluation, Watched
+from radrl.training.guards import Guarded, loud
 from radrl.training.library_errors import told
 from radrl.training.lora import lora_config
 from radrl.training.models import suit_to_cpu
@@ -38,6 +39,7 @@ from radrl.training.run import Clock, Progress, Stage
 from radrl.training.samples import Samples, texts_only
 from radrl.training.sft import finish
 from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
+from radrl.training.watch import Watch
 
 
 class GRPORows:
@@ -49,6 +51,7 @@ class GRPORows:
     ) -> None:
         self.examples, self.style, self.images, self.control = examples, style, images, control
 
+    @loud
     def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = rows["index"]
         sizes = [box_size(self.examples, i, self.style, self.images) for i in chosen]
@@ -72,7 +75,7 @@ class EpochSampler(RepeatSampler):
             self.generator.manual_seed(self.seed + 1_000_003 * epoch)
 
 
-class RadrlGRPOTrainer(HeldOutEvaluation, EndsWhereItEnded, SharedPrefixGRPOTrainer):
+class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefixGRPOTrainer):
     """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above and an audit."""
 
     audit: Audit | None = None
@@ -114,6 +117,9 @@ class RadrlGRPOTrainer(HeldOutEvaluation, EndsWhereItEnded, SharedPrefixGRPOTrai
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if rewards.isinf().any():  # TRL would make advantages of 0 of them, for the whole group
+            name = self.reward_func_names[int(rewards.isinf().any(0).nonzero()[0])]
+            raise UserError(f"reward '{name}' is infinite in float32; lower its 'scale' under 'rewards'")
         if self.audit is not None and self.model.training:
             self.audit.look(inputs, completions, rewards)
         return rewards
@@ -180,6 +186,7 @@ def grpo_trainer(
         dev.settle(config)
     held_out = dev and dev.dev
     audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)
+    progress = Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))
     trainer = RadrlGRPOTrainer(
         model=model,
         reward_funcs=functions,
@@ -187,7 +194,7 @@ def grpo_trainer(
         train_dataset=_dataset(rows),
         eval_dataset=held_out and _dataset(GRPORows(held_out.examples, style, images, control)),
         processing_class=processor,
-        callbacks=[audit, clock, Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))],
+        callbacks=[audit, Watch(recipe.guards, "grpo"), clock, progress],
         peft_config=lora_config(recipe, model),
         share=recipe.model.shared_prefix,
     )

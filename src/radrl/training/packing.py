@@ -106,7 +106,7 @@ def pack(base: nn.Module, prompts: Sequence[Prompt], completions: Sequence[Seque
         [[len(completions[row]) for row in rows] for rows in members],
         device,
     )
-    made = torch.tensor([targets, read_rows, columns]).to(device)
+    made = torch.tensor([targets, read_rows, columns], dtype=torch.long).to(device)  # there may be none
     length = len(ids)
     return Packed(
         input_ids=torch.tensor([ids]).to(device),

@@ -52,14 +52,12 @@ def rehearse(
     changed by it.
 
     Raises:
-        UserError: a setting is refused, or the Examples do not fill one batch.
+        UserError: a setting is refused.
     """
     section = SECTIONS[kind]
     with _as_it_was(), tempfile.TemporaryDirectory() as folder, told(recipe, section, deliberate=True):
         trainer = _trainer(recipe, kind, model, processor, examples, dev, Path(folder))
         config, batches = trainer.args, trainer.get_train_dataloader()
-        if not len(batches):
-            raise UserError(one_line(f"{recipe.file}: {_too_few(config, len(examples))}"))
         steps = trainer.set_initial_training_values(config, batches)[6]
         trainer.create_optimizer_and_scheduler(steps)
         _check_checkpointing(recipe, section, config)
@@ -104,19 +102,6 @@ def _trainer(
     kept = {key: value for key, value in recipe.grpo.items() if not key.startswith(apart)}
     changed = {"grpo": {**kept, **ours}}
     return grpo_trainer(recipe.model_copy(update=changed), model, processor, examples, stage, Clock(None), None, dev)
-
-
-def _too_few(config: Any, examples: int) -> str:
-    """Returns why there is no batch, with the numbers that would fit."""
-    if hasattr(config, "num_generations"):
-        prompts = config.generation_batch_size // config.num_generations
-        return (
-            f"{examples} Examples do not fill one rollout of {prompts} prompts ('grpo': generation batch "
-            f"{config.generation_batch_size}, num_generations {config.num_generations}); add Examples, or make "
-            f"per_device_train_batch_size x steps_per_generation at most {examples * config.num_generations}"
-        )
-    batch = config.train_batch_size * config.world_size
-    return f"{examples} Examples do not fill one batch of {batch}, and dataloader_drop_last leaves it out"
 
 
 def _check_checkpointing(recipe: Recipe, section: str, config: Any) -> None:

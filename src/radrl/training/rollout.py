@@ -30,6 +30,10 @@ UNDERSTOOD = {
 }  # fmt: skip
 
 
+class NoNumbers(UserError):
+    """A model's output is NaN or infinite."""
+
+
 def refusal(config: GenerationConfig) -> str | None:
     """Returns which generation setting asks for more than `rollout` does, or None."""
     plain = GenerationConfig().to_dict()
@@ -142,7 +146,7 @@ def draw(probabilities: torch.Tensor, uniform: torch.Tensor | None = None) -> to
     draws a number for each token instead, which on a CPU takes a tenth of a rollout.
 
     Raises:
-        UserError: a probability is not a number.
+        NoNumbers: a probability is not a number.
     """
     if uniform is None:
         uniform = torch.rand(len(probabilities), dtype=torch.double, device=probabilities.device)
@@ -154,7 +158,7 @@ def _passed(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     below = probabilities.double().cumsum(-1)
     total = below[:, -1]
     if not bool(total.isfinite().all()):
-        raise UserError("the model's probabilities are not numbers: training has diverged, or the weights are damaged")
+        raise NoNumbers("the model's probabilities are not numbers: training has diverged, or the weights are damaged")
     # rounding must not carry it up to the sum of all, past the last token that can be drawn
     mark = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(below, mark[:, None], right=True)[:, 0]

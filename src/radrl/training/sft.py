@@ -32,10 +32,12 @@ from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
 from radrl.training.best_model import chosen
 from radrl.training.deadline import ENDLESS, STEPS, Deadline
 from radrl.training.evaluating import HeldOutEvaluation, Watched
+from radrl.training.guards import Guarded, loud
 from radrl.training.library_errors import told
 from radrl.training.lora import lora_config
 from radrl.training.resuming import EndsWhereItEnded
 from radrl.training.run import Clock, Progress, Stage
+from radrl.training.watch import Watch
 
 MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
 
@@ -79,6 +81,7 @@ class SFTRows:
         """The indexes of the Examples of each row."""
         return [part.tolist() for part in np.split(self.order, self.starts[1:-1])]
 
+    @loud
     def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         rows = [self._row(index) for index in batch["index"]]
         return {"images": [row.pictures for row in rows], "row": rows}  # TRL knows an image data set by its "images"
@@ -119,15 +122,17 @@ class _Epoch(TrainerCallback):
 
 @dataclass
 class Collator:
-    """Rows of SFTRows to model inputs with labels."""
+    """Rows of SFTRows to model inputs with labels, and the ``ids`` of their Examples."""
 
     processor: ProcessorMixin
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        return sft_inputs(self.processor, [row["row"] for row in rows])
+    @loud
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        ids = [example.id for row in rows for example, _ in row["row"].questions]
+        return {**sft_inputs(self.processor, [row["row"] for row in rows]), "ids": ids}
 
 
-class RadrlSFTTrainer(HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
+class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
     """TRL's SFTTrainer with rows of several questions, and soft labels on coordinate tokens.
 
     A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
@@ -294,6 +299,7 @@ def sft_trainer(
     Raises:
         UserError: a setting of the recipe is refused.
     """
+    section = "coldstart.sft" if config else "sft"
     config = config or recipe.sft_config(stage.folder)
     config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
     rows = SFTRows(
@@ -319,6 +325,7 @@ def sft_trainer(
         data_collator=Collator(processor),
         callbacks=[
             _Epoch(rows),
+            Watch(recipe.guards, section),
             clock,
             *([deadline] if deadline else []),
             Progress(stage.name, ("loss", "mean_token_accuracy"), by_time),

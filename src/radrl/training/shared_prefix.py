@@ -44,6 +44,9 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         super().__init__(*args, **kwargs)
         self.sharing, self._checked = False, False
         self._seen: dict[Any, Any] | None = None  # features of the rollout's images, while the weights stand still
+        for model in (self.model, self.ref_model):
+            if model is not None:
+                _core(self, model).register_forward_pre_hook(_no_images, with_kwargs=True)
         if not share:
             return
         why = self._why_not()
@@ -106,6 +109,8 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             images, made[6] = made[6], None  # else TRL would process them again
             if images is not None and self.log_completions and self.log_multimodal:
                 self._logs["images"].extend(gather_object(images))
+        elif made[6] is not None:  # TRL has None for a prompt without images, which no processor takes
+            made[6] = [images or [] for images in made[6]]
         return tuple(made)
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], list[Any] | None, dict[str, Any]]:
@@ -291,6 +296,15 @@ def _core(trainer: GRPOTrainer, model: nn.Module) -> nn.Module:
     """Returns the transformers model within DDP, FSDP2 and PEFT."""
     model = trainer.accelerator.unwrap_model(model)
     return model.get_base_model() if is_peft_model(model) else model
+
+
+def _no_images(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Leaves out the images of a call that has none: of a micro-batch of text TRL makes tensors without a row, which no
+    vision tower takes."""
+    pixels = kwargs.get("pixel_values")
+    if isinstance(pixels, torch.Tensor) and not len(pixels):
+        kwargs = {key: value for key, value in kwargs.items() if key not in ("pixel_values", "image_grid_thw")}
+    return args, kwargs
 
 
 def _images_into_prompt(row: dict[str, Any]) -> dict[str, Any]:

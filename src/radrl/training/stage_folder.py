@@ -45,7 +45,7 @@ OF_TRL = (
 )
 REACHED = r"url|api_key_env|concurrency|timeout|retries|backoff"  # how a teacher or judge is reached, not what it says
 FREE = re.compile(
-    rf"out|samples_every|evaluation\..*|data\.test(\..*)?|data\.(train|dev)\.\d+\.images|scoring\.workers"
+    rf"out|samples_every|guards\..*|evaluation\..*|data\.test(\..*)?|data\.(train|dev)\.\d+\.images|scoring\.workers"
     rf"|(sft|coldstart\.sft|grpo)\.({OF_TRL})|(coldstart\.teacher|judge)\.({REACHED})"
 )
 # of these, how held-out Examples are answered: figures of two ways would choose the best checkpoint
