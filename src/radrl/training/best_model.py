@@ -56,7 +56,8 @@ def choose(recipe: Recipe, name: str, section: Mapping[str, Any], dev: Dev) -> M
     if wanted not in known:
         what = f"is {said!r}, which 'data.dev' has not" if said else "is missing"
         hint = nearest(wanted, known) if said else ""
-        raise UserError(one_line(f"{at} {what}{hint}; there are: {', '.join(known)}"))
+        names = sorted(known, key=lambda key: key != "loss" and not known[key].headline)  # a line holds not all of them
+        raise UserError(one_line(f"{at} {what}{hint}; there are: {', '.join(names)}"))
     metric = known[wanted]
     if metric.better == "neither":
         raise UserError(one_line(f"{at} is {said!r}, which is better neither way; choose another"))
