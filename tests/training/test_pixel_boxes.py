@@ -159,6 +159,13 @@ def test_every_stage_trains_and_its_model_is_judged(recipe_of, folder, films, tm
     assert len(answers(found.samples, films, found.header)[0]) == len(films)
 
 
+def test_the_best_model_is_chosen_by_boxes_in_pixels(recipe_of, folder):
+    chosen = "metric_for_best_model: soft_f1, load_best_model_at_end: true, eval_strategy: steps, eval_steps: 1"
+    sft = f"sft={{max_steps: 2, per_device_train_batch_size: 2, save_steps: 1, save_strategy: steps, {chosen}}}"
+    stage = stages.run_sft(recipe_of(sft, f"data.dev=['{folder}/small.jsonl']", "evaluation.max_new_tokens=4"))
+    assert [row["eval_soft_f1"] for row in stage.log() if "eval_soft_f1" in row][:1] == [0]
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_rewards_read_completions_in_the_pixels_of_their_own_film(recipe_of, films, workers):
     processor = qwen(*KINDS[0])
