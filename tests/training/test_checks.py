@@ -102,7 +102,7 @@ def file_for_a_folder(folder):
 PLANTED = {
     "huggingface/open-r1#249": (["grpo.num_generations=8"], "grpo", ["'grpo'", "(4) must be divisible by", "(8)"]),
     "NVIDIA-NeMo/RL#921": (
-        three_examples, "grpo", ["3 Examples do not fill", "at most 6"], "grpo.per_device_train_batch_size=8",
+        three_examples, "grpo", ["the data have 3 Examples", "give at least 4"], "grpo.per_device_train_batch_size=8",
     ),
     "hiyouga/LlamaFactory#181": (
         ["model.lora={target_modules: [W_pack]}"], "sft", ["no module 'W_pack'", "q_proj, qkv"],

@@ -147,7 +147,7 @@ def test_what_is_wrong_in_one_process_ends_all_of_them(make_recipe, tiny_folder,
     ],
 )  # fmt: skip
 def test_fewer_examples_than_a_rollout_takes(make_recipe, refusal, monkeypatch, changed, wanted):
-    monkeypatch.setattr(stages, "start_model", None)  # before the model is loaded
+    monkeypatch.setattr(stages, "tiny_model", None)  # before the model is loaded
     message = refusal(stages.run_grpo, make_recipe(*RUN, f"grpo={{num_generations: 2, {changed}}}", "data.limit=3"))
     assert message.endswith(wanted)
 

@@ -140,6 +140,8 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
     over the coordinate tokens v. With a ``deadline`` training ends by the clock, and the learning rate follows it.
     """
 
+    shared_rows = False  # whether a row may hold several questions
+
     def __init__(
         self,
         *args: Any,
@@ -198,6 +200,10 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        if self.shared_rows and self.accelerator.num_processes > 1:
+            # the loss that TRL takes of rows of one question gathers over the processes, ours does not: a process
+            # whose batch has no other rows must not wait for one that has
+            inputs.setdefault("segments", inputs["attention_mask"] - 1)  # all are PREFIX, or PADDING
         if return_outputs or (self.soft_labels is None and "segments" not in inputs):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.aux_loss_enabled:
@@ -336,7 +342,7 @@ def sft_trainer(
         watched=dev,
         eval_rows=eval_rows,
     )
-    trainer.clock = clock
+    trainer.clock, trainer.shared_rows = clock, recipe.data.questions_per_row > 1
     return trainer
 
 
