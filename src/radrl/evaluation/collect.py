@@ -19,7 +19,7 @@ from radrl.evaluation import predictions as store
 from radrl.evaluation.decoding import Ask, Done, Said
 from radrl.evaluation.header import Header, begin, digest, manifest_hash, read_header
 from radrl.evaluation.predictions import Prediction
-from radrl.image_sizes import image_facts
+from radrl.image_sizes import box_size, image_facts
 from radrl.progress import progress_bar
 from radrl.prompt import PromptStyle
 from radrl.recipe import Recipe
@@ -244,7 +244,8 @@ def _folder(recipe: Recipe, source: Source, examples: ExampleSet, style: PromptS
     )
 
     def answer(todo: Sequence[Ask], done: Done) -> None:
-        prompt_text(processor, examples[todo[0][0]], style)  # a chat template that does otherwise is named at once
+        i = todo[0][0]  # a chat template that does otherwise is named before weights are loaded
+        prompt_text(processor, examples[i], style, box_size(examples, i, style, images))
         if wanted.backend == "vllm":
             given = {"dtype": dtype, "options": wanted.vllm, "ends": loading.end_tokens(own, processor.tokenizer)}
             given["bounds"] = {name: bound for name, bound in bounds.items() if bound is not None}
