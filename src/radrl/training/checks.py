@@ -77,7 +77,8 @@ class Run:
         if self.kind != "coldstart":
             return [self.recipe.style(thinking=False) if self.kind == "sft" else self.recipe.style()]
         share = self.recipe.coldstart.thinking_share
-        direct = share < 1 or not self.examples.thinking.all()
+        awaited = self.recipe.coldstart.teacher is not None and not self.examples.traces  # the traces of a teacher
+        direct = share < 1 or not (awaited or self.examples.thinking.all())
         return [self.recipe.style(thinking=thinking) for thinking in [False] * direct + [True] * (share > 0)]
 
     @cached_property

@@ -157,8 +157,8 @@ def refuse_small(config: Any, examples: ExampleSet, section: str, recipe: Recipe
         return
     fits = [
         (b * p, b, p)
-        for p in range(1, most + 1)
-        for b in range(1, size + 1)
+        for p in range(1, min(most, rows * group) + 1)
+        for b in range(1, min(size, rows * group // p) + 1)
         if b * p * processes % group == 0 and b * p * processes <= rows * group
     ]
     mend = f"give at least {needed}"

@@ -27,7 +27,7 @@ def told(recipe: Recipe, section: str, where: str = "", *, deliberate: bool = Fa
     that the error speaks of. ``where`` it happened stands in the line.
 
     An error with our own code between the block and the library passes, as a fault that may be ours. With
-    ``deliberate``, where nothing is computed and libraries only look at settings, what a library raises of purpose
+    ``deliberate``, where nothing is computed and libraries only look at settings, what is raised within a library
     does not: our trainers' methods call theirs.
 
     Raises:
@@ -56,13 +56,11 @@ def _keys(recipe: Recipe, section: str) -> list[str]:
 
 def _library(error: BaseException, deliberate: bool) -> str | None:
     """Returns the library that raised an error which is no fault of our code; None where it may be one."""
-    frames = traceback.extract_tb(error.__traceback__)
-    names = [frame.filename for frame in frames]
+    names = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     libraries = [name.partition("site-packages/")[2].partition("/")[0] for name in names]
     ours = max(k for k, name in enumerate(names) if name.startswith(OURS))
     first = next((k for k, library in enumerate(libraries) if library in LIBRARIES), None)
-    if first is None or ours > first:
-        raised = (frames[-1].line or "").startswith("raise ") and libraries[-1] in LIBRARIES
-        if not (deliberate and raised):
-            return None
+    # what our own code raises, or a call that it makes wrongly, is ours
+    if first is None or (ours > first and not (deliberate and libraries[-1] in LIBRARIES)):
+        return None
     return next((library for library in reversed(libraries) if library in LIBRARIES[:3]), libraries[-1])
