@@ -112,7 +112,7 @@ class Watch(TrainerCallback):
                 "weights that stand still", state.global_step + 1, state,
                 f"only {share:.2%} of the weights that have a gradient moved: steps of learning rate {rate:g} are "
                 f"rounded away in {kind}. Train float32 weights ('model.dtype: float32' with '{self.section}.bf16: "
-                "true') or adapters ('model.lora'), or raise the learning rate",
+                "true'), or raise the learning rate",
             )  # fmt: skip
 
 
