@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import pytest
@@ -167,3 +168,25 @@ def test_checkpoints_must_fall_between_rollouts(make_recipe, refusal, more, want
     else:
         _check_saves(config, recipe)
         assert config.save_steps == wanted
+
+
+def test_a_completion_without_any_reward_is_not_quoted_in_the_log(make_recipe, tmp_path, examples):
+    (tmp_path / "mine.py").write_text(
+        "from radrl.scoring import scorer\n\n\n"
+        "@scorer('silent', tasks=('report',), low=0.0, high=1.0, higher_is_better=True)\n"
+        "def silent(examples, answers):\n    return [None for _ in examples]\n"
+    )
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger = logging.getLogger("trl.trainer.grpo_trainer")
+    logger.addHandler(handler)
+    try:
+        recipe = make_recipe(
+            "data.tasks=[report]", "rewards={report: [{scorer: 'mine.py:silent'}]}", SETTINGS, "grpo.max_steps=1"
+        )
+        stages.run_grpo(recipe)
+    finally:
+        logger.removeHandler(handler)
+    assert "no reward could be computed of a completion; it has no advantage" in said
+    assert not [line for line in said for one in examples if one.reference and one.reference in line]

@@ -8,6 +8,7 @@ and the logs that a length audit needs. RadVLM-GRPO: arXiv 2512.10691; GRPO: arX
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,16 @@ from radrl.training.samples import Samples, texts_only
 from radrl.training.sft import finish
 from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
 from radrl.training.watch import Watch
+
+
+def _without_texts(record: logging.LogRecord) -> bool:
+    """TRL's warning of a completion that no reward could be computed of quotes it, its prompt and its Example."""
+    if "All reward functions returned None" in record.getMessage():
+        record.msg, record.args = "no reward could be computed of a completion; it has no advantage", ()
+    return True
+
+
+logging.getLogger("trl.trainer.grpo_trainer").addFilter(_without_texts)
 
 
 class GRPORows:
