@@ -18,8 +18,9 @@ demo: .venv
 demo-long: .venv
 	$(BIN)/radrl demo --long --out runs/demo-long --resume
 
+# A process a core; a file's tests stay together, since they share what is slow to make.
 test: .venv
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

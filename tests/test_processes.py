@@ -38,3 +38,27 @@ def test_other_launches_are_left_alone(monkeypatch, given):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     processes.check_launch()
+
+
+LAST = """
+import sys, time
+from pathlib import Path
+from torch import distributed
+from radrl import processes
+
+distributed.init_process_group("gloo")
+if processes.rank() == 0:
+    time.sleep(1)
+    Path(sys.argv[1]).write_text("the model")
+processes.end_together()
+assert Path(sys.argv[1]).is_file() and not distributed.is_initialized()
+"""
+
+
+def test_no_process_goes_before_the_first_has_saved(tmp_path):
+    (tmp_path / "last.py").write_text(LAST)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command += [str(tmp_path / "last.py"), str(tmp_path / "model")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -352,6 +352,7 @@ def _recipe(file: Path, overrides: list[str], start: str | None = None, *, train
 
 
 def _say_where(stage: Stage) -> None:
+    processes.end_together()
     if processes.rank() > 0:
         return
     if stage.done() is None:

@@ -46,3 +46,13 @@ def let_the_cause_speak() -> None:
     that has failed: torchrun ends those that wait."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         time.sleep(PATIENCE)
+
+
+def end_together() -> None:
+    """Waits, at the end of a command, until all processes are there, and closes their connection. One that goes with it
+    open can be aborted on its way out, and the launcher then ends the first one while it saves the model."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()

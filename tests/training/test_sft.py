@@ -247,7 +247,7 @@ def test_lora_is_merged_into_the_saved_model(make_recipe):
 
 
 def test_the_loss_of_a_mixture_of_experts_is_not_left_out_in_silence(refusal):
-    trainer = SimpleNamespace(soft_labels=None, aux_loss_enabled=True)
+    trainer = SimpleNamespace(soft_labels=None, aux_loss_enabled=True, shared_rows=False)
     assert "router_aux_loss_coef" in refusal(RadrlSFTTrainer.compute_loss, trainer, None, {"segments": None})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import PIL
 import pytest
 import sets
 
@@ -65,7 +66,7 @@ def test_the_published_films(shared_data, tmp_path, prepared):
     assert not {e.meta["file"] for e in examples} & DOUBLES
     assert all(e.boxes[0].xyxy[0] < e.boxes[1].xyxy[0] for e in examples)  # the right lung is on the left
     # pixels and boxes that the figures of recipes/lungs.yaml were made with
-    assert digest(examples) == LUNGS
+    assert digest(examples) == LUNGS[PIL.__version__.partition(".")[0]]
 
 
 def digest(examples) -> str:
@@ -80,4 +81,5 @@ def digest(examples) -> str:
     return sha.hexdigest()[:16]
 
 
-LUNGS = "2a5bb8cf491eba1e"
+# Pillow 12 and 13 decode 42 of the JPEGs differently, by up to 17 grey values in a pixel
+LUNGS = {"12": "47bc82827fe16a97", "13": "2a5bb8cf491eba1e"}
