@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 
@@ -49,10 +50,19 @@ def let_the_cause_speak() -> None:
 
 
 def end_together() -> None:
-    """Waits, at the end of a command, until all processes are there, and closes their connection. One that goes with it
-    open can be aborted on its way out, and the launcher then ends the first one while it saves the model."""
+    """Waits, at the end of a command, until all processes are there, and has their connection closed when Python ends.
+    One that goes with it open can be aborted on its way out, and the launcher then ends the first one while it saves
+    the model."""
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
+        atexit.unregister(_leave)
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    from torch import distributed
+
+    if distributed.is_initialized():
         distributed.destroy_process_group()
