@@ -58,7 +58,7 @@ def test_defaults_and_every_section(folder):
         """
 seed: 7
 data: {train: [a.jsonl, /b.jsonl], dev: [d.jsonl], tasks: [report], limit: 3, quality: gold}
-prompt: {box_format: thousand, thinking: true}
+prompt: {box_format: unit, thinking: true}
 augment: {shift: 5e-2, flip: 1}
 rewards: {report: [{scorer: one_report, weight: 1e-1}], grounding: [{scorer: one_box}]}
 losses: {coordinate_sigma: 0.02}

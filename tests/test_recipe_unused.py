@@ -110,6 +110,12 @@ def test_soft_labels_and_another_loss_are_not_both_taken(make_recipe, refusal, s
     make_recipe(f"{section}={{{setting}}}")
 
 
+@pytest.mark.parametrize("written", ["thousand", "pixel", "qwen2"])
+def test_soft_coordinates_of_boxes_that_are_written_otherwise_are_refused(make_recipe, refusal, written):
+    said = refusal(make_recipe, "losses.coordinate_sigma=0.02", f"prompt.box_format={written}")
+    assert said.endswith(f"is for boxes of 'prompt.box_format: unit', not '{written}'; leave one out")
+
+
 def test_the_recipe_is_checked_so(tmp_path, refusal):
     file = tmp_path / "recipe.yaml"
     file.write_text("out: run\ncoldstart: {sft: {completion_only_loss: false}}\n")

@@ -174,9 +174,14 @@ def check(kind: str, config: type, values: Mapping[str, Any], name: str, file: P
 
 
 def check_losses(recipe: Recipe) -> None:
-    """Raises UserError where soft labels on coordinates would displace another change of the loss."""
+    """Raises UserError where soft labels on coordinates would displace another change of the loss, or find none."""
     if not recipe.losses.coordinate_sigma:
         return
+    if (written := recipe.style().box_format) != "unit":  # what they are laid over is written nowhere
+        raise UserError(
+            f"{recipe.file}: key 'losses.coordinate_sigma' is for boxes of 'prompt.box_format: unit', not '{written}'; "
+            "leave one out"
+        )
     for section, name in ((recipe.sft, "sft"), (recipe.coldstart.sft, "coldstart.sft")):
         for key, plain in (("loss_type", ("nll", "chunked_nll")), ("label_smoothing_factor", (0,))):
             if section.get(key, plain[0]) not in plain:
