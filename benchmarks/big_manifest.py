@@ -80,8 +80,8 @@ PREPARE = (
     + """
 import sys
 from pathlib import Path
-from radrl.data.prepare import Settings, prepare
-from radrl.data.questions import Asking
+from radrl.data.published.prepare import Settings, prepare
+from radrl.data.published.asking import Asking
 settings = Settings(Asking(('report',)), images=False)
 made = prepare('chexpert_plus', Path(sys.argv[1]), Path(sys.argv[2]), settings, workers=2)
 print(made.examples, f'{memory(resource.RUSAGE_SELF)} MB, a worker {memory(resource.RUSAGE_CHILDREN)} MB')
@@ -92,7 +92,7 @@ READ = (
     + """
 import sys, time
 from pathlib import Path
-from radrl.data.examples import read_manifests
+from radrl.manifest.example_set import read_manifests
 before, started = memory(resource.RUSAGE_SELF), time.monotonic()
 path = Path(sys.argv[1])
 examples = read_manifests([path], {path: Path(sys.argv[2])})
@@ -112,7 +112,7 @@ TRAIN = (
     MEMORY
     + """
 import sys
-from radrl.cli import main
+from radrl.commands.main import main
 sys.argv = ['radrl', 'sft', sys.argv[1]]
 main()
 print(f'{memory(resource.RUSAGE_SELF)} MB')

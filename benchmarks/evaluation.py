@@ -36,7 +36,7 @@ def captions(path: Path) -> dict[str, str]:
 def scoring(data: Path, workers: int) -> None:
     """Prints how long 382 x 5 reports take."""
     import radrl.scoring  # noqa: F401  registers the scorers
-    from radrl.evaluation.run import score_all
+    from radrl.commands.evaluate import score_all
     from radrl.scoring import registry
 
     folder = data / "iu_metric_runs"
@@ -96,11 +96,11 @@ def child(folder: Path) -> None:
     def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    from radrl.evaluation.collect import Source, collect
-    from radrl.evaluation.metrics import score_cases
-    from radrl.evaluation.predictions import answers
+    from radrl.evaluation.answers.ask_models import Source, collect
+    from radrl.evaluation.answers.predictions import answers
+    from radrl.evaluation.metrics.metric import score_cases
     from radrl.example import read_manifest
-    from radrl.recipe import load
+    from radrl.recipe.schema import load
 
     print(f"imports: peak {peak():.0f} MB")
     (folder / "r.yaml").write_text("out: run\nmodel: {start: tiny}\n")

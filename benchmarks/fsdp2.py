@@ -22,12 +22,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from radrl.data import phantom
-from radrl.data.examples import ExampleSet, read_manifests
-from radrl.prompt import PromptStyle
-from radrl.training import models
-from radrl.training.batch import prompt_inputs
+from radrl.manifest.example_set import ExampleSet, read_manifests
+from radrl.models import loading
+from radrl.models.inputs import prompt_inputs
+from radrl.models.tiny import make_tiny
+from radrl.prompt.messages import PromptStyle
 from radrl.training.sft import tokenizer_texts
-from radrl.training.tiny import make_tiny
 
 DRIVER = Path(__file__).parents[1] / "tests" / "training" / "fsdp_on_cpu.py"
 RECIPE = """
@@ -62,7 +62,7 @@ def make_starts(folder: Path, examples: ExampleSet) -> None:
             head.weight = torch.nn.Parameter(model.lm_head.weight.detach().flip(1).clone())
             model.lm_head = head
             model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
-        models.save(model, processor, folder / name)
+        loading.save(model, processor, folder / name)
 
 
 def commands(stage: str, lora: bool, start: Path, folder: Path) -> tuple[list[str], list[str]]:
@@ -78,7 +78,7 @@ def commands(stage: str, lora: bool, start: Path, folder: Path) -> tuple[list[st
 def answers(folder: Path, examples: ExampleSet) -> tuple[torch.Tensor, list[str], dict[str, torch.Tensor]]:
     """Returns a saved model's logits after each prompt, its greedy answers, and its weights."""
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-    processor = models.load_processor(str(folder))
+    processor = loading.load_processor(str(folder))
     logits, texts = [], []
     for i in range(0, len(examples), 8):
         asked = list(range(i, min(i + 8, len(examples))))

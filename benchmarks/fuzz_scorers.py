@@ -5,7 +5,7 @@
 Texts of 0 to 100,000 characters (95% below 300, 4.5% below 5,000, the others up to the end): random Unicode with
 half surrogates, report words, nested brackets, huge numbers, tags, one piece many times over. Each is scored by every
 CPU scorer on one of its tasks, against references drawn in the same way, as an Answer made of the whole text or as
-`radrl.answers.parse` reads it. Prints the number of scores and each scorer's slowest call on one text above 5,000
+`radrl.answers.parsing.parse` reads it. Prints the number of scores and each scorer's slowest call on one text above 5,000
 characters, and fails on an exception or a value outside the declared range (the registry raises).
 """
 
@@ -21,9 +21,9 @@ from multiprocessing import get_context
 from typing import get_args
 
 import radrl.scoring  # noqa: F401
-from radrl.answers import parse
+from radrl.answers.parsing import parse
 from radrl.example import Answer, Box, Example, Task
-from radrl.prompt import PromptStyle
+from radrl.prompt.messages import PromptStyle
 from radrl.scoring import registry
 
 WORDS = """no effusion left right small pneumothorax opacity heart is enlarged there are lungs clear of and or cannot be

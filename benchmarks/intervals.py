@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kstest
 
-from radrl.evaluation.average_precision import unscored
-from radrl.evaluation.pooled import Auroc, Pooled, mean
-from radrl.evaluation.seeds import over_seeds
-from radrl.evaluation.statistics import Resamples, interval, permutation_p, resample, swapped
+from radrl.evaluation.metrics.average_precision import unscored
+from radrl.evaluation.metrics.set_statistics import Auroc, Pooled, mean
+from radrl.evaluation.statistics.intervals import Resamples, interval, permutation_p, resample, swapped
+from radrl.evaluation.statistics.seeds import over_seeds
 
 BOUNDS = np.array([[0.0, 1.0]])
 

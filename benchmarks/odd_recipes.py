@@ -126,7 +126,7 @@ def run(stage: str, file: Path, log: Path) -> tuple[int, float]:
         sys.argv = ["radrl", stage, str(file)]
         code = 0
         try:
-            from radrl.cli import main
+            from radrl.commands.main import main
 
             main()
         except SystemExit as ended:
@@ -176,16 +176,17 @@ def main() -> None:
 
     torch.set_num_threads(1)  # a fork must find no threads
     import radrl.training.grpo  # noqa: F401  imported once, for all
+    from radrl.commands import train  # noqa: F401
     from radrl.data import phantom
-    from radrl.data.examples import read_manifests
-    from radrl.training import models, stages  # noqa: F401
+    from radrl.manifest.example_set import read_manifests
+    from radrl.models import loading
+    from radrl.models.tiny import make_tiny
     from radrl.training.sft import tokenizer_texts
-    from radrl.training.tiny import make_tiny
 
     folder = Path(tempfile.mkdtemp(prefix="odd-recipes-"))
     phantom.write(folder, {"train": 8, "test": 4}, size=64, workers=1)
     examples = read_manifests([folder / "train.jsonl"])
-    models.save(*make_tiny(tokenizer_texts(examples), image_size=64), folder / "model")
+    loading.save(*make_tiny(tokenizer_texts(examples), image_size=64), folder / "model")
     begin, counts, longest = time.monotonic(), collections.Counter(), 0.0
     for number in range(options.count):
         stage, recipe = draw(random.Random(f"{options.seed}/{number}"), folder, number)

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from openi import reports
 
-from radrl.files import write_json
 from radrl.scoring.neural.doctor import compare, our_graphs, reference_graphs
 from radrl.scoring.neural.graphs import SPLITTERS
 from radrl.scoring.neural.radgraph import RadGraph
+from radrl.support.files import write_json
 
 ODD = [
     "",

@@ -16,21 +16,21 @@ from pathlib import Path
 import numpy as np
 import transformers
 
-from radrl.data.examples import ExampleSet
-from radrl.evaluation.decoding import Decoding, Said
-from radrl.evaluation.generate import generate
-from radrl.evaluation.statistics import paired_difference
+from radrl.commands.train import load_examples
+from radrl.evaluation.answers.decoding import Decoding, Said
+from radrl.evaluation.answers.transformers_backend import generate
+from radrl.evaluation.statistics.intervals import paired_difference
 from radrl.example import patients
-from radrl.prompt import PromptStyle
-from radrl.recipe import Recipe, load
+from radrl.manifest.example_set import ExampleSet
+from radrl.models import loading
+from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import Recipe, load
 from radrl.scoring import load_rewards
-from radrl.training import models
-from radrl.training.stages import load_examples
 
 
 def sampled(start: str, prompts: ExampleSet, style: PromptStyle, decoding: Decoding) -> list[list[str]]:
     """Returns what the model in folder ``start`` says to each prompt, ``decoding.samples`` texts each."""
-    model, processor = models.load(start)
+    model, processor = loading.load(start)
     texts = [[""] * decoding.samples for _ in prompts]
 
     def done(some: Sequence[Said]) -> None:

@@ -22,14 +22,14 @@ from itertools import count
 from pathlib import Path
 
 from radrl.clinical import extract
+from radrl.commands.score import read_texts
 from radrl.data import phantom
 from radrl.example import Example
-from radrl.prompt import PromptStyle
-from radrl.recipe import Reward
+from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import Reward
 from radrl.scoring import registry
-from radrl.scoring.files import read_texts
-from radrl.scoring.items import Item
-from radrl.scoring.reward import Rewards
+from radrl.scoring.reward_terms import Item
+from radrl.scoring.rewards import Rewards
 
 NAMES = ("finding_f1", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "google_bleu", "rouge_l_coco", "cider", "format",
          "length", "repetition", "soft_overlong", "ecr")  # fmt: skip

@@ -39,11 +39,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText, Qwen3VLConfig
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from trl import GRPOConfig
 
-from radrl.training.models import suit_to_cpu
-from radrl.training.packing import Picture
-from radrl.training.processor import Qwen3VLProcessor
-from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
-from radrl.training.tiny import CHAT_TEMPLATE, train_tokenizer
+from radrl.models.loading import suit_to_cpu
+from radrl.models.processor import Qwen3VLProcessor
+from radrl.models.tiny import CHAT_TEMPLATE, train_tokenizer
+from radrl.training.shared_prefix.packing import Picture
+from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 # Token counts of reports relative to their mean: the 1/16, 3/16 ... 15/16 quantiles of the 3,425 findings sections of
 # the Indiana University reports (shared data txv_nlmcxr_reports) with Qwen3's tokenizer; the mean is 50 tokens.

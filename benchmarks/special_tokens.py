@@ -35,18 +35,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from tokenizers_of_others import PLAIN, SPECIAL, made
 
-from radrl import instructions
-from radrl.clinical.manifests import _Replies
-from radrl.control_tokens import FAMILIES, of
+from radrl.commands import train
 from radrl.data import phantom
-from radrl.endpoint import Endpoint, Reply
+from radrl.data.manifests.cleaning import _Replies
 from radrl.example import Answer, Box, Example, Turn
-from radrl.prompt import PromptStyle, messages, target
-from radrl.recipe import load
+from radrl.models.inputs import Row, prompt_inputs, prompt_text, sft_inputs
+from radrl.prompt import instructions
+from radrl.prompt.control_tokens import FAMILIES, of
+from radrl.prompt.messages import PromptStyle, messages, target
+from radrl.recipe.schema import load
 from radrl.scoring.judge import _prompt
-from radrl.training import checks, grpo, stages, teacher
-from radrl.training.batch import Row, prompt_inputs, prompt_text, sft_inputs
-from radrl.training.run import Stage
+from radrl.support.endpoint import Endpoint, Reply
+from radrl.training import grpo, teacher
+from radrl.training.checks import run_checks
+from radrl.training.stage import Stage
 
 MARKS = [token for table in (SPECIAL, PLAIN) for tokens in table.values() for token in tokens]
 WORDS = ["heart", "0.25", "left lung", "effusion", "no", "<", ">", "|", "[", "CTR <0.5", "\n", "\u2060", "é", "？"]
@@ -126,8 +128,8 @@ class Bench:
         rewards = ", ".join(f"{task}: [{{scorer: format}}]" for task in TASKS)
         (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder, rewards=rewards))
         recipe = load(folder / "recipe.yaml")
-        examples = stages.load_examples(recipe)
-        model, self.processor = stages.start_model(checks.Run(recipe, "sft", folder / "run", examples))
+        examples = train.load_examples(recipe)
+        model, self.processor = train.start_model(run_checks.Run(recipe, "sft", folder / "run", examples))
         built: list[Any] = []
         grpo.finish = lambda trainer, *_: built.append(trainer) or {}  # type: ignore[assignment]
         grpo.train_grpo(recipe, model, self.processor, examples, Stage(folder / "run", "GRPO"))

@@ -24,11 +24,12 @@ from qwen3_vl_shapes import qwen3_vl_config
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from radrl.recipe import load
-from radrl.training import models, stages
-from radrl.training.processor import Qwen3VLProcessor
-from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
-from radrl.training.tiny import CHAT_TEMPLATE
+from radrl.commands import train
+from radrl.models import loading
+from radrl.models.processor import Qwen3VLProcessor
+from radrl.models.tiny import CHAT_TEMPLATE
+from radrl.recipe.schema import load
+from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 RECIPE = """
 seed: 0
@@ -64,7 +65,7 @@ def make_model(folder: Path, tokenizer_folder: Path) -> None:
         patch_size=16, merge_size=2, temporal_patch_size=2, image_mean=[0.5] * 3, image_std=[0.5] * 3,
         size={"shortest_edge": 65536, "longest_edge": 16777216},
     )  # fmt: skip
-    models.save(model, Qwen3VLProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE), folder)
+    loading.save(model, Qwen3VLProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE), folder)
 
 
 def main() -> None:
@@ -113,7 +114,7 @@ def main() -> None:
                 file.write(json.dumps(example) + "\n")
         (root / "recipe.yaml").write_text(RECIPE % str(options.gradient_checkpointing).lower())
         start = time.perf_counter()
-        stage = stages.run_grpo(load(root / "recipe.yaml"))
+        stage = train.run_grpo(load(root / "recipe.yaml"))
         took, busy = time.perf_counter() - start, os.getloadavg()[0]
         print(f"radrl grpo, loading and saving included: {took:.0f} s; load {busy:.1f}")
         for what, each in seconds.items():

@@ -34,7 +34,7 @@ def phantom_set(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def examples(phantom_set):
     """The training Examples of the phantom set: every task, each with a trace."""
-    from radrl.data.examples import read_manifests
+    from radrl.manifest.example_set import read_manifests
 
     return read_manifests([phantom_set / "train.jsonl"])
 
@@ -42,21 +42,21 @@ def examples(phantom_set):
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory, examples) -> Path:
     """A saved tiny model whose tokenizer knows the phantom set. Not to be changed."""
-    from radrl.training import models
+    from radrl.models import loading
+    from radrl.models.tiny import make_tiny
     from radrl.training.sft import tokenizer_texts
-    from radrl.training.tiny import make_tiny
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    models.save(*make_tiny(tokenizer_texts(examples), image_size=64), folder)
+    loading.save(*make_tiny(tokenizer_texts(examples), image_size=64), folder)
     return folder
 
 
 @pytest.fixture
 def tiny(tiny_folder):
     """A fresh copy of the tiny model in evaluation mode, and its processor."""
-    from radrl.training import models
+    from radrl.models import loading
 
-    model, processor = models.load(str(tiny_folder))
+    model, processor = loading.load(str(tiny_folder))
     return model.eval(), processor
 
 
@@ -78,7 +78,7 @@ def refusal():
 @pytest.fixture
 def make_recipe(tmp_path, phantom_set):
     """``make_recipe("a.b=c", ...)`` loads a recipe for the tiny model on the phantom set, its runs below tmp_path."""
-    from radrl.recipe import load
+    from radrl.recipe.schema import load
 
     def make(*overrides: str, out: str = "run"):
         file = tmp_path / "recipe.yaml"

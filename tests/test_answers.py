@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.answers import parse
-from radrl.evaluation.metrics import score_cases
+from radrl.answers.parsing import parse
+from radrl.evaluation.metrics.metric import score_cases
 from radrl.example import Answer, Example
-from radrl.page import cases
-from radrl.page.pictures import Picture
-from radrl.prompt import PromptStyle
+from radrl.output.page import cases
+from radrl.output.page.pictures import Picture
+from radrl.prompt.messages import PromptStyle
 from radrl.scoring import registry
-from radrl.scoring.reward import raw_values
+from radrl.scoring.rewards import raw_values
 from radrl.scoring.vqa import is_right
 
 DIRECT, THINKING = PromptStyle(), PromptStyle(thinking=True)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.answers import parse
-from radrl.box_notation import OVERHANG, boxes_text, misfit, read_boxes, to_unit
+from radrl.answers.parsing import parse
+from radrl.boxes.notation import OVERHANG, boxes_text, misfit, read_boxes, to_unit
 from radrl.errors import UserError
 from radrl.example import Box, Example
-from radrl.prompt import PromptStyle
+from radrl.prompt.messages import PromptStyle
 
 SIZE = (448, 336)
 FORMATS = ("unit", "thousand", "pixel", "qwen2")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl import boxes
+from radrl.boxes import geometry
 
 UNIT = (0.0, 0.0, 1.0, 1.0)
 coordinate = st.floats(allow_nan=True, allow_infinity=True)
@@ -15,32 +15,32 @@ any_boxes = st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), 
 def test_iou_of_worked_pairs():
     a = [(0.0, 0.0, 0.4, 0.4), (0.5, 0.5, 1.0, 1.0)]
     b = [(0.2, 0.0, 0.6, 0.4), (0.5, 0.5, 1.0, 1.0), (0.9, 0.0, 1.0, 0.1)]
-    assert boxes.iou(a, b) == pytest.approx(np.array([[1 / 3, 0, 0], [0, 1, 0]]), abs=1e-12)
+    assert geometry.iou(a, b) == pytest.approx(np.array([[1 / 3, 0, 0], [0, 1, 0]]), abs=1e-12)
 
 
 def test_giou_falls_with_distance():
-    near, far = boxes.giou([(0, 0, 0.1, 0.1)], [(0.2, 0, 0.3, 0.1), (0.9, 0, 1.0, 0.1)])[0]
+    near, far = geometry.giou([(0, 0, 0.1, 0.1)], [(0.2, 0, 0.3, 0.1), (0.9, 0, 1.0, 0.1)])[0]
     assert near == pytest.approx(-1 / 3)  # a third of the hull is covered by neither
     assert -1 < far < near
-    assert boxes.giou([UNIT], [UNIT])[0, 0] == 1
+    assert geometry.giou([UNIT], [UNIT])[0, 0] == 1
 
 
 @pytest.mark.parametrize("bad", [(0.5, 0.5, 0.5, 0.9), (0.9, 0.1, 0.2, 0.8), (np.nan, 0, 1, 1), (0, 0, np.inf, 1)])
 def test_degenerate_boxes_overlap_nothing(bad):
-    assert boxes.iou([bad], [UNIT, bad]).tolist() == [[0, 0]]
-    assert boxes.giou([bad], [UNIT])[0, 0] == -1
+    assert geometry.iou([bad], [UNIT, bad]).tolist() == [[0, 0]]
+    assert geometry.giou([bad], [UNIT])[0, 0] == -1
 
 
 @settings(max_examples=200, deadline=None)
 @given(any_boxes, any_boxes)
 def test_geometry_stays_in_range_for_any_numbers(a, b):
-    iou, giou = boxes.iou(a, b), boxes.giou(a, b)
+    iou, giou = geometry.iou(a, b), geometry.giou(a, b)
     assert iou.shape == giou.shape == (len(a), len(b))
     assert ((iou >= 0) & (iou <= 1)).all()
     assert ((giou >= -1) & (giou <= 1)).all()
 
 
 def test_assign_maximises_the_sum_and_leaves_out_zeros():
-    assert boxes.assign([[0.9, 0.8], [0.8, 0.0]]) == [(0, 1), (1, 0)]  # greedy would take 0.9 and stop
-    assert boxes.assign([[0.5, 0.0], [0.0, 0.0]]) == [(0, 0)]
-    assert boxes.assign(np.zeros((0, 3))) == []
+    assert geometry.assign([[0.9, 0.8], [0.8, 0.0]]) == [(0, 1), (1, 0)]  # greedy would take 0.9 and stop
+    assert geometry.assign([[0.5, 0.0], [0.0, 0.0]]) == [(0, 0)]
+    assert geometry.assign(np.zeros((0, 3))) == []

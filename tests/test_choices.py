@@ -12,13 +12,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.answers import parse
-from radrl.choices import LETTERS, read_choice
+from radrl.answers.parsing import parse
+from radrl.choices.options import options
+from radrl.choices.picking import LETTERS, read_choice
+from radrl.choices.references import with_capitals
+from radrl.choices.wording import cleaned, words
 from radrl.example import Example
-from radrl.prompt import PromptStyle
-from radrl.reading.options import options
-from radrl.reading.references import with_capitals
-from radrl.reading.wording import cleaned, words
+from radrl.prompt.messages import PromptStyle
 from radrl.scoring.vqa import is_right
 
 FIELD_CASES = Path(os.environ.get("RADRL_TEST_DATA", "../shared/data")) / "field_cases" / "choices.jsonl"

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from radrl.evaluation.run import run_evaluation
+from radrl.commands import train
+from radrl.commands.evaluate import run_evaluation
 from radrl.example import Example, read_manifest, write_manifest
-from radrl.recipe import load
-from radrl.training import stages
+from radrl.recipe.schema import load
 
 LABELS = ("cardiomegaly", "pleural effusion", "consolidation", "nodule", "pneumothorax", "edema")
 RECIPE = """
@@ -56,8 +56,8 @@ def _asked(report: Example, listed: bool) -> Example:
 
 
 def test_from_the_manifest_to_the_page(recipe, tmp_path):
-    sft = stages.run_sft(recipe)
-    grpo = stages.run_grpo(load(recipe.file, [f"model={{start: {sft.model}, image_size: null}}"]))
+    sft = train.run_sft(recipe)
+    grpo = train.run_grpo(load(recipe.file, [f"model={{start: {sft.model}, image_size: null}}"]))
     rows = [row for row in grpo.log() if "reward" in row]
     assert len(rows) == 2
     assert {"rewards/classification/label_f1/mean", "audit/classification/clinical_metric"} <= rows[0].keys()

@@ -10,8 +10,8 @@ import sys
 import pytest
 import torch
 
-from radrl import __version__, cli
-from radrl.training import stages
+from radrl import __version__
+from radrl.commands import main, train
 
 SFT = "sft: {max_steps: 2, per_device_train_batch_size: 4}\n"
 
@@ -38,7 +38,7 @@ def radrl(monkeypatch, capfd):
         monkeypatch.setattr(sys, "argv", ["radrl", *map(str, arguments)])
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         return ended.value.code or 0, *capfd.readouterr()
 
     return run
@@ -97,7 +97,7 @@ def test_a_mistake_is_one_line(folder, complaint, arguments, wanted):
 
 
 def test_memory_that_does_not_suffice_is_one_line(folder, complaint, monkeypatch):
-    monkeypatch.setattr(stages, "train_sft", lambda *_, **__: torch.empty(2**58))
+    monkeypatch.setattr(train, "train_sft", lambda *_, **__: torch.empty(2**58))
     line = complaint("sft", "r.yaml")
     assert line.startswith("radrl: out of memory (")
     assert "take a smaller batch (per_device_train_batch_size" in line

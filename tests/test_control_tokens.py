@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, normalizers
 from tokenizers_of_others import PLAIN, SPECIAL, made
 
-from radrl import control_tokens, instructions
-from radrl.answers import parse
-from radrl.control_tokens import FAMILIES, JOINER, restored
-from radrl.data.wordings import own
-from radrl.endpoint import Reply
+from radrl.answers.parsing import parse
+from radrl.data.published.wordings import own
 from radrl.example import Box, Example, Turn
-from radrl.prompt import PromptStyle, messages, question, target
+from radrl.prompt import control_tokens, instructions
+from radrl.prompt.control_tokens import FAMILIES, JOINER, restored
+from radrl.prompt.messages import PromptStyle, messages, question, target
 from radrl.scoring import registry
 from radrl.scoring.judge import _prompt
+from radrl.support.endpoint import Reply
 from radrl.training.teacher import _judge
 
 NO_MARKS = {token for tokens in PLAIN.values() for token in tokens if not token.startswith("<")}

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from radrl import files
-from radrl.data.examples import read_manifests
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding, read_manifest, write_manifest
-from radrl.files import write_json, write_text
 from radrl.label_names import is_nothing, key
+from radrl.manifest.example_set import read_manifests
+from radrl.support import files
+from radrl.support.files import write_json, write_text
 
 GOOD = '{"id": "a", "task": "report", "question": "q"}'
 

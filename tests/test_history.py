@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from radrl.example import Box, Example, Turn
-from radrl.prompt import PromptStyle, earlier, messages, target
+from radrl.models.inputs import IGNORE, Row, prompt_inputs, prompt_text, sft_inputs
+from radrl.prompt.messages import PromptStyle, earlier, messages, target
 from radrl.scoring.judge import _prompt
 from radrl.scoring.verl import row
-from radrl.training.batch import IGNORE, Row, prompt_inputs, prompt_text, sft_inputs
 
 BOX = Box(xyxy=(0.1, 0.2, 0.3, 0.4), label="effusion")
 ASKED = Example(

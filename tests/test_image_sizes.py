@@ -10,9 +10,10 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from radrl.data.examples import read_manifests
-from radrl.evaluation import bias, judged
-from radrl.image_sizes import image_facts, resized_size, seen_size
+from radrl.evaluation.answers import judged
+from radrl.evaluation.controls import bias
+from radrl.images.sizes import image_facts, resized_size, seen_size
+from radrl.manifest.example_set import read_manifests
 
 # patch, merge, least and most pixels: Qwen2.5-VL as published, with RadVLM's bound, Qwen3-VL as published, tiny
 KINDS = [(14, 2, 3136, 12_845_056), (14, 2, 3136, 451_584), (16, 2, 65_536, 16_777_216), (16, 4, 33_178, 40_550)]

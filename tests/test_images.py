@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from radrl.errors import UserError
-from radrl.images import read_image
+from radrl.images.files import read_image
 
 GREY = np.random.default_rng(0).integers(0, 256, (9, 7), dtype=np.uint8)
 EXIF = Image.Exif()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from radrl.answers import parse
+from radrl.answers.parsing import parse
+from radrl.clinical.label_sets import read
 from radrl.example import Example
 from radrl.label_names import NOTHING, canonical, key, says_nothing, stated
-from radrl.label_sets import read
-from radrl.prompt import PromptStyle
+from radrl.prompt.messages import PromptStyle
 
 CHEXPERT = (
     "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from radrl import processes
+from radrl.support import processes
 
 
 def test_accelerate_that_starts_one_of_two_processes_is_told_so_before_anything_is_read(tmp_path):

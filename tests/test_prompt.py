@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import radrl.scoring  # noqa: F401  registers the scorers
-from radrl.answers import parse
+from radrl.answers.parsing import parse
 from radrl.data import phantom
 from radrl.example import Example
-from radrl.prompt import PromptStyle, answer_text, messages, question, target
+from radrl.prompt.messages import PromptStyle, answer_text, messages, question, target
 from radrl.scoring import registry
 
 DIRECT, THINKING, THOUSAND = PromptStyle(), PromptStyle(thinking=True), PromptStyle("thousand")

@@ -8,12 +8,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from radrl import recipe as recipes
+from radrl.commands import train
 from radrl.errors import UserError
 from radrl.example import Score
-from radrl.recipe import load
+from radrl.recipe import schema as recipes
+from radrl.recipe.schema import load
 from radrl.scoring import registry
-from radrl.training import stages
 
 BASE = "out: runs/a\nmodel: {start: tiny}\n"
 
@@ -156,7 +156,7 @@ def test_a_model_is_needed_only_where_one_is_loaded(folder, base, refusal):
     (folder / "bare.yaml").write_text(base)
     recipe = load(folder / "bare.yaml")
     assert "start" not in recipe.to_yaml()
-    for command in (recipe.model_start, lambda: stages.run_sft(recipe), lambda: stages.run_grpo(recipe)):
+    for command in (recipe.model_start, lambda: train.run_sft(recipe), lambda: train.run_grpo(recipe)):
         assert "key 'model.start' is missing; add it" in refusal(command)
     assert not (folder / "a").exists()
 

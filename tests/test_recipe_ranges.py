@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import trl
 
-from radrl.recipe_ranges import RANGES, out_of_range
+from radrl.recipe.ranges import RANGES, out_of_range
 
 CONFIGS = (trl.SFTConfig, trl.GRPOConfig)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from trl import GRPOConfig, SFTConfig
 
-from radrl import recipe_unused
-from radrl.recipe import load
+from radrl.recipe import unused
+from radrl.recipe.schema import load
 
 OPTIONS = Path(__file__).parents[1] / "docs" / "trl_options.md"
 CONFIGS = {"trl.SFTConfig": (SFTConfig, "sft"), "trl.GRPOConfig": (GRPOConfig, "grpo")}
@@ -57,7 +57,7 @@ def sections(tmp_path):
 
     def check(kind, values):
         config, name = CONFIGS[kind]
-        recipe_unused.check(kind, config, values, name, tmp_path / "recipe.yaml")
+        unused.check(kind, config, values, name, tmp_path / "recipe.yaml")
 
     return check
 
@@ -65,21 +65,21 @@ def sections(tmp_path):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_what_is_not_applied_is_refused_and_what_happens_anyway_is_not(sections, refusal, kind):
     fields, name = fields_of(kind), CONFIGS[kind][1]
-    for key in {**recipe_unused.UNUSED["both"], **recipe_unused.UNUSED[kind]}:
+    for key in {**unused.UNUSED["both"], **unused.UNUSED[kind]}:
         assert f"key '{name}.{key}' cannot be" in refusal(sections, kind, {key: other(fields[key])})
     sections(kind, {"remove_unused_columns": False, "disable_tqdm": True, "do_train": True, "use_cache": False})
     more = {"max_length": None, "completion_only_loss": True, "packing_strategy": "bfd", "loss_type": "chunked_nll"}
     sections("trl.SFTConfig", {**more, "train_sampling_strategy": "sequential"})
 
 
-@pytest.mark.parametrize("row", recipe_unused.NEEDS, ids=lambda row: f"{row[0][0]} needs {row[1]}")
+@pytest.mark.parametrize("row", unused.NEEDS, ids=lambda row: f"{row[0][0]} needs {row[1]}")
 def test_a_key_without_the_one_it_needs_is_refused(sections, refusal, row):
     keys, needed, (words, fits) = row
     kinds = [kind for kind in CONFIGS if set(keys) <= set(fields_of(kind)) and needed in fields_of(kind)]
     assert kinds
     kind = "trl.SFTConfig" if keys == ("label_smoothing_factor",) else kinds[-1]
     if needed == "loss_type":
-        known = ("nll", "dft") if kind == "trl.SFTConfig" else recipe_unused.CHOICES["loss_type"]
+        known = ("nll", "dft") if kind == "trl.SFTConfig" else unused.CHOICES["loss_type"]
         enough, not_enough = (next(one for one in known if fits(one) == right) for right in (True, False))
     else:
         enough, not_enough = ENOUGH.get(needed, (True, False))
@@ -95,7 +95,7 @@ def test_a_key_without_the_one_it_needs_is_refused(sections, refusal, row):
 def test_a_value_that_trl_looks_at_in_the_first_step_only_is_refused_before(sections, refusal):
     assert "loss_type' is 'grop' (did you mean 'grpo'?)" in refusal(sections, "trl.GRPOConfig", {"loss_type": "grop"})
     assert "loss_type' is 'dtf' (did you mean 'dft'?)" in refusal(sections, "trl.SFTConfig", {"loss_type": "dtf"})
-    for name, choices in recipe_unused.CHOICES.items():
+    for name, choices in unused.CHOICES.items():
         assert f"{name}' is 'x'" in refusal(sections, "trl.GRPOConfig", {name: "x"})
         for choice in choices:
             sections("trl.GRPOConfig", {"use_vllm": True, name: choice})
@@ -136,4 +136,4 @@ def test_every_field_of_the_installed_config_has_been_looked_at(kind):
     decided = {name for name, ways in listed.items() if ways[column] != "–"}
     assert decided == set(fields_of(kind))
     refused = {name for name in decided if listed[name][column] == "refused"}
-    assert refused == {*recipe_unused.UNUSED["both"], *recipe_unused.UNUSED[kind]}
+    assert refused == {*unused.UNUSED["both"], *unused.UNUSED[kind]}

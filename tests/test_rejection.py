@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.answers import parse
-from radrl.evaluation.grounding import columns, count_empty
+from radrl.answers.parsing import parse
+from radrl.answers.rejection import LONGEST, says_none
+from radrl.evaluation.metrics.grounding import columns, count_empty
 from radrl.example import Answer, Example
-from radrl.prompt import PromptStyle
-from radrl.rejection import LONGEST, says_none
+from radrl.prompt.messages import PromptStyle
 from radrl.scoring import registry
 
 EMPTY = Example(id="e", task="grounding", question="Where is the nodule?")

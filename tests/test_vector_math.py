@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from radrl.models import loading
+from radrl.models.tiny import make_tiny
 from radrl.scoring.neural.runtime import shared
-from radrl.training import models
-from radrl.training.tiny import make_tiny
 
 
 class FirstCalls(TorchDispatchMode):
@@ -28,7 +28,7 @@ class FirstCalls(TorchDispatchMode):
 def test_first_calls_are_on_one_number(tiny_folder, start):
     with FirstCalls() as first:
         if start == "loaded":
-            models.load(str(tiny_folder))
+            loading.load(str(tiny_folder))
         elif start == "made":
             make_tiny(["no effusion"], image_size=64)
         else:

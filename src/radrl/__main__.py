@@ -1,5 +1,5 @@
 """``python -m radrl``, and ``accelerate launch -m radrl``."""
 
-from radrl.cli import main
+from radrl.commands.main import main
 
 main()

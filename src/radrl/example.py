@@ -16,8 +16,8 @@ from typing import IO, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from radrl.errors import UserError
-from radrl.files import write_text
 from radrl.label_names import canonical, stated
+from radrl.support.files import write_text
 
 Task = Literal["report", "grounding", "vqa_closed", "vqa_open", "classification"]
 MOST_CHOICES = 26  # they are asked with letters
@@ -164,7 +164,7 @@ class Answer(NamedTuple):
     of the image, ``says_none`` whether the text says that there is nothing to find (a text without boxes that does not
     say so claims something, or cannot be read).
 
-    ``labels`` are what the answer to a classification question says is there, as `radrl.label_sets.read` gives them.
+    ``labels`` are what the answer to a classification question says is there, as `radrl.clinical.label_sets.read` gives them.
     """
 
     text: str

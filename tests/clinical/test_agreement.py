@@ -11,9 +11,9 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
-from radrl.cli import app
 from radrl.clinical.agreement import VALUES, Agreement, compare_labels
 from radrl.clinical.label import labels, schemas
+from radrl.commands.main import app
 from radrl.errors import UserError
 
 DATA = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -11,10 +11,10 @@ from openai_server import serve
 
 from radrl.clinical.cleaning import clean, key
 from radrl.clinical.extract import findings
-from radrl.clinical.manifests import clean_manifest, difference, judged
-from radrl.endpoint import Endpoint, Reply
+from radrl.data.manifests.cleaning import clean_manifest, difference, judged
 from radrl.example import read_manifest
-from radrl.page.cleaning import write
+from radrl.output.page.cleaning import write
+from radrl.support.endpoint import Endpoint, Reply
 
 CASES = {
     "Lungs are clear. No effusion.": "Lungs are clear. No effusion.",

@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from radrl.cli import app
 from radrl.clinical.language import is_english
+from radrl.commands.main import app
 
 FOREIGN = [
     "Kein Pneumothorax. Kein Erguss.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from radrl.data.prepare import Settings, prepare
-from radrl.data.questions import Asking
+from radrl.data.published.asking import Asking
+from radrl.data.published.prepare import Settings, prepare
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from radrl import boxes
-from radrl.data.augment import Augment, augment, mirror
+from radrl.boxes import geometry
+from radrl.data.manifests.augment import Augment, augment, mirror
 from radrl.example import Box, Example
 
 SIZE = (160, 120)  # not square: a share of the width is not one of the height
@@ -43,7 +43,7 @@ def test_boxes_move_with_the_pixels():
         rng = np.random.default_rng(seed)
         after, (picture,) = augment(EXAMPLE, [film(EXAMPLE.boxes[0])], settings, rng)
         assert picture.size == SIZE
-        assert boxes.iou([after.boxes[0].xyxy], [seen(picture)])[0, 0] > 0.9
+        assert geometry.iou([after.boxes[0].xyxy], [seen(picture)])[0, 0] > 0.9
         moved += after.boxes[0].xyxy[1] != EXAMPLE.boxes[0].xyxy[1]
         mirrored += after.boxes[0].label == "left lung"
     assert moved > 40
@@ -54,7 +54,7 @@ def test_a_box_is_not_pushed_out_of_the_picture():
     edge = EXAMPLE.model_copy(update={"boxes": (Box(xyxy=(0, 0, 0.3, 0.3)),)})
     for seed in range(40):
         after, (picture,) = augment(edge, [film(edge.boxes[0])], Augment(shift=0.5), np.random.default_rng(seed))
-        assert boxes.iou([after.boxes[0].xyxy], [seen(picture)])[0, 0] > 0.9
+        assert geometry.iou([after.boxes[0].xyxy], [seen(picture)])[0, 0] > 0.9
         width, height = np.diff(np.reshape(after.boxes[0].xyxy, (2, 2)), axis=0)[0]
         assert min(width, height) > 0.3 * 0.94
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from radrl.data import index
-from radrl.data.examples import read_manifests
+from radrl.manifest import index
+from radrl.manifest.example_set import read_manifests
 
 
 @pytest.fixture

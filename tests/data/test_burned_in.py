@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from radrl.data import burned_in
-from radrl.data.check import WORDS, check, table
-from radrl.data.lines import Asked
+from radrl.data.manifests import burned_in
+from radrl.data.manifests.check import WORDS, check, table
+from radrl.data.manifests.line_checks import Asked
 
 needs_ocr = pytest.mark.skipif(burned_in.missing() is not None, reason="RapidOCR is not installed")
 SAID = "DOE JANE 1950"
@@ -70,7 +70,7 @@ def test_no_network_is_asked(manifest):
         "import socket\n"
         "def refuse(*_, **__): raise RuntimeError('asked the network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "from radrl.cli import main\nmain()\n"
+        "from radrl.commands.main import main\nmain()\n"
     )
     arguments = ("data", "check", str(manifest), "--burned-in-text", "--workers", "1")
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env={**os.environ})

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from radrl.cli import main
-from radrl.data.check import ALIKE, NEAR, Report, check, detail, difference_hash, table
-from radrl.data.lines import Asked, language_of, pieces
+from radrl.commands.main import main
+from radrl.data.manifests.check import ALIKE, NEAR, Report, check, detail, difference_hash, table
+from radrl.data.manifests.line_checks import Asked, language_of, pieces
 
 ENGLISH = Asked(("en",))
 QUESTION = "What is the finding of this film?"
@@ -130,7 +130,7 @@ def test_figures_of_one_article_in_two_splits(folder):
 
 
 def test_workers_and_pieces_give_the_same(folder, monkeypatch):
-    from radrl.data import check as module
+    from radrl.data.manifests import check as module
 
     lines = [line(n % 8, id=f"e{n % 30}", patient=None) for n in range(40)] + ["{"]
     paths = folder(train=lines, test=lines[:3])

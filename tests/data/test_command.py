@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import sets
 
-from radrl.data.command import described, run
-from radrl.data.readers import names, reader
+from radrl.commands.prepare import described, run
+from radrl.data.published.readers import names, reader
 
 
 @pytest.fixture

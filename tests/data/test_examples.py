@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from radrl.data.examples import read_manifests
+from radrl.manifest.example_set import read_manifests
 
 
 @pytest.fixture

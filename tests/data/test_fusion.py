@@ -8,8 +8,8 @@ import sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.data.fusion import fuse
-from radrl.data.masks import boxes_of, coco_runs, relative_runs
+from radrl.data.published.fusion import fuse
+from radrl.data.published.masks import boxes_of, coco_runs, relative_runs
 
 A, B, C, FAR = (0, 0, 10, 10), (2, 0, 12, 10), (0, 1, 10, 13), (50, 50, 60, 61)
 

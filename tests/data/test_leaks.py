@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radrl.data import leaks
-from radrl.data.examples import read_manifests
+from radrl.manifest import leaks
+from radrl.manifest.example_set import read_manifests
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.data import llava
-from radrl.data.examples import read_manifests
-from radrl.data.listed import PART, json_items
+from radrl.data.formats import llava
+from radrl.data.published.json_lists import PART, json_items
 from radrl.errors import UserError
 from radrl.example import Box, Example, Turn, read_manifest, write_manifest
-from radrl.prompt import PromptStyle, as_turn, target
+from radrl.manifest.example_set import read_manifests
+from radrl.prompt.messages import PromptStyle, as_turn, target
 
 items, talk = sets.module("llava").items, sets.module("llava").talk
 

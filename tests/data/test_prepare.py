@@ -8,13 +8,13 @@ import os
 import pytest
 import sets
 
-from radrl.data import prepare as module
-from radrl.data import writing
-from radrl.data.examples import read_manifests
-from radrl.data.prepare import Settings, prepare
-from radrl.data.questions import Asking
-from radrl.data.readers import reader
-from radrl.data.reading import Reader, Record, Region, Skipped
+from radrl.data.published import prepare as module
+from radrl.data.published import unfinished
+from radrl.data.published.asking import Asking
+from radrl.data.published.prepare import Settings, prepare
+from radrl.data.published.readers import reader
+from radrl.data.published.record import Reader, Record, Region, Skipped
+from radrl.manifest.example_set import read_manifests
 
 REPORT = {"findings": "The lungs are clear.", "impression": "Normal."}
 
@@ -87,8 +87,8 @@ def test_workers_change_nothing(made_up):
 def test_a_stopped_run_goes_on_and_ends_the_same(made_up, monkeypatch):
     items = records(2000)
     _, whole = made_up(items, out="whole")
-    monkeypatch.setattr(writing, "SECONDS_BETWEEN_SAVES", 0)
-    add, left = writing.Manifests.add, [3]
+    monkeypatch.setattr(unfinished, "SECONDS_BETWEEN_SAVES", 0)
+    add, left = unfinished.Manifests.add, [3]
 
     def stop(files, text):
         add(files, text)
@@ -99,10 +99,10 @@ def test_a_stopped_run_goes_on_and_ends_the_same(made_up, monkeypatch):
             files._save = lambda **_: None
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing.Manifests, "add", stop)
+    monkeypatch.setattr(unfinished.Manifests, "add", stop)
     with pytest.raises(KeyboardInterrupt):
         made_up(items)
-    monkeypatch.setattr(writing.Manifests, "add", add)
+    monkeypatch.setattr(unfinished.Manifests, "add", add)
     seen = []
     summary, out = made_up((seen.append(k) or item for k, item in enumerate(items)))
     assert summary.records == len(items)

@@ -6,8 +6,8 @@ import pytest
 import sets
 from PIL import Image
 
-from radrl.data.prepare import Settings, prepare
-from radrl.data.questions import Asking
+from radrl.data.published.asking import Asking
+from radrl.data.published.prepare import Settings, prepare
 
 
 @pytest.fixture

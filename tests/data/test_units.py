@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from radrl.data.prepare import _drawn
-from radrl.data.reading import Record
-from radrl.data.units import said, unit_of
-from radrl.evaluation.comparison import compare
-from radrl.evaluation.metrics import score_cases
+from radrl.data.published.prepare import _drawn
+from radrl.data.published.record import Record
+from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Example
+from radrl.manifest.independence import said, unit_of
 
 SHARES = {"train": 0.5, "test": 0.5}
 

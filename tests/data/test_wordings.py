@@ -7,10 +7,10 @@ import zlib
 import pytest
 import sets
 
-from radrl.data.examples import read_manifests
-from radrl.data.prepare import Settings, prepare
-from radrl.data.questions import Asking
-from radrl.data.wordings import own, read, worded
+from radrl.data.published.asking import Asking
+from radrl.data.published.prepare import Settings, prepare
+from radrl.data.published.wordings import own, read, worded
+from radrl.manifest.example_set import read_manifests
 
 
 def test_radvlm_has_as_many_as_it_published():

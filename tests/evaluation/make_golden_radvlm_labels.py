@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
-from radrl.data.llava import CHEXPERT
+from radrl.data.formats.llava import CHEXPERT
 
 WAYS = ("{}", "{}.", "The film shows {}.", "Findings: {}", "I see {}")
 NAMES = {"F1 Score": "label_f1", "Precision": "label_precision", "Recall": "label_recall"}

@@ -18,9 +18,9 @@ from openai_server import serve
 from PIL import Image
 from transformers import AutoModelForImageTextToText, GenerationConfig
 
-from radrl.training import models
-from radrl.training.processor import Qwen3VLProcessor
-from radrl.training.tiny import make_tiny
+from radrl.models import loading
+from radrl.models.processor import Qwen3VLProcessor
+from radrl.models.tiny import make_tiny
 
 TEMPLATE = (
     "{%- for message in messages -%}"
@@ -65,7 +65,7 @@ def train(folder: Path, examples, asked: list[list[dict]], own: dict | None = No
     """Saves a model that answers ``examples``, asked by the messages ``asked``, with ``own`` generation settings."""
     texts = [turns[-1]["content"][-1]["text"] + TEMPLATE for turns in asked] + [completion(e) for e in examples]
     model, processor = make_tiny(texts, image_size=64, seed=1)
-    models.suit_to_cpu(model)
+    loading.suit_to_cpu(model)
     processor = Qwen3VLProcessor(processor.image_processor, processor.tokenizer, chat_template=TEMPLATE)
     processor.tokenizer.chat_template = TEMPLATE
     prompts = [processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) for turns in asked]
@@ -87,7 +87,7 @@ def train(folder: Path, examples, asked: list[list[dict]], own: dict | None = No
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-    models.save(model.eval(), processor, folder)
+    loading.save(model.eval(), processor, folder)
     set_own(folder, OWN if own is None else own)
 
 

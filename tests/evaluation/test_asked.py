@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from radrl import protocols
-from radrl.evaluation.asked import asked, protocol_notes
-from radrl.evaluation.header import Header
-from radrl.evaluation.run import run_comparison
+from radrl.commands.evaluate import run_comparison
+from radrl.evaluation.answers.header import Header
+from radrl.evaluation.metrics.selection import asked, protocol_notes
 from radrl.example import read_manifest
-from radrl.prompt import PromptStyle, target
-from radrl.scoring.items import read_columns
+from radrl.prompt.messages import PromptStyle, target
+from radrl.recipe import protocols
+from radrl.scoring.reward_terms import read_columns
 
 CASES = {"report": 4, "grounding": 8, "vqa_closed": 8, "vqa_open": 4}
 TEXTS = "evaluation.metrics=[bleu_2, {scorer: cider, options: {words: split}, title: CIDEr, task: report}]"

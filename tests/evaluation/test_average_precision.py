@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from radrl import boxes
-from radrl.evaluation.average_precision import RECALLS, THRESHOLDS, match, scored, unscored
+from radrl.boxes import geometry
+from radrl.evaluation.metrics.average_precision import RECALLS, THRESHOLDS, match, scored, unscored
 
 
 def random_set(draw, images=4):
@@ -30,7 +30,7 @@ def random_set(draw, images=4):
 
 
 def ours(found, thresholds=THRESHOLDS):
-    return scored([boxes.iou(given, wanted) for wanted, given, _ in found], [s for _, _, s in found], thresholds)
+    return scored([geometry.iou(given, wanted) for wanted, given, _ in found], [s for _, _, s in found], thresholds)
 
 
 def value(statistic):
@@ -127,7 +127,7 @@ def test_weights_are_copies_of_cases():
         copied = [one for one, times in zip(found, weights, strict=True) for _ in range(times)]
         if not copied:
             continue
-        for make in (ours, lambda some: unscored([boxes.iou(g, w) for w, g, _ in some])):
+        for make in (ours, lambda some: unscored([geometry.iou(g, w) for w, g, _ in some])):
             a, b = make(found).at(weights[None].astype(float))[0], value(make(copied))
             assert a == pytest.approx(b, nan_ok=True, abs=1e-12)
             rows = np.flatnonzero(weights)
@@ -138,7 +138,7 @@ def test_unscored_boxes_are_all_equally_sure_and_their_order_is_no_matter():
     draw = np.random.default_rng(3)
     for _ in range(50):
         found = random_set(draw)
-        ious = [boxes.iou(given, wanted) for wanted, given, _ in found]
+        ious = [geometry.iou(given, wanted) for wanted, given, _ in found]
         plain = value(unscored(ious))
         assert plain == pytest.approx(value(scored(ious, [np.zeros(len(iou)) for iou in ious])), nan_ok=True)
         assert plain == pytest.approx(value(unscored(ious[::-1])), nan_ok=True)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radrl.data.examples import ExampleSet, read_manifests
 from radrl.errors import UserError
-from radrl.evaluation import baselines, nearest
+from radrl.evaluation.controls import baselines, nearest
 from radrl.example import Box, Example, write_manifest
+from radrl.manifest.example_set import ExampleSet, read_manifests
 
 
 def example(id: str, task: str, question: str, reference: str = "", **more) -> Example:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radrl.data.examples import read_manifests
-from radrl.evaluation import bias, bias_tables
+from radrl.evaluation.controls import bias
 from radrl.example import Answer, Example, write_manifest
+from radrl.manifest.example_set import read_manifests
+from radrl.output import bias_tables
 
 OPTIONS = ("effusion", "nodule", "oedema")
 

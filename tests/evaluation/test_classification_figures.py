@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radrl.answers import parse
-from radrl.evaluation import tables
-from radrl.evaluation.comparison import compare
-from radrl.evaluation.metrics import score_cases
+from radrl.answers.parsing import parse
+from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Example
-from radrl.prompt import PromptStyle
+from radrl.output import tables
+from radrl.prompt.messages import PromptStyle
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_radvlm_labels.json").read_text())
 SET = ("Edema", "Atelectasis", "Fracture", "Pleural Effusion", "Hernia", "No Finding")

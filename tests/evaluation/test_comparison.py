@@ -11,12 +11,12 @@ import pyarrow.parquet
 import pytest
 
 from radrl.errors import UserError
-from radrl.evaluation import tables
-from radrl.evaluation.comparison import by_group, compare
-from radrl.evaluation.metrics import BASE, CaseScores, Column, FindingCounts
-from radrl.evaluation.outputs import write_outputs
-from radrl.evaluation.statistics import bootstrap_mean, paired_difference
+from radrl.evaluation.metrics.metric import BASE, CaseScores, Column, FindingCounts
+from radrl.evaluation.statistics.comparison import by_group, compare
+from radrl.evaluation.statistics.intervals import bootstrap_mean, paired_difference
 from radrl.example import Example
+from radrl.output import tables
+from radrl.output.result_files import write_outputs
 
 EXAMPLES = [
     Example(id=f"{k}", task="report" if k % 2 else "grounding", question="q", patient=f"p{k // 4}") for k in range(80)

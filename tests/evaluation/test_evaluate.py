@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from radrl.evaluation import baselines, bias
-from radrl.evaluation.decoding import Decoding
-from radrl.evaluation.facts import decoding_differs, settings_notes
-from radrl.evaluation.header import Header
-from radrl.evaluation.run import run_evaluation, score_all
+from radrl.commands.evaluate import run_evaluation, score_all
+from radrl.evaluation.answers.decoding import Decoding
+from radrl.evaluation.answers.header import Header
+from radrl.evaluation.controls import baselines, bias
 from radrl.example import Answer, Example
+from radrl.output.run_facts import decoding_differs, settings_notes
 from radrl.scoring import registry
 
 REPORTS = ("No pleural effusion.", "Large left pleural effusion. The heart is enlarged.", "The lungs are clear.")
@@ -21,7 +21,7 @@ SHORT = ("evaluation.max_new_tokens=4",)
 
 def test_bias_is_looked_for_and_shards_collect_the_controls_too(make_recipe, tiny_folder, tmp_path):
     recipe = make_recipe(*SHORT, "data.limit=8")
-    from radrl.evaluation.collect import Shard
+    from radrl.evaluation.answers.ask_models import Shard
 
     models, out = {"tiny": (str(tiny_folder), False)}, tmp_path / "out"
     for k in (1, 2):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from radrl.evaluation import predictions as store
-from radrl.evaluation.finished import find, models_in, recipe_of
-from radrl.evaluation.header import Header
-from radrl.evaluation.predictions import Prediction
-from radrl.evaluation.run import RECIPE
+from radrl.commands.evaluate import RECIPE
+from radrl.evaluation.answers import predictions as store
+from radrl.evaluation.answers.finished_runs import find, models_in, recipe_of
+from radrl.evaluation.answers.header import Header
+from radrl.evaluation.answers.predictions import Prediction
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from radrl.errors import UserError
-from radrl.evaluation import foreign
-from radrl.evaluation.predictions import arrange
+from radrl.evaluation.answers import foreign
+from radrl.evaluation.answers.predictions import arrange
 from radrl.example import Example
-from radrl.prompt import PromptStyle
+from radrl.prompt.messages import PromptStyle
 
 STYLE = PromptStyle()
 EXAMPLES = [

@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from radrl.evaluation import baselines
-from radrl.evaluation.from_training import NONE
-from radrl.evaluation.run import run_comparison, run_evaluation
+from radrl.commands.evaluate import run_comparison, run_evaluation
+from radrl.evaluation.controls import baselines
+from radrl.evaluation.controls.from_training import NONE
 from radrl.example import read_manifest, write_manifest
-from radrl.recipe_data import load_examples
+from radrl.manifest.from_recipe import load_examples
 
 
 @pytest.fixture

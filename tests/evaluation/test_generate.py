@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from openai_server import serve
 from transformers import GenerationConfig, RepetitionPenaltyLogitsProcessor
 
-from radrl.data.examples import read_manifests
-from radrl.endpoint import Endpoint
 from radrl.errors import UserError
-from radrl.evaluation import generate, generate_endpoint, generate_vllm
-from radrl.evaluation.collect import Shard, Source, collect, model_hash
-from radrl.evaluation.decoding import Decoding, Said, case_seed, stop_at
-from radrl.evaluation.facts import settings_notes
-from radrl.evaluation.generate import Draws, Penalty
-from radrl.prompt import PromptStyle, question
-from radrl.training.processor import resized
+from radrl.evaluation.answers import endpoint_backend, transformers_backend, vllm_backend
+from radrl.evaluation.answers.ask_models import Shard, Source, collect, model_hash
+from radrl.evaluation.answers.decoding import Decoding, Said, case_seed, stop_at
+from radrl.evaluation.answers.transformers_backend import Draws, Penalty
+from radrl.manifest.example_set import read_manifests
+from radrl.models.processor import resized
+from radrl.output.run_facts import settings_notes
+from radrl.prompt.messages import PromptStyle, question
+from radrl.support.endpoint import Endpoint
 
 STYLE = PromptStyle()
 
@@ -46,11 +46,13 @@ def test_a_sampled_completion_does_not_depend_on_its_batch(tiny, films, settings
     decoding = Decoding(temperature=1.0, max_new_tokens=6, samples=3, seed=5, **settings)
     todo = [(i, sample) for i in range(len(films)) for sample in range(3)]
     state = torch.random.get_rng_state()
-    together = answered(generate.generate, *tiny, films, STYLE, decoding, todo=todo)
+    together = answered(transformers_backend.generate, *tiny, films, STYLE, decoding, todo=todo)
     assert torch.equal(torch.random.get_rng_state(), state)
-    alone = answered(generate.generate, *tiny, films, STYLE, decoding._replace(batch_size=1), todo=todo[::-1])
+    alone = answered(
+        transformers_backend.generate, *tiny, films, STYLE, decoding._replace(batch_size=1), todo=todo[::-1]
+    )
     assert together == alone
-    other = answered(generate.generate, *tiny, films, STYLE, decoding._replace(seed=6), todo=todo)
+    other = answered(transformers_backend.generate, *tiny, films, STYLE, decoding._replace(seed=6), todo=todo)
     assert other != together
     assert len({together[0, sample].text for sample in range(3)}) > 1
     assert all(1 <= one.tokens <= 6 for one in together.values())
@@ -95,11 +97,11 @@ OWN = {
 def test_a_models_own_settings_change_no_completion(tiny, films, temperature):
     model, processor = tiny
     decoding, todo = Decoding(temperature, max_new_tokens=8), [(i, 0) for i in range(len(films))]
-    before = answered(generate.generate, model, processor, films, STYLE, decoding, todo=todo)
+    before = answered(transformers_backend.generate, model, processor, films, STYLE, decoding, todo=todo)
     own = model.generation_config = GenerationConfig(
         eos_token_id=model.generation_config.eos_token_id, pad_token_id=model.generation_config.pad_token_id, **OWN
     )
-    assert answered(generate.generate, model, processor, films, STYLE, decoding, todo=todo) == before
+    assert answered(transformers_backend.generate, model, processor, films, STYLE, decoding, todo=todo) == before
     assert model.generation_config is own
     assert own.repetition_penalty == 1.3
 
@@ -110,16 +112,18 @@ def test_settings_of_the_recipe_act_as_transformers_own(tiny, films, batch_size)
     model.generation_config.eos_token_id = list(range(0, len(processor.tokenizer), 5))  # untrained, it hardly ever ends
     wanted = {"repetition_penalty": 1.6, "min_new_tokens": 9, "max_new_tokens": 30}
     decoding = Decoding(**wanted, batch_size=batch_size)
-    found = answered(generate.generate, model, processor, films, STYLE, decoding, todo=[(3, 0), (0, 0)])
+    found = answered(transformers_backend.generate, model, processor, films, STYLE, decoding, todo=[(3, 0), (0, 0)])
     for i in (0, 3):
-        inputs = generate.prompt_inputs(processor, [films[i]], [films.pictures(i)], STYLE)
+        inputs = transformers_backend.prompt_inputs(processor, [films[i]], [films.pictures(i)], STYLE)
         with torch.no_grad():
             output = model.generate(**inputs, do_sample=False, **wanted)
         made = output[0, inputs["input_ids"].shape[1] :].tolist()
         assert found[i, 0].tokens == len(made) > 9
         said = made[:-1] if made[-1] in model.generation_config.eos_token_id else made
         assert found[i, 0].text == processor.tokenizer.decode(said, skip_special_tokens=True)
-    plain = answered(generate.generate, model, processor, films, STYLE, Decoding(max_new_tokens=30), todo=[(0, 0)])
+    plain = answered(
+        transformers_backend.generate, model, processor, films, STYLE, Decoding(max_new_tokens=30), todo=[(0, 0)]
+    )
     assert plain[0, 0].text != found[0, 0].text
 
 
@@ -135,16 +139,18 @@ def test_padding_is_not_penalised():
 def test_a_stop_text_ends_a_completion_and_is_left_out(tiny, films):
     model, processor = tiny
     todo = [(i, 0) for i in range(len(films))]
-    plain = answered(generate.generate, model, processor, films, STYLE, Decoding(max_new_tokens=16), todo=todo)
+    plain = answered(
+        transformers_backend.generate, model, processor, films, STYLE, Decoding(max_new_tokens=16), todo=todo
+    )
     stop = plain[0, 0].text[6:9]
     assert len(stop) == 3
     stopped = Decoding(max_new_tokens=16, stop=(stop, "not said"))
-    found = answered(generate.generate, model, processor, films, STYLE, stopped, todo=todo)
+    found = answered(transformers_backend.generate, model, processor, films, STYLE, stopped, todo=todo)
     for ask, one in plain.items():
         assert found[ask].text == one.text.partition(stop)[0]
         assert (found[ask].tokens < one.tokens) == (stop in one.text)
     late = stopped._replace(min_new_tokens=16)
-    assert answered(generate.generate, model, processor, films, STYLE, late, todo=todo) == plain
+    assert answered(transformers_backend.generate, model, processor, films, STYLE, late, todo=todo) == plain
 
 
 @given(st.text("ab", max_size=12), st.lists(st.text("ab", min_size=1, max_size=3), min_size=1), st.integers(0, 12))
@@ -159,7 +165,9 @@ def test_the_stop_text_that_is_complete_first_counts(text, stop, start):
 def test_tokens_count_the_end_token(tiny, films):
     model, processor = tiny
     model.generation_config.eos_token_id = list(range(len(processor.tokenizer)))
-    found = answered(generate.generate, model, processor, films, STYLE, Decoding(max_new_tokens=4), todo=[(0, 0)])
+    found = answered(
+        transformers_backend.generate, model, processor, films, STYLE, Decoding(max_new_tokens=4), todo=[(0, 0)]
+    )
     assert found[0, 0].tokens == 1
 
 
@@ -170,7 +178,7 @@ def test_tokens_count_the_end_token(tiny, films):
 def run(make_recipe, tiny_folder, films, tmp_path, monkeypatch):
     """``run(out, *overrides, stop_after=k, shard=..)`` collects with batches of one; notes what was asked."""
     asked: list[tuple[int, int]] = []
-    real = generate.generate
+    real = transformers_backend.generate
 
     def watched(*arguments):
         *rest, todo, done = arguments
@@ -185,7 +193,7 @@ def run(make_recipe, tiny_folder, films, tmp_path, monkeypatch):
 
         real(*rest, todo, counted)
 
-    monkeypatch.setattr(generate, "generate", watched)
+    monkeypatch.setattr(transformers_backend, "generate", watched)
 
     def run(out, *overrides, stop_after=-1, shard=None, examples=films):
         run.stop_after = stop_after
@@ -242,13 +250,13 @@ def test_a_shard_is_k_of_n(refusal, text):
 
 
 def test_two_trainings_of_one_architecture_differ(tiny, tmp_path):
-    from radrl.training import models
+    from radrl.models import loading
 
-    models.save(*tiny, tmp_path / "a")
+    loading.save(*tiny, tmp_path / "a")
     before = model_hash(str(tmp_path / "a"))
     with torch.no_grad():
         next(tiny[0].parameters()).add_(1e-3)
-    models.save(*tiny, tmp_path / "b")
+    loading.save(*tiny, tmp_path / "b")
     assert model_hash(str(tmp_path / "b")) != before
 
 
@@ -387,7 +395,7 @@ def test_pictures_travel_as_the_processor_resizes_them(tiny, films):
     assert torch.equal(ours, theirs)
     with serve(lambda said, nth: "fine") as server:
         endpoint = Endpoint(url=server.url, model="big")
-        answered(generate_endpoint.generate, endpoint, processor, films, STYLE, Decoding(0.5, 9), todo=[(0, 0)])
+        answered(endpoint_backend.generate, endpoint, processor, films, STYLE, Decoding(0.5, 9), todo=[(0, 0)])
     content = server.bodies[0]["messages"][0]["content"]
     sent = Image.open(io.BytesIO(base64.b64decode(content[0]["image_url"]["url"].partition(",")[2])))
     assert np.array_equal(np.asarray(sent), np.asarray(resized(processor, films.pictures(0)[0])))
@@ -401,7 +409,7 @@ def test_thinking_that_a_server_set_apart_is_put_back(films):
 
     with serve(answer) as server:
         endpoint = Endpoint(url=server.url, model="big")
-        found = answered(generate_endpoint.generate, endpoint, None, films, STYLE, Decoding(), todo=[(0, 0)])
+        found = answered(endpoint_backend.generate, endpoint, None, films, STYLE, Decoding(), todo=[(0, 0)])
     assert found[0, 0].text == "<think>I see.</think>\nYes."
 
 
@@ -422,14 +430,14 @@ def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypat
     todo = [(2, 1), (0, 0)]
     decoding = Decoding(0.7, 9, 2, 3, 64, 0.9, 5, 1.1, 2, ("END",), {"min_p": 0.1})
     found = answered(
-        generate_vllm.generate, "folder", tiny[1], films, STYLE, decoding, todo=todo, options={"max_model_len": 512},
+        vllm_backend.generate, "folder", tiny[1], films, STYLE, decoding, todo=todo, options={"max_model_len": 512},
         ends=[638], bounds={"max_pixels": 4096},
     )  # fmt: skip
     assert found[2, 1] == Said(2, 1, "said 0", 1)
     assert found[0, 0] == Said(0, 0, "said 1", 2)
     assert seen["options"]["model"] == "folder"
     assert seen["options"]["max_model_len"] == 512
-    assert seen["prompts"][0]["prompt"] == generate.prompt_text(tiny[1], films[2], STYLE)
+    assert seen["prompts"][0]["prompt"] == transformers_backend.prompt_text(tiny[1], films[2], STYLE)
     assert (
         seen["prompts"][1]["multi_modal_data"]["image"][0].size
         == resized(tiny[1].image_processor, films.pictures(0)[0]).size
@@ -443,12 +451,12 @@ def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypat
 
 
 def test_settings_that_vllm_does_not_have_are_named(refusal):
-    line = refusal(generate_vllm.check, "a", Decoding(more={"no_repeat_ngram_size": 3}), "--model A=a")
+    line = refusal(vllm_backend.check, "a", Decoding(more={"no_repeat_ngram_size": 3}), "--model A=a")
     assert line.startswith("--model A=a: its generation_config sets no_repeat_ngram_size, which vLLM does not take")
-    generate_vllm.check("a", Decoding(more={"min_p": 0.1}), "x")
+    vllm_backend.check("a", Decoding(more={"min_p": 0.1}), "x")
 
 
 def test_vllm_not_installed_is_said(tiny, films, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match="needs vLLM"):
-        answered(generate_vllm.generate, "folder", tiny[1], films, STYLE, Decoding(), todo=[(0, 0)])
+        answered(vllm_backend.generate, "folder", tiny[1], films, STYLE, Decoding(), todo=[(0, 0)])

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radrl.errors import UserError
-from radrl.evaluation import foreign, joining
-from radrl.evaluation.predictions import arrange
+from radrl.evaluation.answers import foreign, joining
+from radrl.evaluation.answers.predictions import arrange
 from radrl.example import Box, Example
-from radrl.prompt import PromptStyle
+from radrl.prompt.messages import PromptStyle
 
 DIRECT, THINKING = PromptStyle(), PromptStyle(thinking=True)
 

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 from transformers import GenerationConfig
 
-from radrl.data.examples import read_manifests
-from radrl.evaluation import judged
-from radrl.evaluation import predictions as store
-from radrl.evaluation.collect import Source, collect
-from radrl.evaluation.decoding import Decoding
-from radrl.evaluation.facts import decoding_differs, run_facts, settings_notes
-from radrl.evaluation.header import Header
-from radrl.evaluation.run import run_evaluation
+from radrl.commands.evaluate import run_evaluation
+from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import predictions as store
+from radrl.evaluation.answers.ask_models import Source, collect
+from radrl.evaluation.answers.decoding import Decoding
+from radrl.evaluation.answers.header import Header
+from radrl.manifest.example_set import read_manifests
+from radrl.output.run_facts import decoding_differs, run_facts, settings_notes
 
 FOREIGN = (
     "evaluation.models.B={box_format: thousand, answer: tags, prompt: {system: Be brief., template: 'Q: {question}'}}"
@@ -129,21 +129,21 @@ def test_a_setting_of_the_folder_that_nobody_has_is_named(make_recipe, refusal):
 
 
 def test_own_settings_are_read_as_transformers_reads_them(tiny_folder, tmp_path, refusal):
-    from radrl.training import models
+    from radrl.models import loading
 
-    model, processor = models.load(str(tiny_folder))
-    own = models.own_generation_config(str(tiny_folder))
+    model, processor = loading.load(str(tiny_folder))
+    own = loading.own_generation_config(str(tiny_folder))
     assert own.to_diff_dict() == model.generation_config.to_diff_dict()
     copy = tmp_path / "copy"
     shutil.copytree(tiny_folder, copy)
     (copy / "generation_config.json").unlink()
-    without = models.load(str(copy))[0].generation_config
-    assert models.own_generation_config(str(copy)).eos_token_id == without.eos_token_id is not None
+    without = loading.load(str(copy))[0].generation_config
+    assert loading.own_generation_config(str(copy)).eos_token_id == without.eos_token_id is not None
     end = processor.tokenizer.eos_token_id
-    assert models.end_tokens(own, processor.tokenizer) == models.end_tokens(without, processor.tokenizer) == [end]
-    assert models.end_tokens(GenerationConfig(eos_token_id=3), processor.tokenizer) == [3, end]
+    assert loading.end_tokens(own, processor.tokenizer) == loading.end_tokens(without, processor.tokenizer) == [end]
+    assert loading.end_tokens(GenerationConfig(eos_token_id=3), processor.tokenizer) == [3, end]
     (copy / "generation_config.json").write_text("{")
-    assert "generation_config.json: cannot be read" in refusal(models.own_generation_config, str(copy))
+    assert "generation_config.json: cannot be read" in refusal(loading.own_generation_config, str(copy))
 
 
 def test_boxes_in_another_convention_are_told_above_the_table(make_recipe, phantom_set, tmp_path):

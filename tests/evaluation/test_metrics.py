@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from radrl.evaluation.comparison import compare
-from radrl.evaluation.metrics import MAIN, FindingCounts, score_cases
+from radrl.evaluation.metrics.metric import MAIN, FindingCounts, score_cases
+from radrl.evaluation.statistics.comparison import compare
 from radrl.example import TASKS, Answer, Box, Example, WrongBox
 from radrl.scoring import registry
 

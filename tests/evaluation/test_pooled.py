@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radrl.evaluation.pooled import Auroc, mean, ranks
+from radrl.evaluation.metrics.set_statistics import Auroc, mean, ranks
 
 
 def test_auroc_is_scikit_learns_also_with_ties_and_copies():

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radrl.errors import UserError
-from radrl.evaluation import predictions as store
-from radrl.evaluation.header import Header, begin, differences, manifest_hash, read_header
-from radrl.evaluation.predictions import Prediction
+from radrl.evaluation.answers import predictions as store
+from radrl.evaluation.answers.header import Header, begin, differences, manifest_hash, read_header
+from radrl.evaluation.answers.predictions import Prediction
 from radrl.example import Example
 
 EXAMPLES = [Example(id=f"c{k}", task="report", question="Report?", reference="Clear.") for k in range(4)]

@@ -7,10 +7,10 @@ import json
 import pytest
 from published import ASKED, OPTIONS, OWN, serving, set_own, train
 
-from radrl.data.examples import read_manifests
-from radrl.evaluation.header import read_header
-from radrl.evaluation.run import run_evaluation
-from radrl.prompt import PromptStyle, messages
+from radrl.commands.evaluate import run_evaluation
+from radrl.evaluation.answers.header import read_header
+from radrl.manifest.example_set import read_manifests
+from radrl.prompt.messages import PromptStyle, messages
 
 CASES = 8
 

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from radrl.evaluation import report_labels
+from radrl.evaluation.metrics import report_labels
 from radrl.example import Answer, Example
 
 SENTENCES = [

@@ -8,8 +8,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from radrl.evaluation.metrics import score_cases
-from radrl.evaluation.sampled import best_of
+from radrl.evaluation.metrics.best_of_n import best_of
+from radrl.evaluation.metrics.metric import score_cases
 from radrl.example import Answer, Example
 
 

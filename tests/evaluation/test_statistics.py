@@ -7,10 +7,9 @@ import pytest
 from scipy.stats import kstest
 
 from radrl.errors import UserError
-from radrl.evaluation import statistics
-from radrl.evaluation.pooled import Auroc, Pooled, mean
-from radrl.evaluation.seeds import over_seeds, spread_range
-from radrl.evaluation.statistics import (
+from radrl.evaluation.metrics.set_statistics import Auroc, Pooled, mean
+from radrl.evaluation.statistics import intervals
+from radrl.evaluation.statistics.intervals import (
     Resamples,
     bootstrap_mean,
     holm,
@@ -21,6 +20,7 @@ from radrl.evaluation.statistics import (
     resample,
     swapped,
 )
+from radrl.evaluation.statistics.seeds import over_seeds, spread_range
 
 
 def names(n: int) -> list[str]:
@@ -109,7 +109,7 @@ def test_numbers_depend_on_the_seed_alone(monkeypatch):
     first = bootstrap_mean(values, names(50), seed=5)
     assert np.array_equal(first, bootstrap_mean(values, names(50), seed=5))
     assert not np.array_equal(first.low, bootstrap_mean(values, names(50), seed=6).low)
-    monkeypatch.setattr(statistics, "CHUNK", 50 * 64)  # other pieces, same draws
+    monkeypatch.setattr(intervals, "CHUNK", 50 * 64)  # other pieces, same draws
     assert np.allclose(first, bootstrap_mean(values, names(50), seed=5), rtol=0, atol=1e-12)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from radrl.evaluation.comparison import compare
-from radrl.evaluation.metrics import score_cases
+from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Box, Example
 
 MODELS = {

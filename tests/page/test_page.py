@@ -13,14 +13,14 @@ import pytest
 import synthetic
 from browser import PROGRAM, Browser
 
-from radrl import page
-from radrl.answers import parse
-from radrl.evaluation.comparison import compare
-from radrl.evaluation.metrics import score_cases
+from radrl.answers.parsing import parse
+from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Example, Mark
-from radrl.page.charts import nice_ticks, running_mean
-from radrl.page.text import clean, pieces
-from radrl.prompt import PromptStyle
+from radrl.output import page
+from radrl.output.page.charts import nice_ticks, running_mean
+from radrl.output.page.text import clean, pieces
+from radrl.prompt.messages import PromptStyle
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\ud800\x00\x1b\u202e&amp;"
 VOID = {"meta", "img", "input", "br", "line", "rect"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radrl.page.sheet import write
+from radrl.output.page.sheet import write
 
 
 @pytest.fixture

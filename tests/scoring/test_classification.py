@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radrl.answers import parse
+from radrl.answers.parsing import parse
 from radrl.example import Example
-from radrl.prompt import PromptStyle
+from radrl.prompt.messages import PromptStyle
 from radrl.scoring import registry
 from radrl.scoring.classification import compared
 

@@ -7,11 +7,11 @@ import yaml
 from openai_server import serve
 from typer.testing import CliRunner
 
-from radrl import cli
+from radrl.commands import main, score
 from radrl.errors import UserError
-from radrl.page.gallery import write
-from radrl.recipe import read
-from radrl.scoring import files, gallery, registry
+from radrl.output.page.gallery import write
+from radrl.recipe.schema import read
+from radrl.scoring import gallery, registry
 
 TEXTS = {"a": "Left pleural effusion.", "b": "The heart is enlarged. No mass."}
 
@@ -22,7 +22,7 @@ def jsonl(path, texts):
 
 
 def run(*arguments):
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    return CliRunner().invoke(main.app, [str(a) for a in arguments])
 
 
 def test_values_of_the_set_with_the_cases_beside(tmp_path):
@@ -43,11 +43,11 @@ def test_values_of_the_set_with_the_cases_beside(tmp_path):
 def test_lists_of_labels_are_scored_in_any_order(tmp_path, refusal):
     wanted = jsonl(tmp_path / "r.jsonl", {"a": "Edema, atelectasis.", "b": "No finding."})
     said = jsonl(tmp_path / "p.jsonl", {"a": "Atelectasis, edema and nodule.", "b": "No findings."})
-    found = files.score_files(said, wanted, ["label_f1", "label_recall", "bleu_1"])
+    found = score.score_files(said, wanted, ["label_f1", "label_recall", "bleu_1"])
     assert found["cases"]["a"]["label_f1"] == pytest.approx(0.8)
     assert (found["label_f1"], found["label_recall"]) == (pytest.approx(0.9), 1)
     none = jsonl(tmp_path / "n.jsonl", {"a": "", "b": "No finding."})
-    assert "id 'a': no labels" in refusal(files.score_files, said, none, ["label_f1"])
+    assert "id 'a': no labels" in refusal(score.score_files, said, none, ["label_f1"])
 
 
 def test_the_references_may_be_a_manifest_and_the_predictions_ours(tmp_path, refusal):
@@ -63,22 +63,22 @@ def test_the_references_may_be_a_manifest_and_the_predictions_ours(tmp_path, ref
     ours = "".join(json.dumps({"id": k, "sample": 0, "completion": v, "tokens": 3}) + "\n" for k, v in texts.items())
     (tmp_path / "p.jsonl").write_text(ours)
     paths = tmp_path / "p.jsonl", tmp_path / "m.jsonl"
-    found = files.score_files(*paths, ["finding_f1", "soft_f1", "vqa_accuracy", "label_f1"])
+    found = score.score_files(*paths, ["finding_f1", "soft_f1", "vqa_accuracy", "label_f1"])
     assert [found[name] for name in ("finding_f1", "vqa_accuracy", "label_f1")] == [1, 1, 1]
     assert found["soft_f1"] == pytest.approx(1, abs=1e-6)
     assert found["cases"]["c"] == {"finding_f1": None, "soft_f1": None, "vqa_accuracy": 1, "label_f1": None}
-    usual = files.score_files(*paths)
+    usual = score.score_files(*paths)
     assert {"finding_f1", "soft_f1", "vqa_accuracy", "label_f1", "bleu_4"} <= usual.keys()
     jsonl(tmp_path / "t.jsonl", texts | {"g": "heart [100, 200, 300, 400]"})
-    line = refusal(files.score_files, tmp_path / "t.jsonl", tmp_path / "m.jsonl", ["soft_f1"])
+    line = refusal(score.score_files, tmp_path / "t.jsonl", tmp_path / "m.jsonl", ["soft_f1"])
     assert "its boxes do not fit 'unit'" in line
     asked = {"model": "M", "source": "x", "backend": "file", "prompt": {"box_format": "thousand"}, "decoding": {}}
     (tmp_path / "t.json").write_text(json.dumps(asked))  # the header that says what they are in
-    found = files.score_files(tmp_path / "t.jsonl", tmp_path / "m.jsonl", ["soft_f1"])
+    found = score.score_files(tmp_path / "t.jsonl", tmp_path / "m.jsonl", ["soft_f1"])
     assert found["soft_f1"] == pytest.approx(1, abs=1e-6)
     (tmp_path / "one.jsonl").write_text(json.dumps(lines[0]) + "\n")
     jsonl(tmp_path / "r.jsonl", {"r": "Clear."})
-    line = refusal(files.score_files, tmp_path / "r.jsonl", tmp_path / "one.jsonl", ["soft_f1"])
+    line = refusal(score.score_files, tmp_path / "r.jsonl", tmp_path / "one.jsonl", ["soft_f1"])
     assert "'soft_f1' scores grounding; " in line
     assert "has no such Example" in line
 
@@ -94,7 +94,7 @@ def test_a_judge_is_the_recipes(tmp_path):
         assert len(server.bodies) == len(TEXTS)
     (tmp_path / "recipe.yaml").write_text("out: run\nmodel: {start: tiny}\n")
     with pytest.raises(UserError, match="'judge' asks a model; name it under 'judge'"):
-        files.score_files(wanted, wanted, ["judge"], read(tmp_path / "recipe.yaml"))
+        score.score_files(wanted, wanted, ["judge"], read(tmp_path / "recipe.yaml"))
 
 
 def test_a_scorer_has_its_options_in_brackets(tmp_path):
@@ -107,24 +107,24 @@ def test_a_scorer_has_its_options_in_brackets(tmp_path):
     assert [round(value, 3) for name, value in found.items() if name != "cases"] == [0.667, 1, 0.75]
     for wrong in ("bleu_1(words)", "bleu_1(words=[)", "bleu_1(word=split)"):
         with pytest.raises(UserError, match=r"bleu_1"):
-            files.score_files(said, wanted, files.split_names(wrong))
+            score.score_files(said, wanted, score.split_names(wrong))
 
 
 def test_texts_are_read_as_completions_are(tmp_path):
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
     wrapped = {name: f"<think>A mass?</think>\n<answer>{text}</answer>" for name, text in TEXTS.items()}
     said = jsonl(tmp_path / "p.jsonl", wrapped)
-    assert files.score_files(said, wanted, ["rouge_l_coco", "token_f1"]) == files.score_files(
+    assert score.score_files(said, wanted, ["rouge_l_coco", "token_f1"]) == score.score_files(
         wanted, wanted, ["rouge_l_coco", "token_f1"]
     )
 
 
 def test_the_usual_scorers_read_the_reference(tmp_path):
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
-    names = {scorer.name for scorer in files.usual()}
+    names = {scorer.name for scorer in score.usual()}
     assert {"finding_f1", "bleu_4", "cider"} <= names
     assert not {"length", "format", "ecr", "sentence_similarity", "judge"} & names
-    assert set(files.score_files(wanted, wanted, ["bleu_1"])) == {"bleu_1", "cases"}
+    assert set(score.score_files(wanted, wanted, ["bleu_1"])) == {"bleu_1", "cases"}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_usual_scorers_read_the_reference(tmp_path):
 def test_a_wrong_file_is_named(tmp_path, said, wanted):
     (tmp_path / "p.jsonl").write_text(said)
     with pytest.raises(UserError, match=wanted):
-        files.score_files(tmp_path / "p.jsonl", jsonl(tmp_path / "r.jsonl", TEXTS), ["bleu_1"])
+        score.score_files(tmp_path / "p.jsonl", jsonl(tmp_path / "r.jsonl", TEXTS), ["bleu_1"])
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_wrong_file_is_named(tmp_path, said, wanted):
 def test_a_wrong_scorer_is_named(tmp_path, names, wanted):
     both = jsonl(tmp_path / "r.jsonl", TEXTS)
     with pytest.raises(UserError, match=wanted):
-        files.score_files(both, both, [names])
+        score.score_files(both, both, [names])
 
 
 def test_the_gallery_orders_and_shows(tmp_path, monkeypatch):

@@ -14,8 +14,9 @@ from text_pairs import pairs, published
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example
-from radrl.scoring import registry, rouge, tokens
+from radrl.scoring import registry
 from radrl.scoring.registry import Scorer
+from radrl.scoring.words import rouge, tokens
 
 assert rouge  # importing it registers its scorers, and those of `text`
 GOLDEN = json.loads((Path(__file__).parent / "golden_text.json").read_text())

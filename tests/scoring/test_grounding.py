@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from radrl.answers import parse
+from radrl.answers.parsing import parse
 from radrl.example import Answer, Box, Example, WrongBox
-from radrl.prompt import PromptStyle
+from radrl.prompt.messages import PromptStyle
 from radrl.scoring import grounding, registry
 
 A, B, C = (0.0, 0.0, 0.4, 0.4), (0.5, 0.5, 0.9, 0.9), (0.0, 0.6, 0.2, 0.8)

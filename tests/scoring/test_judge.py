@@ -6,12 +6,12 @@ import time
 import pytest
 from openai_server import serve
 
-from radrl.endpoint import Judge
 from radrl.errors import UserError
 from radrl.example import Answer, Example
 from radrl.scoring import judge as module
 from radrl.scoring import registry
 from radrl.scoring.judge import read_verdict
+from radrl.support.endpoint import Judge
 
 
 @pytest.fixture(autouse=True)

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from radrl.answers import parse
-from radrl.cli import app
+from radrl.answers.parsing import parse
+from radrl.commands.main import app
 from radrl.errors import UserError
-from radrl.evaluation.asked import asked
-from radrl.evaluation.metrics import score_cases
+from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.selection import asked
 from radrl.example import Example
-from radrl.prompt import PromptStyle
-from radrl.recipe import load
+from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import load
 from radrl.scoring import registry
 from radrl.scoring.own import find
-from radrl.scoring.reward import load_rewards
+from radrl.scoring.rewards import load_rewards
 
 DOCS = Path(__file__).parents[2] / "docs" / "rewards.md"
 EXAMPLES = [

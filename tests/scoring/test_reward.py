@@ -9,12 +9,13 @@ import time
 
 import pytest
 
-from radrl.answers import parse
+from radrl.answers.parsing import parse
 from radrl.clinical import extract
 from radrl.errors import UserError
 from radrl.example import Box, Example, Score, write_manifest
-from radrl.scoring import registry, reward
-from radrl.scoring.reward import completion_text, load_rewards
+from radrl.scoring import registry
+from radrl.scoring import rewards as reward
+from radrl.scoring.rewards import completion_text, load_rewards
 
 EXAMPLES = [
     Example(id="r", task="report", question="q", reference="Left pleural effusion."),

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from neural_archives import TEXTS
 
-from radrl.evaluation.metrics import score_cases
+from radrl.commands import score
+from radrl.evaluation.metrics.metric import score_cases
 from radrl.example import Answer, Example
-from radrl.scoring import files, registry
+from radrl.scoring import registry
 from radrl.scoring.registry import Scorer
 
-assert files  # importing it registers all scorers
+assert score  # importing it registers all scorers
 OF_TEXTS = [name for name in registry.names() if {"report", "vqa_open"} & set(registry.get(name).tasks)]
 SAID = {
     **{f"same {k}": (text, text) for k, text in enumerate(TEXTS[:4])},
@@ -43,7 +44,7 @@ def test_evaluate_and_score_give_one_figure(name, root, tmp_path, monkeypatch):
     sides = [tmp_path / "said.jsonl", tmp_path / "wanted.jsonl"]
     for k, path in enumerate(sides):
         path.write_text("".join(json.dumps({"id": key, "text": pair[k]}) + "\n" for key, pair in SAID.items()))
-    scored = files.score_files(*sides, [name])[name]
+    scored = score.score_files(*sides, [name])[name]
     assert evaluated == pytest.approx(scored, abs=1e-12)
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example
-from radrl.scoring import ngrams, registry, words
-from radrl.scoring.text import cider as cider_function
+from radrl.scoring import registry
+from radrl.scoring.words import ngrams, splitting
+from radrl.scoring.words.bleu_cider import cider as cider_function
 
 PUBLISHED = [
     ("manual_template_target_b4rouge", "result/test_result.json", "result/test_refs.json", "test_summary.json"),
@@ -68,18 +69,18 @@ def test_the_authors_figures(shared_data, run, said, wanted, figures):
     ],
 )
 def test_words(text, wanted):
-    assert words.words(text) == wanted
+    assert splitting.words(text) == wanted
 
 
 def test_both_ways_of_cutting_words_agree():
     def slow(text):
-        parts = words._SPACES.sub(" ", text.lower()).split(" ")
-        return [word for part in parts for word in (words._WORD.findall(part) or [part])]
+        parts = splitting._SPACES.sub(" ", text.lower()).split(" ")
+        return [word for part in parts for word in (splitting._WORD.findall(part) or [part])]
 
     rng = random.Random(0)
     for _ in range(5000):
         text = "".join(rng.choices('ab12.,:(" \n\t\u2003\x1cİ½', k=rng.randint(0, 14)))
-        assert words.words(text) == slow(text), repr(text)
+        assert splitting.words(text) == slow(text), repr(text)
 
 
 def test_bleu_by_hand():
@@ -141,7 +142,7 @@ def test_cider_needs_a_corpus():
 def test_ngrams_are_counted_as_a_dictionary_counts_them():
     rng = random.Random(0)
     texts = [" ".join(rng.choices("abcde", k=rng.randint(0, 30))) for _ in range(60)]
-    said = [words.read(text).codes for text in texts]
+    said = [splitting.read(text).codes for text in texts]
     for n, found in enumerate(ngrams.grams(said), 1):
         every = [Counter(zip(*(t.split()[k:] for k in range(n)), strict=False)) for t in texts]
         wanted = [(row, count) for row, counts in enumerate(every) for count in counts.values()]
@@ -165,9 +166,9 @@ def test_words_of_sentences_are_those_of_the_text():
         text = "".join(
             rng.choices(["A b", "1", "5", "Σ", "ß.", ". ", ". ", "  ", "\n", " \u2003", "(x)", ""], k=rng.randint(0, 9))
         )
-        said = words.read(text)
-        codes = [words._code[word] for word in said.words if word]
-        assert said.words == words._cut_words(words._SPACES.sub(" ", text).lower()), repr(text)
+        said = splitting.read(text)
+        codes = [splitting._code[word] for word in said.words if word]
+        assert said.words == splitting._cut_words(splitting._SPACES.sub(" ", text).lower()), repr(text)
         assert said.codes == b"".join(codes)
         assert np.frombuffer(said.plain, np.int64).tolist() == [hash(word) for word in text.casefold().split()]
 

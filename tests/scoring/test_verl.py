@@ -5,12 +5,12 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from radrl.cli import app
-from radrl.data import llava
+from radrl.commands.main import app
+from radrl.data.formats import llava
 from radrl.errors import UserError
 from radrl.example import Box, Example, Turn, write_manifest
-from radrl.prompt import PromptStyle
-from radrl.scoring.reward import as_example
+from radrl.prompt.messages import PromptStyle
+from radrl.scoring.rewards import as_example
 from radrl.scoring.verl import compute_score, compute_scores, row, write_parquet
 
 REPORT = Example(id="r", task="report", question="Report?", images=("a.png",), reference="Left effusion.")

@@ -17,7 +17,7 @@ from accelerate import FullyShardedDataParallelPlugin
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 
-from radrl.cli import main
+from radrl.commands.main import main
 from radrl.errors import UserError
 from radrl.training.grpo import RadrlGRPOTrainer
 

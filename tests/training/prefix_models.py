@@ -12,9 +12,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.models.qwen3_vl import modeling_qwen3_vl
 from trl import GRPOConfig
 
-from radrl.training.processor import Qwen3VLProcessor
-from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
-from radrl.training.tiny import CHAT_TEMPLATE, make_tiny
+from radrl.models.processor import Qwen3VLProcessor
+from radrl.models.tiny import CHAT_TEMPLATE, make_tiny
+from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 TEXTS = ["Is the heart enlarged? Both lungs are clear. Where is the nodule?"] * 3
 # pictures of different sizes, and questions of different lengths

@@ -19,7 +19,7 @@ from accelerate.utils import DistributedType
 from prefix_models import in_float64, make_model, make_rows, make_trainer
 from torch.distributed.tensor import DTensor
 
-from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
+from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 STEPS = 4
 

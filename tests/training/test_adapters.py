@@ -10,16 +10,17 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
-from radrl.evaluation import generate_vllm
-from radrl.evaluation.collect import model_hash
-from radrl.evaluation.decoding import Decoding
-from radrl.training import models, stages
+from radrl.commands import train
+from radrl.evaluation.answers import vllm_backend
+from radrl.evaluation.answers.ask_models import model_hash
+from radrl.evaluation.answers.decoding import Decoding
+from radrl.models import loading
 
 
 @pytest.fixture
 def adapter(tmp_path, tiny_folder):
     """The folder of an adapter of the tiny model, on q_proj and the picture tower's qkv, its weights not zero."""
-    model = models.load_model(str(tiny_folder))
+    model = loading.load_model(str(tiny_folder))
     wrapped = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj", "qkv"], task_type="CAUSAL_LM"))
     torch.manual_seed(0)
     for name, weight in wrapped.named_parameters():
@@ -30,24 +31,24 @@ def adapter(tmp_path, tiny_folder):
 
 
 def test_it_is_merged_into_its_base(adapter, tiny_folder):
-    model, processor = models.load(str(adapter))
+    model, processor = loading.load(str(adapter))
     merged = model.state_dict()
-    peft = PeftModel.from_pretrained(models.load_model(str(tiny_folder)), adapter).merge_and_unload().state_dict()
-    base = models.load_model(str(tiny_folder)).state_dict()
+    peft = PeftModel.from_pretrained(loading.load_model(str(tiny_folder)), adapter).merge_and_unload().state_dict()
+    base = loading.load_model(str(tiny_folder)).state_dict()
     assert merged.keys() == base.keys()
     assert all(torch.equal(merged[name], peft[name]) for name in base)
     changed = {name.split(".")[-2] for name in base if not torch.equal(merged[name], base[name])}
     assert changed == {"q_proj", "qkv"}
-    assert processor.tokenizer.get_vocab() == models.load_processor(str(tiny_folder)).tokenizer.get_vocab()
-    assert models.own_generation_config(str(adapter)).eos_token_id
+    assert processor.tokenizer.get_vocab() == loading.load_processor(str(tiny_folder)).tokenizer.get_vocab()
+    assert loading.own_generation_config(str(adapter)).eos_token_id
 
 
 @pytest.mark.parametrize("lora", ["", "model.lora={r: 2, target_modules: [q_proj]}"])
 def test_training_goes_on_from_it(adapter, make_recipe, lora):
     settings = [lora] if lora else []
     recipe = make_recipe(f"model={{start: {adapter}}}", "sft={max_steps: 1, learning_rate: 0.0}", *settings)
-    stage = stages.run_sft(recipe)
-    trained, start = models.load_model(str(stage.model)).state_dict(), models.load_model(str(adapter)).state_dict()
+    stage = train.run_sft(recipe)
+    trained, start = loading.load_model(str(stage.model)).state_dict(), loading.load_model(str(adapter)).state_dict()
     assert all(torch.equal(trained[name], start[name]) for name in start)
     assert not (stage.model / "adapter_config.json").exists()
 
@@ -57,7 +58,7 @@ def test_kl_has_no_other_reference_than_the_merged_weights(adapter, make_recipe,
     grpo = "grpo={max_steps: 1, beta: 0.1, num_generations: 2, per_device_train_batch_size: 4}"
     rewards = "rewards={vqa_closed: [{scorer: vqa_accuracy}]}"
     recipe = make_recipe(f"model={{start: {adapter}}}", grpo, rewards, "data.tasks=[vqa_closed]")
-    assert "'grpo.beta'" in refusal(stages.run_grpo, recipe)
+    assert "'grpo.beta'" in refusal(train.run_grpo, recipe)
 
 
 def pickled(folder):
@@ -91,16 +92,16 @@ def of_another_kind(folder):
 )
 def test_what_is_no_whole_adapter_is_one_line(adapter, refusal, spoil, wanted):
     spoil(adapter)
-    assert wanted in refusal(models.load, str(adapter))
+    assert wanted in refusal(loading.load, str(adapter))
 
 
 def test_a_base_beside_it_is_found_where_the_folders_were_moved(adapter, tiny_folder, refusal):
     file = adapter / "adapter_config.json"
     settings = json.loads(file.read_text())
     file.write_text(json.dumps({**settings, "base_model_name_or_path": "../base"}))
-    assert "no such folder: ../base" in refusal(models.load, str(adapter))
+    assert "no such folder: ../base" in refusal(loading.load, str(adapter))
     shutil.copytree(tiny_folder, adapter.parent / "base")
-    models.load(str(adapter))
+    loading.load(str(adapter))
 
 
 def test_predictions_are_of_the_adapter_on_its_base(adapter, tiny_folder, refusal):
@@ -113,4 +114,4 @@ def test_predictions_are_of_the_adapter_on_its_base(adapter, tiny_folder, refusa
     with (base / "model.safetensors").open("ab") as weights:
         weights.write(b"changed")
     assert len({before, other, model_hash(str(adapter))}) == 3
-    assert "vLLM needs a whole model" in refusal(generate_vllm.check, str(adapter), Decoding(), "--model A=a")
+    assert "vLLM needs a whole model" in refusal(vllm_backend.check, str(adapter), Decoding(), "--model A=a")

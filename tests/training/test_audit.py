@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radrl.clinical.compare import KINDS
+from radrl.commands import train as stages
 from radrl.data import phantom
 from radrl.example import TASKS, Example
-from radrl.prompt import PromptStyle
-from radrl.training import stages
-from radrl.training.audit import DRIFT, GROUPS, Audit, Change
-from radrl.training.audit_figures import Means, batch_figures, correlation, group_row, means, measure, metric_name
-from radrl.training.held_out import Dev
-from radrl.training.run import Progress
+from radrl.prompt.messages import PromptStyle
+from radrl.training.audit.callback import DRIFT, GROUPS, Audit, Change
+from radrl.training.audit.figures import Means, batch_figures, correlation, group_row, means, measure, metric_name
+from radrl.training.held_out.dev import Dev
+from radrl.training.stage import Progress
 
 DIRECT = PromptStyle()
 RIGHT = "Small left effusion. The heart is enlarged."
@@ -220,7 +220,7 @@ def dev_set(tmp_path_factory):
 
 
 def test_a_run_with_held_out_examples_equals_one_without_and_resumes_exactly(make_recipe, dev_set, monkeypatch):
-    monkeypatch.setattr("radrl.training.audit.GROUPS", 4)
+    monkeypatch.setattr("radrl.training.audit.callback.GROUPS", 4)
     watched = (*RUN, dev_set, "grpo.eval_steps=3")
     bare = stages.run_grpo(make_recipe(*RUN, "out=bare"))
     unbroken = stages.run_grpo(make_recipe(*watched))

@@ -6,9 +6,9 @@ import pytest
 import torch
 from trl.data_utils import prepare_multimodal_messages
 
-from radrl.prompt import PromptStyle, question, target
+from radrl.models.inputs import IGNORE, PREFIX, Row, branch_attention, prompt_inputs, sft_inputs
+from radrl.prompt.messages import PromptStyle, question, target
 from radrl.training import grpo
-from radrl.training.batch import IGNORE, PREFIX, Row, branch_attention, prompt_inputs, sft_inputs
 
 STYLES = [PromptStyle(box_format, thinking) for box_format in ("unit", "thousand") for thinking in (False, True)]
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from radrl.training import models
-from radrl.training.cannot_load import cannot_load
+from radrl.models import loading
+from radrl.models.cannot_load import cannot_load
 
 
 def edit(folder, **changes):
@@ -58,14 +58,14 @@ def test_a_damaged_folder_is_told_by_its_damage(tiny_folder, tmp_path, refusal, 
     monkeypatch.setattr("builtins.input", lambda *_: "y")  # what transformers would ask at a terminal
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     damage(folder)
-    message = refusal(models.load, str(folder))
+    message = refusal(loading.load, str(folder))
     assert message.startswith(f"{folder}: cannot be loaded, ")
     assert wanted in message
     assert not (folder / "was_run").exists()
 
 
 def test_what_is_not_here_and_cannot_be_fetched_is_no_wrong_folder(refusal):
-    message = refusal(models.load, "Qwen/Qwen3-VL-8B-Instruct")  # tests are offline
+    message = refusal(loading.load, "Qwen/Qwen3-VL-8B-Instruct")  # tests are offline
     assert "not on this machine and the hub cannot be reached" in message
     assert "check the network" in message
 

@@ -12,14 +12,16 @@ import trl
 from PIL import Image
 from trl.data_utils import prepare_multimodal_messages
 
-from radrl.answers import parse
-from radrl.endpoint import Endpoint
-from radrl.evaluation import generate_endpoint
-from radrl.evaluation.decoding import Decoding
+from radrl.answers.parsing import parse
+from radrl.commands import train
+from radrl.evaluation.answers import endpoint_backend
+from radrl.evaluation.answers.decoding import Decoding
 from radrl.example import Example, Turn
-from radrl.prompt import PromptStyle, target
-from radrl.training import grpo, models, stages
-from radrl.training.batch import IGNORE, Row, prompt_inputs, prompt_text, sft_inputs, template_kwargs
+from radrl.models import loading
+from radrl.models.inputs import IGNORE, Row, prompt_inputs, prompt_text, sft_inputs, template_kwargs
+from radrl.prompt.messages import PromptStyle, target
+from radrl.support.endpoint import Endpoint
+from radrl.training import grpo
 
 FILM = Example(
     id="r", task="report", question="Report?", images=("a.png",), reference="Clear.", thinking="I look.",
@@ -118,7 +120,7 @@ def test_another_mark_of_thinking_is_not_mixed_with_ours(tiny, refusal):
 @pytest.fixture
 def folder(tmp_path, tiny_folder, monkeypatch):
     """A copy of the tiny model's folder whose weights are not to be loaded."""
-    monkeypatch.setattr(models, "load", lambda *_, **__: pytest.fail("the weights were loaded"))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: pytest.fail("the weights were loaded"))
     return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
 
 
@@ -136,22 +138,22 @@ def test_a_model_without_a_fitting_chat_template_is_named_before_its_weights_are
     recipe = make_recipe(*STAGES[stage], f"model={{start: {folder}}}")
     demands = "{% if messages[0].role != 'system' %}{{ raise_exception('No system message!') }}{% endif %}"
     (folder / "chat_template.jinja").write_text(demands + published("qwen3_vl"))
-    said = refusal(getattr(stages, stage), recipe)
+    said = refusal(getattr(train, stage), recipe)
     assert said == "the model's chat template demands a system message (No system message!); set 'prompt.system'"
     (folder / "chat_template.jinja").unlink()
     again = make_recipe(*STAGES[stage], f"model={{start: {folder}}}", "out=again")
-    assert f"{folder} has no chat template" in refusal(getattr(stages, stage), again)
+    assert f"{folder} has no chat template" in refusal(getattr(train, stage), again)
 
 
 def test_a_cold_start_that_cannot_ask_directly_says_so_at_the_start(folder, make_recipe, refusal):
     (folder / "chat_template.jinja").write_text(ALWAYS)
     recipe = make_recipe(f"model={{start: {folder}}}", "prompt.think_in_template=true", "coldstart.thinking_share=0.5")
-    assert "'coldstart.thinking_share: 1'" in refusal(stages.run_coldstart, recipe)
+    assert "'coldstart.thinking_share: 1'" in refusal(train.run_coldstart, recipe)
 
 
 def test_templates_are_taken_in_transformers_order(folder):
     def template():
-        return models.load_processor(str(folder)).chat_template
+        return loading.load_processor(str(folder)).chat_template
 
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": "tokenizer's"}))
@@ -203,7 +205,7 @@ def test_a_server_gets_the_same_messages(tiny, examples):
         endpoint = Endpoint(url=server.url, model="big")
         said = []
         arguments = (endpoint, tiny[1].image_processor, examples, told, Decoding(0.0, 9), [(0, 0)], said.extend)
-        generate_endpoint.generate(*arguments)
+        endpoint_backend.generate(*arguments)
     (body,) = server.bodies
     assert body["chat_template_kwargs"] == {"enable_thinking": True}
     assert [turn["role"] for turn in body["messages"]] == ["system", "user"]
@@ -214,5 +216,5 @@ def test_a_server_gets_the_same_messages(tiny, examples):
 
 def test_a_cold_start_whose_prompts_tell_no_two_ways_apart_is_refused(make_recipe, refusal):
     recipe = make_recipe("prompt.preset=easyr1", "coldstart.sft={max_steps: 1}")
-    assert "with and without thinking the prompt is the same" in refusal(stages.run_coldstart, recipe)
+    assert "with and without thinking the prompt is the same" in refusal(train.run_coldstart, recipe)
     assert recipe.prompt.thinking  # the preset's keys are the section's

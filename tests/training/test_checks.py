@@ -15,8 +15,8 @@ import torch
 import yaml
 from PIL import Image
 
-from radrl import cli
-from radrl.training import checks, stages
+from radrl.commands import main, train
+from radrl.training.checks import run_checks
 
 TINY_RECIPE = {
     "out": "runs",
@@ -46,7 +46,7 @@ def place(tmp_path, phantom_set, tiny_folder, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["radrl", command, str(file), *arguments])
         code = 0
         try:
-            cli.main()
+            main.main()
         except SystemExit as ended:
             code = ended.code or 0
         said = capsys.readouterr()
@@ -180,9 +180,9 @@ def test_a_setting_that_only_a_gpu_takes_is_no_mistake_where_there_is_none(place
 
 def test_having_looked_changes_no_random_number(make_recipe):
     recipe = make_recipe("sft={max_steps: 2}", "model.lora={target_modules: [q_proj]}")
-    examples = stages.load_examples(recipe)
+    examples = train.load_examples(recipe)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-    checks.before_loading(checks.Run(recipe, "sft", recipe.path("run/sft"), examples))
+    run_checks.before_loading(run_checks.Run(recipe, "sft", recipe.path("run/sft"), examples))
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
 
 

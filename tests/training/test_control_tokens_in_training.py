@@ -8,14 +8,15 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from radrl.control_tokens import JOINER
-from radrl.data.examples import read_manifests
-from radrl.evaluation.decoding import Decoding
-from radrl.evaluation.generate import generate
+from radrl.commands import train
+from radrl.evaluation.answers.decoding import Decoding
+from radrl.evaluation.answers.transformers_backend import generate
 from radrl.example import Turn, read_manifest, write_manifest
-from radrl.prompt import PromptStyle
-from radrl.training import grpo, stages
-from radrl.training.batch import IGNORE, Row, prompt_inputs, sft_inputs
+from radrl.manifest.example_set import read_manifests
+from radrl.models.inputs import IGNORE, Row, prompt_inputs, sft_inputs
+from radrl.prompt.control_tokens import JOINER
+from radrl.prompt.messages import PromptStyle
+from radrl.training import grpo
 
 MARKS = "<|image_pad|> <|vision_start|><|im_end|>\n<|im_start|>assistant\n<image></think>"
 TASKS = ("report", "grounding", "vqa_closed", "vqa_open")
@@ -56,14 +57,14 @@ def steps(stage):
 
 def test_sft_and_cold_start_go_to_their_end(run):
     settings = "{max_steps: 2, per_device_train_batch_size: 3}"
-    steps(stages.run_sft(run(f"sft={settings}")))
-    steps(stages.run_sft(run(f"sft={settings}", "data.questions_per_row=6", "out=rows")))
-    steps(stages.run_coldstart(run(f"coldstart={{sft: {settings}, thinking_share: 0.5}}")))
+    steps(train.run_sft(run(f"sft={settings}")))
+    steps(train.run_sft(run(f"sft={settings}", "data.questions_per_row=6", "out=rows")))
+    steps(train.run_coldstart(run(f"coldstart={{sft: {settings}, thinking_share: 0.5}}")))
 
 
 @pytest.mark.parametrize("shared", ["true", "false"])
 def test_grpo_goes_to_its_end_with_the_shared_prefix_and_without(run, shared):
-    log = steps(stages.run_grpo(run(REWARDS, GRPO, f"model.shared_prefix={shared}")))
+    log = steps(train.run_grpo(run(REWARDS, GRPO, f"model.shared_prefix={shared}")))
     assert all(row["reward"] > 0 for row in log)
 
 

@@ -14,18 +14,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from radrl.commands import train as stages
+from radrl.commands.evaluate import run_evaluation
 from radrl.data import phantom
-from radrl.data.examples import read_manifests
-from radrl.evaluation.run import run_evaluation
-from radrl.files import write_json
-from radrl.prompt import PromptStyle
-from radrl.recipe import load
-from radrl.training import models, run, stages
-from radrl.training.batch import Row, sft_inputs
-from radrl.training.evaluating import watched
-from radrl.training.held_out import Dev
-from radrl.training.run import Progress, Stage
+from radrl.manifest.example_set import read_manifests
+from radrl.models import loading
+from radrl.models.inputs import Row, sft_inputs
+from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import load
+from radrl.support.files import write_json
+from radrl.training import stage as run
+from radrl.training.held_out.dev import Dev
+from radrl.training.held_out.evaluating import watched
 from radrl.training.sft import RadrlSFTTrainer
+from radrl.training.stage import Progress, Stage
 
 SFT = "sft={max_steps: 4, per_device_train_batch_size: 2, learning_rate: 3e-3, lr_scheduler_type: constant}"
 SHORT = ("data.limit=8", "evaluation.max_new_tokens=8")
@@ -117,7 +119,7 @@ def test_the_figures_are_those_of_radrl_evaluate_and_the_loss_that_of_plain_torc
     assert sum(0 < value < 1 for value in figures.values()) > 1  # the model has learned something
     assert figures == pytest.approx({key: wanted[key] for key in figures})
 
-    model, processor = models.load(str(stage.model))
+    model, processor = loading.load(str(stage.model))
     losses = []
     for example in (dev := read_manifests([dev_file])):
         row = Row(dev.pictures([one.id for one in dev].index(example.id)), [(example, recipe.style(thinking=False))])

@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from radrl.training import grpo, stages
+from radrl.commands import train
+from radrl.training import grpo
 from radrl.training.grpo import _check_saves
-from radrl.training.run import Progress, last_checkpoint
+from radrl.training.stage import Progress, last_checkpoint
 
 # an untrained model gets no answer right, but some of its completions have more words than others
 REWARDS = (
@@ -34,7 +35,7 @@ def weights(stage):
 def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, monkeypatch, iterations, steps_an_epoch):
     last = 2 * steps_an_epoch
     run = (*RUN, f"grpo.num_iterations={iterations}", f"grpo.max_steps={last}")
-    unbroken, broken = stages.run_grpo(make_recipe(*run)), make_recipe(*run, "out=broken")
+    unbroken, broken = train.run_grpo(make_recipe(*run)), make_recipe(*run, "out=broken")
     on_step_end = Progress.on_step_end
 
     def stop(self, args, state, control, **kwargs):
@@ -45,9 +46,9 @@ def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, m
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "on_step_end", stop)
         with pytest.raises(KeyboardInterrupt):
-            stages.run_grpo(broken)
+            train.run_grpo(broken)
     assert steps_an_epoch < int(last_checkpoint(broken.path("broken") / "grpo").name.split("-")[1]) < last
-    resumed = stages.run_grpo(broken, resume=True)
+    resumed = train.run_grpo(broken, resume=True)
     one, other = weights(unbroken), weights(resumed)
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -69,7 +70,7 @@ def trainer_of(make_recipe, monkeypatch):
     def make(*overrides):
         made = []
         monkeypatch.setattr(grpo, "finish", lambda trainer, *_: made.append(trainer))
-        stages.run_grpo(make_recipe(*RUN, *overrides))
+        train.run_grpo(make_recipe(*RUN, *overrides))
         return made[0]
 
     return make
@@ -78,7 +79,7 @@ def trainer_of(make_recipe, monkeypatch):
 def test_the_weights_of_the_recipe_are_those_of_the_reward(make_recipe):
     one_step = ("data.tasks=[report]", "grpo.max_steps=1", "data.limit=12")
     rewards = "rewards={report: [{scorer: length, weight: 0.25}, {scorer: finding_f1, weight: 3}]}"
-    stage = stages.run_grpo(make_recipe(*RUN, *one_step, rewards))
+    stage = train.run_grpo(make_recipe(*RUN, *one_step, rewards))
     step = next(row for row in stage.log() if "reward" in row)
     length, finding_f1 = (step[f"rewards/report/{name}/mean"] for name in ("length", "finding_f1"))
     assert length > 0
@@ -131,17 +132,17 @@ def test_every_epoch_has_an_order_of_its_own_and_groups_stay_whole(trainer_of):
 
 
 def test_kl_to_a_model_that_has_no_folder_is_refused(make_recipe, refusal):
-    assert "'grpo.beta' is above 0" in refusal(stages.run_grpo, make_recipe(*RUN, "grpo.beta=0.1"))
+    assert "'grpo.beta' is above 0" in refusal(train.run_grpo, make_recipe(*RUN, "grpo.beta=0.1"))
 
 
 def test_a_head_in_float32_that_is_also_the_embedding_is_refused(make_recipe, refusal):
     recipe = make_recipe(*RUN, "grpo.cast_lm_head_to_fp32=true")
-    assert "'grpo.cast_lm_head_to_fp32'" in refusal(stages.run_grpo, recipe)
+    assert "'grpo.cast_lm_head_to_fp32'" in refusal(train.run_grpo, recipe)
 
 
 def test_a_task_without_rewards_is_refused(make_recipe, refusal):
     recipe = make_recipe("rewards={report: [{scorer: format}]}", SETTINGS)
-    message = refusal(stages.run_grpo, recipe)
+    message = refusal(train.run_grpo, recipe)
     assert "no rewards for task 'grounding'" in message
     assert "rewards.grounding" in message
 
@@ -185,7 +186,7 @@ def test_a_completion_without_any_reward_is_not_quoted_in_the_log(make_recipe, t
         recipe = make_recipe(
             "data.tasks=[report]", "rewards={report: [{scorer: 'mine.py:silent'}]}", SETTINGS, "grpo.max_steps=1"
         )
-        stages.run_grpo(recipe)
+        train.run_grpo(recipe)
     finally:
         logger.removeHandler(handler)
     assert "no reward could be computed of a completion; it has no advantage" in said

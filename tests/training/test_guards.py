@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from radrl.commands import train
 from radrl.errors import UserError
 from radrl.example import Score
-from radrl.scoring import registry, reward
-from radrl.training import sft, stages
-from radrl.training.audit import Audit
+from radrl.scoring import registry, rewards
+from radrl.training import sft
+from radrl.training.audit.callback import Audit
 from radrl.training.grpo import RadrlGRPOTrainer
-from radrl.training.run import Clock, last_checkpoint
 from radrl.training.sft import Collator, RadrlSFTTrainer
+from radrl.training.stage import Clock, last_checkpoint
 
 HERE = Path(__file__).parent
 SHORT = "max_steps: 4, per_device_train_batch_size: 4, save_steps: 1, gradient_checkpointing: false"
@@ -33,9 +34,9 @@ RUN = (
     f"grpo={{{SHORT}, num_generations: 2, max_completion_length: 4, learning_rate: 1e-3}}",
 )
 STAGES = {
-    "sft": (stages.run_sft, RadrlSFTTrainer),
-    "coldstart": (stages.run_coldstart, RadrlSFTTrainer),
-    "grpo": (stages.run_grpo, RadrlGRPOTrainer),
+    "sft": (train.run_sft, RadrlSFTTrainer),
+    "coldstart": (train.run_coldstart, RadrlSFTTrainer),
+    "grpo": (train.run_grpo, RadrlGRPOTrainer),
 }
 
 
@@ -95,7 +96,7 @@ def stop_iteration(*_, **__):
         ("collator", sft, "sft_inputs", "sft"),
         ("rows of sft", sft, "augment", "sft"),
         ("rows of grpo", "radrl.training.grpo", "messages", "grpo"),
-        ("reward", reward, "raw_values", "grpo"),
+        ("reward", rewards, "raw_values", "grpo"),
         ("callback", Clock, "on_save", "sft"),
         ("audit", Audit, "look", "grpo"),
     ],
@@ -147,21 +148,21 @@ def test_what_is_wrong_in_one_process_ends_all_of_them(make_recipe, tiny_folder,
     ],
 )  # fmt: skip
 def test_fewer_examples_than_a_rollout_takes(make_recipe, refusal, monkeypatch, changed, wanted):
-    monkeypatch.setattr(stages, "tiny_model", None)  # before the model is loaded
-    message = refusal(stages.run_grpo, make_recipe(*RUN, f"grpo={{num_generations: 2, {changed}}}", "data.limit=3"))
+    monkeypatch.setattr(train, "tiny_model", None)  # before the model is loaded
+    message = refusal(train.run_grpo, make_recipe(*RUN, f"grpo={{num_generations: 2, {changed}}}", "data.limit=3"))
     assert message.endswith(wanted)
 
 
 def test_the_numbers_that_a_refusal_names_fit(make_recipe):
     settings = "grpo={max_steps: 1, num_generations: 2, max_completion_length: 2, steps_per_generation: 3, "
     recipe = make_recipe(REWARDS, settings + "per_device_train_batch_size: 2}", "data.limit=3")
-    assert stages.run_grpo(recipe).done()["steps"] == 1
+    assert train.run_grpo(recipe).done()["steps"] == 1
 
 
 def test_fewer_rows_than_a_batch_that_must_be_full(make_recipe, refusal):
     recipe = make_recipe("sft={dataloader_drop_last: true, per_device_train_batch_size: 4}", "data.limit=3")
     assert "one batch takes 4; give at least 4, or set 'sft.per_device_train_batch_size: 3'" in refusal(
-        stages.run_sft, recipe
+        train.run_sft, recipe
     )
 
 
@@ -178,7 +179,7 @@ def test_a_run_that_ends_before_its_last_step_has_no_model(make_recipe, refusal,
 
 def test_data_that_end_too_early_are_no_end(make_recipe, refusal, monkeypatch):
     monkeypatch.setattr(Collator, "__call__", stop_iteration)  # as if nothing had caught it
-    assert "step 1 of 4 got 0 of 1 batches" in refusal(stages.run_sft, make_recipe(*RUN))
+    assert "step 1 of 4 got 0 of 1 batches" in refusal(train.run_sft, make_recipe(*RUN))
 
 
 @pytest.mark.parametrize(("value", "said"), [(math.nan, "scorer length gave nan for "), (math.inf, "is infinite")])
@@ -192,5 +193,5 @@ def test_a_reward_that_is_no_number_is_never_trained_on(make_recipe, monkeypatch
         monkeypatch.setitem(registry._SCORERS, "length", wrong)
     recipe = make_recipe(*RUN, *more)
     with pytest.raises((UserError, ValueError), match=said):
-        stages.run_grpo(recipe)
+        train.run_grpo(recipe)
     assert not (folder_of(recipe, "grpo") / "model").exists()

@@ -6,7 +6,7 @@ import pytest
 from transformers import get_scheduler
 from transformers.trainer_utils import SchedulerType
 
-from radrl.training.library_errors import told
+from radrl.training.checks.library_errors import told
 
 
 def refused():

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from test_grpo import RUN
 
-from radrl.training import loggers, packages_needed, stages
+from radrl.commands import train
+from radrl.training.checks import loggers, packages_needed
 
 ROOT = Path(__file__).parents[2]
 LOGGERS = ("tensorboard", "wandb", "trackio")
@@ -126,7 +127,7 @@ def test_a_logger_that_is_not_installed_is_a_line_before_anything_is_begun(
 ):
     monkeypatch.setattr(packages_needed.importlib.util, "find_spec", lambda wanted: None)
     recipe = make_recipe(f"sft.report_to=[{name}]", f"coldstart.sft={{report_to: {name}}}", f"grpo.report_to={name}")
-    for stage, section in ((stages.run_sft, "sft"), (stages.run_coldstart, "coldstart.sft"), (stages.run_grpo, "grpo")):
+    for stage, section in ((train.run_sft, "sft"), (train.run_coldstart, "coldstart.sft"), (train.run_grpo, "grpo")):
         said = refusal(stage, recipe)
         assert f"key '{section}.report_to': '{name}' needs the package {name}: pip install {install}" in said
     assert not recipe.path("run").exists()

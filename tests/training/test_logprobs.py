@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from radrl.training import logprobs, prefix_kernels
-from radrl.training.prefix_attention import Segments
+from radrl.training.shared_prefix import kernels, logprobs
+from radrl.training.shared_prefix.attention import Segments
 
 
 @pytest.mark.parametrize("chunk", [1, 700, 10**6])
@@ -50,7 +50,7 @@ def test_the_heads_logits_never_stand_whole(monkeypatch):
 @pytest.mark.parametrize("products", [False, True])
 def test_attention_of_a_row_is_the_attention_of_its_branches(monkeypatch, products):
     if products:  # what a device without a kernel of its own computes
-        monkeypatch.setattr(prefix_kernels, "HAS_CPU_KERNEL", False)
+        monkeypatch.setattr(kernels, "HAS_CPU_KERNEL", False)
     segments = Segments([40, 1, 90, 7], [[5, 1, 3], [2], [], [8, 80]], "cpu")
     generator = torch.Generator().manual_seed(0)
 

@@ -14,19 +14,21 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from radrl.answers import parse
-from radrl.boxes import array, iou
-from radrl.data.augment import Augment
-from radrl.data.examples import read_manifests
-from radrl.evaluation.collect import Source, collect
-from radrl.evaluation.predictions import answers
+from radrl.answers.parsing import parse
+from radrl.boxes.geometry import array, iou
+from radrl.commands import train
+from radrl.data.manifests.augment import Augment
+from radrl.evaluation.answers.ask_models import Source, collect
+from radrl.evaluation.answers.predictions import answers
 from radrl.example import Box, Example, Turn, write_manifest
-from radrl.image_sizes import image_facts
-from radrl.prompt import PromptStyle
-from radrl.scoring.reward import load_rewards
-from radrl.training import grpo, pixel_boxes, stages
-from radrl.training.batch import IGNORE, Row, prompt_inputs, sft_inputs
-from radrl.training.processor import Qwen3VLProcessor
+from radrl.images.sizes import image_facts
+from radrl.manifest.example_set import read_manifests
+from radrl.models.inputs import IGNORE, Row, prompt_inputs, sft_inputs
+from radrl.models.processor import Qwen3VLProcessor
+from radrl.prompt.messages import PromptStyle
+from radrl.scoring.rewards import load_rewards
+from radrl.training import grpo
+from radrl.training.checks import pixel_boxes
 from radrl.training.sft import SFTRows
 
 PIXELS = PromptStyle(box_format="pixel")
@@ -150,7 +152,7 @@ def test_every_stage_trains_and_its_model_is_judged(recipe_of, folder, films, tm
         f"sft={{{SETTINGS}}}", f"coldstart.sft={{{SETTINGS}}}", "coldstart.thinking_share=0.5", GRPO, REWARDS,
         f"data.dev=['{folder}/small.jsonl']", "evaluation.max_new_tokens=4",
     )  # fmt: skip
-    for run in (stages.run_sft, stages.run_coldstart, stages.run_grpo):
+    for run in (train.run_sft, train.run_coldstart, train.run_grpo):
         stage = run(recipe)
         assert stage.done()["steps"] == 2
     audit = json.loads((stage.folder / "audit.json").read_text())
@@ -162,7 +164,7 @@ def test_every_stage_trains_and_its_model_is_judged(recipe_of, folder, films, tm
 def test_the_best_model_is_chosen_by_boxes_in_pixels(recipe_of, folder):
     chosen = "metric_for_best_model: soft_f1, load_best_model_at_end: true, eval_strategy: steps, eval_steps: 1"
     sft = f"sft={{max_steps: 2, per_device_train_batch_size: 2, save_steps: 1, save_strategy: steps, {chosen}}}"
-    stage = stages.run_sft(recipe_of(sft, f"data.dev=['{folder}/small.jsonl']", "evaluation.max_new_tokens=4"))
+    stage = train.run_sft(recipe_of(sft, f"data.dev=['{folder}/small.jsonl']", "evaluation.max_new_tokens=4"))
     assert [row["eval_soft_f1"] for row in stage.log() if "eval_soft_f1" in row][:1] == [0]
 
 
@@ -205,7 +207,7 @@ def test_a_teacher_ends_in_the_pixels_that_the_student_is_taught(recipe_of, film
     with serve(answer, whole=True) as server:
         teacher = f"coldstart.teacher={{url: '{server.url}', model: big}}"
         recipe = recipe_of(teacher, f"coldstart.sft={{{SETTINGS}}}", "coldstart.thinking_share=1")
-        stage = stages.run_coldstart(recipe)
+        stage = train.run_coldstart(recipe)
     assert not (stage.folder / "given_up_traces.jsonl").exists()
     size = seen(pixel_boxes.image_processor(recipe), films.pictures(0)[0])
     ((reference, picture),) = given
@@ -216,12 +218,12 @@ def test_a_teacher_ends_in_the_pixels_that_the_student_is_taught(recipe_of, film
 def test_pixels_of_nothing_are_refused_before_a_model_is_loaded(recipe_of, folder, monkeypatch, refusal):
     bare = of("large")[0].model_copy(update={"images": (), "id": "bare"})
     write_manifest(folder / "bare.jsonl", [*of("large"), bare])
-    monkeypatch.setattr(stages, "tiny_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(train, "tiny_model", lambda *_, **__: pytest.fail("a model was loaded"))
     recipe = recipe_of(f"data.train=['{folder}/bare.jsonl']", GRPO, REWARDS)
-    for run in (stages.run_sft, stages.run_coldstart, stages.run_grpo):
+    for run in (train.run_sft, train.run_coldstart, train.run_grpo):
         assert "Example 'bare' has no image whose pixels boxes could be in" in refusal(run, recipe)
     monkeypatch.setattr(pixel_boxes, "image_processor", lambda _: CLIPImageProcessorPil())
-    assert "tiny has CLIPImageProcessorPil; train in 'unit'" in refusal(stages.run_sft, recipe_of("out=other"))
+    assert "tiny has CLIPImageProcessorPil; train in 'unit'" in refusal(train.run_sft, recipe_of("out=other"))
     assert not recipe.path("other").exists()
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 import pytest
 import torch
 
-from radrl.training import stages
-from radrl.training.record import FILE, Record
+from radrl.commands import train
+from radrl.training.run_folder.record import FILE, Record
 
 RUN = ("sft={max_steps: 2, per_device_train_batch_size: 2, learning_rate: 1e-3, weight_decay: 0.25}",)
 
@@ -22,7 +22,7 @@ def starts(folder):
 
 def test_a_finished_run_says_with_what_it_was_made(make_recipe, phantom_set):
     recipe = make_recipe(*RUN)
-    (start,) = starts(stages.run_sft(recipe).folder)
+    (start,) = starts(train.run_sft(recipe).folder)
     manifest = phantom_set / "train.jsonl"
     summed = subprocess.run(["sha256sum", str(manifest)], capture_output=True, text=True, check=True).stdout
     assert start["data"] == [{"split": "train", "manifest": str(manifest), "sha256": summed.split()[0]}]
@@ -41,7 +41,7 @@ def test_a_finished_run_says_with_what_it_was_made(make_recipe, phantom_set):
 
 def test_a_run_that_ends_early_says_why_and_tells_nothing_of_the_data(make_recipe, monkeypatch, refusal):
     recipe = make_recipe("grpo={max_steps: 1}")
-    said = refusal(stages.run_grpo, recipe)
+    said = refusal(train.run_grpo, recipe)
     (start,) = starts(recipe.path("run") / "grpo")
     assert start["exit"] == f"stopped: {said}"
     assert start["end"]
@@ -50,9 +50,9 @@ def test_a_run_that_ends_early_says_why_and_tells_nothing_of_the_data(make_recip
     def broken(*_, **__):
         raise RuntimeError("cannot read the film of Jane Doe")
 
-    monkeypatch.setattr(stages, "train_sft", broken)
+    monkeypatch.setattr(train, "train_sft", broken)
     with pytest.raises(RuntimeError):
-        stages.run_sft(recipe)
+        train.run_sft(recipe)
     (start,) = starts(recipe.path("run") / "sft")
     assert start["exit"] == "failed: RuntimeError"
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from radrl.commands import train
 from radrl.errors import UserError
-from radrl.training import models, stages
-from radrl.training.resuming import check_batch
-from radrl.training.run import MARKER
+from radrl.models import loading
+from radrl.training.run_folder.resuming import check_batch
+from radrl.training.stage import MARKER
 
 SETTINGS = "{max_steps: 2, per_device_train_batch_size: 2, save_steps: 1, gradient_checkpointing: false}"
 RUN = ("data.limit=12", f"sft={SETTINGS}", f"grpo={SETTINGS}", "grpo.num_generations=2",
@@ -25,12 +26,12 @@ def broken(recipe, run, monkeypatch):
         raise UserError("no space")
 
     with monkeypatch.context() as patch:
-        patch.setattr(models, "save", full)
+        patch.setattr(loading, "save", full)
         with pytest.raises(UserError):
             run(recipe)
 
 
-@pytest.mark.parametrize("run", [stages.run_sft, stages.run_grpo])
+@pytest.mark.parametrize("run", [train.run_sft, train.run_grpo])
 def test_a_run_whose_model_could_not_be_saved_is_resumed_without_a_step_more(make_recipe, monkeypatch, run):
     unbroken, recipe = run(make_recipe(*RUN)), make_recipe(*RUN, "out=broken")
     broken(recipe, run, monkeypatch)
@@ -42,16 +43,16 @@ def test_a_run_whose_model_could_not_be_saved_is_resumed_without_a_step_more(mak
 
 def test_another_number_of_processes_is_refused(make_recipe, monkeypatch, refusal):
     recipe = make_recipe(*RUN)
-    broken(recipe, stages.run_sft, monkeypatch)
+    broken(recipe, train.run_sft, monkeypatch)
     marker = recipe.path("run") / "sft" / "checkpoint-2" / MARKER
     noted = json.loads(marker.read_text())
     noted["batch"]["processes"] = 2  # as if two had begun it
     marker.write_text(json.dumps(noted))
-    said = refusal(stages.run_sft, recipe, resume=True)
+    said = refusal(train.run_sft, recipe, resume=True)
     assert "was trained with 4 rows a step (2 processes x 2 x 1), and now it would be 2 rows a step" in said
     assert said.endswith("start 2 processes again, or set gradient_accumulation_steps 2")
     kept = make_recipe(*RUN, "sft.gradient_accumulation_steps=2")  # and does not count as another recipe
-    assert stages.run_sft(kept, resume=True).done()["steps"] == 2
+    assert train.run_sft(kept, resume=True).done()["steps"] == 2
 
 
 def batch(processes, size, accumulation, per_generation=None):

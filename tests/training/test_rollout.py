@@ -13,8 +13,8 @@ from transformers import GenerationConfig
 from trl.data_utils import prepare_multimodal_messages
 
 from radrl.errors import UserError
-from radrl.training import logprobs, rollout
-from radrl.training.packing import Picture, Prompt
+from radrl.training.shared_prefix import logprobs, rollout
+from radrl.training.shared_prefix.packing import Picture, Prompt
 
 GROUP, NEW = 3, 24
 SETTINGS = {

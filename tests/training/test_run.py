@@ -8,8 +8,8 @@ import resource
 import pytest
 import torch
 
-from radrl.training import models
-from radrl.training.run import MARKER, Stage, last_checkpoint
+from radrl.models import loading
+from radrl.training.stage import MARKER, Stage, last_checkpoint
 
 
 def checkpoint(folder, step, whole=True):
@@ -45,7 +45,7 @@ def test_a_stage_ends_with_its_log_and_without_checkpoints(tmp_path):
 def test_a_full_disk_leaves_the_older_model_and_no_half_one(tiny, tmp_path, refusal, monkeypatch, part):
     model, processor = tiny
     folder = tmp_path / "model"
-    models.save(model, processor, folder)
+    loading.save(model, processor, folder)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     with torch.no_grad():
         model.lm_head.weight.add_(1)
@@ -55,12 +55,12 @@ def test_a_full_disk_leaves_the_older_model_and_no_half_one(tiny, tmp_path, refu
 
     if part == "processor":
         monkeypatch.setattr(type(processor), "save_pretrained", full)
-        message = refusal(models.save, model, processor, folder)
+        message = refusal(loading.save, model, processor, folder)
     else:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # the system refuses to write more to a file
         try:
-            message = refusal(models.save, model, processor, folder)
+            message = refusal(loading.save, model, processor, folder)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(folder) in message

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from test_grpo import RUN
 
-from radrl.prompt import PromptStyle
-from radrl.training import stages
-from radrl.training.run import Progress
-from radrl.training.samples import FILE, Samples
+from radrl.commands import train
+from radrl.prompt.messages import PromptStyle
+from radrl.training.run_folder.samples import FILE, Samples
+from radrl.training.stage import Progress
 
 
 def groups(stage):
@@ -21,7 +21,7 @@ def groups(stage):
 
 def test_samples_are_what_trl_logs_and_a_resumed_run_has_them_once(make_recipe, monkeypatch, examples):
     run = (*RUN, "samples_every=2", "grpo.save_steps=3", "grpo.log_completions=true")
-    unbroken = stages.run_grpo(make_recipe(*run))
+    unbroken = train.run_grpo(make_recipe(*run))
     found = groups(unbroken)
     assert [group["step"] for group in found] == [1, 1, 2, 2, 4, 4, 6, 6]
     for step in (1, 4):
@@ -50,16 +50,16 @@ def test_samples_are_what_trl_logs_and_a_resumed_run_has_them_once(make_recipe, 
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "on_step_end", stop)
         with pytest.raises(KeyboardInterrupt):
-            stages.run_grpo(broken)
+            train.run_grpo(broken)
     file = broken.path("broken") / "grpo" / FILE
     with file.open("a") as torn:
         torn.write('{"step": 6, "id": ')
-    resumed = stages.run_grpo(broken, resume=True)
+    resumed = train.run_grpo(broken, resume=True)
     assert (resumed.folder / FILE).read_bytes() == (unbroken.folder / FILE).read_bytes()
 
 
 def test_no_text_of_the_data_is_written_unasked(make_recipe):
-    folder = stages.run_grpo(make_recipe(*RUN, "grpo.max_steps=1")).folder
+    folder = train.run_grpo(make_recipe(*RUN, "grpo.max_steps=1")).folder
     assert not (folder / FILE).exists()
     assert not (folder / "completions").exists()
 

@@ -11,15 +11,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from radrl.data.augment import Augment
+from radrl.commands import train
+from radrl.data.manifests.augment import Augment
 from radrl.errors import UserError
-from radrl.files import write_json
-from radrl.prompt import PromptStyle
-from radrl.training import checks, run, stages
-from radrl.training.batch import Row, sft_inputs
-from radrl.training.deadline import Deadline
-from radrl.training.run import Clock, Progress, Stage
+from radrl.models.inputs import Row, sft_inputs
+from radrl.prompt.messages import PromptStyle
+from radrl.support.files import write_json
+from radrl.training import stage as run
+from radrl.training.callbacks.deadline import Deadline
+from radrl.training.checks import run_checks
 from radrl.training.sft import RadrlSFTTrainer, SFTRows, SoftCoordinates, finish
+from radrl.training.stage import Clock, Progress, Stage
 
 # 12 Examples of two films, two in a row, in batches of 2 rows: 3 steps an epoch. Everything that is random is on.
 RUN = (
@@ -43,8 +45,8 @@ def equal(one, other):
 
 def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, monkeypatch):
     recipe, broken = make_recipe(*RUN), make_recipe(*RUN, "out=broken")
-    unbroken = stages.run_coldstart(recipe)
-    started = stages.start_model(checks.Run(recipe, "sft", recipe.path("run"), stages.load_examples(recipe)))[0]
+    unbroken = train.run_coldstart(recipe)
+    started = train.start_model(run_checks.Run(recipe, "sft", recipe.path("run"), train.load_examples(recipe)))[0]
     assert not equal(weights(unbroken), dict(started.state_dict()))
 
     on_step_end = Progress.on_step_end
@@ -59,19 +61,19 @@ def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, m
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "on_step_end", stop)
         with pytest.raises(KeyboardInterrupt):
-            stages.run_coldstart(broken)
+            train.run_coldstart(broken)
     folder = broken.path("broken") / "coldstart"
     assert sorted(p.name for p in folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
     assert not (folder / "model").exists()
     assert not bars[-1].live.is_started  # else the terminal is left without its cursor
 
-    resumed = stages.run_coldstart(broken, resume=True)
+    resumed = train.run_coldstart(broken, resume=True)
     assert equal(weights(resumed), weights(unbroken))
     assert [row for row in resumed.log() if "loss" in row] == [row for row in unbroken.log() if "loss" in row]
     assert not list(folder.glob("checkpoint-*"))
     assert resumed.done()["steps"] == 7
     modified = (resumed.model / "model.safetensors").stat().st_mtime_ns
-    stages.run_coldstart(broken, resume=True)  # a stage that has ended is not done again
+    train.run_coldstart(broken, resume=True)  # a stage that has ended is not done again
     assert (resumed.model / "model.safetensors").stat().st_mtime_ns == modified
 
 
@@ -79,7 +81,7 @@ def test_a_control_ends_by_the_clock_and_its_learning_rate_goes_with_it(make_rec
     write_json(tmp_path / "grpo" / "done.json", {"seconds": 8})
     monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=itertools.count().__next__))  # a second a step
     recipe = make_recipe("sft={max_steps: 3, per_device_train_batch_size: 3, learning_rate: 1e-3, save_strategy: 'no'}")
-    stage = stages.run_sft(recipe, "control", as_long_as=tmp_path / "grpo")
+    stage = train.run_sft(recipe, "control", as_long_as=tmp_path / "grpo")
     rates = [row["learning_rate"] for row in stage.log() if "loss" in row]
     # a step's rate is set before the clock is read at the end of the step before
     assert rates == pytest.approx([1e-3 * (1 - max(k - 1, 0) / 8) for k in range(8)])
@@ -87,7 +89,7 @@ def test_a_control_ends_by_the_clock_and_its_learning_rate_goes_with_it(make_rec
 
 def test_a_control_needs_a_stage_that_has_ended(make_recipe, tmp_path, refusal):
     recipe = make_recipe("sft={max_steps: 3}")
-    assert "needs the folder of a stage that has ended" in refusal(stages.run_sft, recipe, "c", as_long_as=tmp_path)
+    assert "needs the folder of a stage that has ended" in refusal(train.run_sft, recipe, "c", as_long_as=tmp_path)
     assert not (recipe.path(recipe.out) / "c").exists()
 
 
@@ -129,7 +131,7 @@ def test_a_full_disk_while_a_checkpoint_is_written_is_one_line(tmp_path, save, f
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(make_recipe):
     short = ("data.limit=6", "sft={max_steps: 2, per_device_train_batch_size: 3}")
     one, again, other = (
-        weights(stages.run_sft(make_recipe(*short, f"seed={seed}"), name))
+        weights(train.run_sft(make_recipe(*short, f"seed={seed}"), name))
         for name, seed in zip("abc", (0, 0, 1), strict=True)
     )
     assert equal(one, again)
@@ -143,7 +145,7 @@ def test_every_token_counts_alike_however_a_batch_is_split(make_recipe, loss):
 
     def step(at_once):
         split = f"per_device_train_batch_size: {at_once}, gradient_accumulation_steps: {4 // at_once}"
-        stage = stages.run_sft(
+        stage = train.run_sft(
             make_recipe("data.limit=12", loss, f"sft={{max_steps: 1, save_strategy: 'no', {split}}}"), f"by{at_once}"
         )
         return next(row for row in stage.log() if "loss" in row)
@@ -238,8 +240,8 @@ def test_lora_is_merged_into_the_saved_model(make_recipe):
         "model.lora={r: 4, target_modules: [q_proj, v_proj]}",
         "sft={max_steps: 1, per_device_train_batch_size: 4, learning_rate: 1e-2}",
     )
-    saved = weights(stages.run_sft(recipe))
-    start = stages.start_model(checks.Run(recipe, "sft", recipe.path("run"), stages.load_examples(recipe)))[
+    saved = weights(train.run_sft(recipe))
+    start = train.start_model(run_checks.Run(recipe, "sft", recipe.path("run"), train.load_examples(recipe)))[
         0
     ].state_dict()
     assert {key for key in saved if not torch.equal(saved[key], start[key])} <= {k for k in start if "_proj" in k}
@@ -256,7 +258,7 @@ def test_workers_that_stay_see_the_next_epoch(make_recipe):
     two_epochs = "num_train_epochs: 2, per_device_train_batch_size: 6, learning_rate: 1e-3, save_strategy: 'no'"
     workers = "dataloader_num_workers: 1, dataloader_persistent_workers: true"
     alone, helped = (
-        weights(stages.run_sft(make_recipe("data.limit=12", "augment.shift=0.2", f"sft={{{settings}}}"), name))
+        weights(train.run_sft(make_recipe("data.limit=12", "augment.shift=0.2", f"sft={{{settings}}}"), name))
         for settings, name in ((two_epochs, "alone"), (f"{two_epochs}, {workers}", "helped"))
     )
     assert equal(alone, helped)

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from radrl.commands import train
 from radrl.example import Example, Turn, write_manifest
-from radrl.prompt import PromptStyle, messages, target
-from radrl.training import checks, stages
+from radrl.prompt.messages import PromptStyle, messages, target
+from radrl.training.checks import run_checks
 
 ONE_STEP = "max_steps: 1, per_device_train_batch_size: 12, save_strategy: 'no'"
 
@@ -42,8 +43,8 @@ def plain_loss(model, processor, conversations, kind="nll", smoothing=0.0):
 
 def first_loss(recipe, examples):
     """The loss of the first step, and the model it was taken of."""
-    model, processor = stages.start_model(checks.Run(recipe, "sft", recipe.path("run"), examples))
-    stage = stages.run_sft(recipe)
+    model, processor = train.start_model(run_checks.Run(recipe, "sft", recipe.path("run"), examples))
+    stage = train.run_sft(recipe)
     return next(row["loss"] for row in stage.log() if "loss" in row), model.eval(), processor
 
 
@@ -58,7 +59,7 @@ def first_loss(recipe, examples):
 )
 def test_every_loss_is_what_a_plain_script_gives(make_recipe, setting, loss, questions):
     recipe = make_recipe("data.limit=12", f"data.questions_per_row={questions}", f"sft={{{ONE_STEP}, {setting}}}")
-    examples = stages.load_examples(recipe)
+    examples = train.load_examples(recipe)
     seen, model, processor = first_loss(recipe, examples)
     texts = [
         ([messages(e, PromptStyle())[0]["content"][-1]["text"], target(e, PromptStyle())], examples.pictures(i))
@@ -84,7 +85,7 @@ def test_a_conversation_teaches_each_assistant_turn_once(make_recipe, tmp_path, 
     ]  # fmt: skip
     write_manifest(tmp_path / "talk.jsonl", talk)
     recipe = make_recipe("data.train=[talk.jsonl]", f"data.questions_per_row={questions}", f"sft={{{ONE_STEP}}}")
-    examples = stages.load_examples(recipe)
+    examples = train.load_examples(recipe)
     seen, model, processor = first_loss(recipe, examples)
     whole = [([text for turn in turns for text in turn], examples.pictures(0))]
     assert seen == pytest.approx(plain_loss(model, processor, whole), rel=1e-5)
@@ -106,7 +107,7 @@ def test_an_option_that_is_said_to_be_applied_is(make_recipe, setting):
     plain = "max_steps: 2, per_device_train_batch_size: 2, learning_rate: 1e-3, save_strategy: 'no'"
     found = []
     for name, settings in (("plain", plain), ("changed", f"{plain}, {setting}")):
-        stage = stages.run_sft(make_recipe("data.limit=8", f"sft={{{settings}}}"), name)
+        stage = train.run_sft(make_recipe("data.limit=8", f"sft={{{settings}}}"), name)
         found.append(load_file(stage.model / "model.safetensors"))
     same = all(torch.equal(weight, found[1][key]) for key, weight in found[0].items())
     assert same == (setting == "disable_tqdm: true")

@@ -15,9 +15,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
-from radrl.prompt import PromptStyle
-from radrl.training import models, sharding, stages
-from radrl.training.batch import prompt_inputs
+from radrl.commands import train
+from radrl.models import loading
+from radrl.models.inputs import prompt_inputs
+from radrl.prompt.messages import PromptStyle
+from radrl.training import sharding
 from radrl.training.grpo import RadrlGRPOTrainer
 
 COMMON = "learning_rate: 1e-3, gradient_checkpointing: false, save_strategy: 'no'"
@@ -36,19 +38,19 @@ LORA = "model.lora={r: 4, lora_alpha: 32, target_modules: [q_proj, v_proj]}"
 @pytest.fixture(scope="module")
 def untied_folder(tmp_path_factory, tiny_folder) -> Path:
     """A tiny model whose embeddings are not tied, of an odd number of rows."""
-    model, processor = models.load(str(tiny_folder))
+    model, processor = loading.load(str(tiny_folder))
     head = torch.nn.Linear(model.lm_head.in_features, model.lm_head.out_features, bias=False)
     head.weight = torch.nn.Parameter(model.lm_head.weight.detach().flip(1).clone())
     model.lm_head = head
     model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
     assert head.out_features % 2 or model.resize_token_embeddings(head.out_features + 1).weight.shape[0] % 2
-    models.save(model, processor, tmp_path_factory.mktemp("untied") / "model")
+    loading.save(model, processor, tmp_path_factory.mktemp("untied") / "model")
     return tmp_path_factory.getbasetemp() / "untied0" / "model"
 
 
 def answers(folder, examples):
     """Returns the first logits and the greedy answers of a saved model, loaded by transformers alone."""
-    model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), models.load_processor(str(folder))
+    model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), loading.load_processor(str(folder))
     asked = range(4)
     inputs = prompt_inputs(
         processor, [examples[k] for k in asked], [examples.pictures(k) for k in asked], PromptStyle()
@@ -77,8 +79,8 @@ def test_what_two_processes_save_answers_as_what_one_trains(
     ) as two:  # fmt: skip
         monkeypatch.setattr(RadrlGRPOTrainer, "_generate_single_turn", RadrlGRPOTrainer._generate_single_turn)
         fsdp_on_cpu.fix_completions()
-        ones = {"sft": stages.run_sft(make_recipe(*mine["sft"], "out=one"))}
-        ones["grpo"] = stages.run_grpo(make_recipe(*mine["grpo"], "out=one"))
+        ones = {"sft": train.run_sft(make_recipe(*mine["sft"], "out=one"))}
+        ones["grpo"] = train.run_grpo(make_recipe(*mine["grpo"], "out=one"))
         output, _ = two.communicate(timeout=300)
     for stage, one in ones.items():
         folder = tmp_path / "two" / stage

@@ -10,8 +10,8 @@ import torch
 from peft import LoraConfig
 from prefix_models import as_stock, in_float64, make_model, make_rows, make_trainer
 
-from radrl.training import packing
-from radrl.training.shared_prefix import SharedPrefixGRPOTrainer, split_groups
+from radrl.training.shared_prefix import packing
+from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer, split_groups
 
 LORA = {"r": 4, "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj"], "task_type": "CAUSAL_LM"}
 LOSSES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from radrl.training import stages
-from radrl.training.record import FILE, Record
-from radrl.training.run import MARKER, Clock, Stage
-from radrl.training.stage_folder import alone
+from radrl.commands import train
+from radrl.training.run_folder.record import FILE, Record
+from radrl.training.run_folder.stage_folder import alone
+from radrl.training.stage import MARKER, Clock, Stage
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_what_does_not_change_the_training_may_change(stage, make_recipe):
 
 
 def test_a_manifest_may_move_but_not_change(stage, make_recipe, phantom_set, tmp_path, refusal):
-    from radrl.recipe_data import load_examples
+    from radrl.manifest.from_recipe import load_examples
 
     recipe = make_recipe()
     made = begun(stage, recipe)
@@ -152,11 +152,11 @@ def test_save_and_logging_intervals_of_a_resumed_run_are_those_asked_for_now(mak
     with monkeypatch.context() as patch:
         patch.setattr(Clock, "on_save", killed)
         with pytest.raises(KeyboardInterrupt):
-            stages.run_sft(first)
+            train.run_sft(first)
     saved: list[int] = []
     monkeypatch.setattr(Clock, "on_save", lambda self, args, state, control, **_: saved.append(state.global_step))
     now = make_recipe("sft={max_steps: 5, per_device_train_batch_size: 2, save_steps: 1}")
-    folder = stages.run_sft(now, resume=True).folder
+    folder = train.run_sft(now, resume=True).folder
     assert saved == [3, 4, 5]
     starts = json.loads((folder / FILE).read_text())["starts"]
     assert [start["exit"] for start in starts] == ["interrupted", "finished"]

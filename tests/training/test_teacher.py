@@ -12,12 +12,13 @@ import pytest
 from openai_server import serve
 from PIL import Image, PngImagePlugin
 
-from radrl import instructions
-from radrl.endpoint import Endpoint
+from radrl.commands import train
 from radrl.errors import UserError
 from radrl.example import Example, read_manifest, write_manifest
-from radrl.prompt import PromptStyle, question, target
-from radrl.training import stages, teacher
+from radrl.prompt import instructions
+from radrl.prompt.messages import PromptStyle, question, target
+from radrl.support.endpoint import Endpoint
+from radrl.training import teacher
 from radrl.training.teacher import load_traces, write_traces
 
 
@@ -90,7 +91,7 @@ def test_the_teacher_is_told_what_the_file_says(films, tmp_path, refusal):
 
 
 def test_a_large_image_travels_as_jpeg(tmp_path, monkeypatch):
-    monkeypatch.setattr("radrl.images.PNG_PIXELS", 10)
+    monkeypatch.setattr("radrl.images.files.PNG_PIXELS", 10)
     Image.new("RGB", (8, 6)).save(tmp_path / "x.png")
     assert teacher._data_url(tmp_path / "x.png", Image.open, "a").startswith("data:image/jpeg;base64,")
 
@@ -293,7 +294,7 @@ def test_a_cold_start_s_teacher_sees_the_question_without_the_student_s_form(mak
             "coldstart.sft={max_steps: 1, per_device_train_batch_size: 1}",
             "coldstart.thinking_share=1",
         )
-        stage = stages.run_coldstart(recipe)
+        stage = train.run_coldstart(recipe)
     said = {body["messages"][0]["content"][-1]["text"] for body in server.bodies}
     assert said == {f"Why {answer}?\nQuestion: {asked}" for asked, answer in right.items()}
     assert set(load_traces(stage.folder / "traces.jsonl")) == {e.id for e in bare}

@@ -18,10 +18,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from radrl.prompt import PromptStyle
-from radrl.training import models
-from radrl.training.batch import prompt_inputs
-from radrl.training.tiny import COORDINATES, make_tiny
+from radrl.models import loading
+from radrl.models.inputs import prompt_inputs
+from radrl.models.tiny import COORDINATES, make_tiny
+from radrl.prompt.messages import PromptStyle
 
 TEXTS = ["The heart is enlarged, the lungs are clear.", "Where is the heart? heart [0.12, 0.34, 0.56, 0.78]"] * 3
 
@@ -56,13 +56,13 @@ def inputs_of(processor, examples, rows=(0, 1)):
 @torch.inference_mode()
 def test_a_saved_folder_loads_through_transformers_with_equal_logits(tiny, tiny_folder, examples, tmp_path):
     model, processor = tiny
-    models.save(model, processor, tmp_path / "again")
+    loading.save(model, processor, tmp_path / "again")
     inputs = inputs_of(processor, examples)
     wanted = model(**inputs).logits
     for folder in (tiny_folder, tmp_path / "again"):
         plain = AutoModelForImageTextToText.from_pretrained(folder, dtype="float32").eval()
         torch.testing.assert_close(plain(**inputs).logits, wanted, atol=1e-5, rtol=1e-5)
-        loaded, again = models.load(str(folder))
+        loaded, again = loading.load(str(folder))
         assert torch.equal(loaded.eval()(**inputs_of(again, examples)).logits, wanted)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         assert tokenizer.get_vocab() == processor.tokenizer.get_vocab()
@@ -97,7 +97,7 @@ def test_patch_embedding_as_matmul_is_the_convolution():
     slow.sum().backward()
     gradient = embed.proj.weight.grad.clone()
     model.zero_grad()
-    models.patch_embedding_as_matmul(model)
+    loading.patch_embedding_as_matmul(model)
     assert "forward" in vars(embed)
     fast = embed(pixels)
     fast.sum().backward()
@@ -120,7 +120,7 @@ def test_a_folder_that_lacks_a_file_is_refused(tiny_folder, tmp_path, refusal, n
     (folder / name).unlink(missing_ok=True)
     if name == "preprocessor_config.json":  # the same settings may stand in either file
         (folder / "processor_config.json").unlink(missing_ok=True)
-    message = refusal(models.load, str(folder))
+    message = refusal(loading.load, str(folder))
     assert str(folder) in message
     assert wanted in message
 
@@ -130,23 +130,23 @@ def test_broken_files_are_refused(tiny_folder, tmp_path, refusal):
     weights = load_file(folder / "model.safetensors")
     weights.pop("model.visual.pos_embed.weight")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    assert "1 weights are missing, model.visual.pos_embed.weight" in refusal(models.load, str(folder))
+    assert "1 weights are missing, model.visual.pos_embed.weight" in refusal(loading.load, str(folder))
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
         folder = shutil.copytree(tiny_folder, tmp_path / name)
         for content in (b"", b"[]", (folder / name).read_bytes()[:500]):
             (folder / name).write_bytes(content)
-            assert "cannot be loaded" in refusal(models.load, str(folder))
+            assert "cannot be loaded" in refusal(loading.load, str(folder))
 
 
 def test_no_folder_is_refused(tmp_path, refusal):
     for start in (str(tmp_path / "none"), "none", "./none"):
-        assert "no such model folder" in refusal(models.load, start)
+        assert "no such model folder" in refusal(loading.load, start)
 
 
 def test_pixel_bounds_reach_the_image_processor(tiny_folder):
     picture = Image.new("RGB", (300, 200))
     for least, most in ((None, None), (128**2, 128**2), (256**2, 256**2)):
-        _, processor = models.load(str(tiny_folder), min_pixels=least, max_pixels=most)
+        _, processor = loading.load(str(tiny_folder), min_pixels=least, max_pixels=most)
         patches = processor.image_processor([picture], return_tensors="pt")["pixel_values"].shape[0]
         assert patches * 16**2 == pytest.approx((most or 64**2), rel=0.5)
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from radrl.commands import train
 from radrl.errors import UserError
-from radrl.recipe import Guards
-from radrl.training import stages
-from radrl.training.watch import Watch
+from radrl.recipe.schema import Guards
+from radrl.training.callbacks.watch import Watch
 
 RUN = "sft={max_steps: 2, per_device_train_batch_size: 2, save_strategy: 'no', gradient_checkpointing: false, "
 
@@ -62,7 +62,7 @@ def test_weights_that_stand_still_are_told_at_the_first_full_step(
     make_recipe, tiny_folder, caplog, dtype, rate, more, warned
 ):
     model = f"model={{start: {tiny_folder}, dtype: {dtype}}}"
-    stages.run_sft(make_recipe(model, RUN + f"learning_rate: {rate}, lr_scheduler_type: constant_with_warmup}}", *more))
+    train.run_sft(make_recipe(model, RUN + f"learning_rate: {rate}, lr_scheduler_type: constant_with_warmup}}", *more))
     lines = [record.message for record in caplog.records if "weights that have a gradient moved" in record.message]
     assert len(lines) == warned
     if warned:
@@ -76,5 +76,5 @@ def test_weights_that_stand_still_are_told_at_the_first_full_step(
 def test_weights_that_stand_still_end_the_run_where_the_recipe_says_so(make_recipe, tiny_folder, refusal):
     model = f"model={{start: {tiny_folder}, dtype: bfloat16}}"
     recipe = make_recipe(model, RUN + "learning_rate: 1e-6}", "guards.stop=true")
-    assert "rounded away in bfloat16" in refusal(stages.run_sft, recipe)
+    assert "rounded away in bfloat16" in refusal(train.run_sft, recipe)
     assert not (recipe.path(recipe.out) / "sft" / "model").exists()

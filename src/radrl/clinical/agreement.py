@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from radrl.clinical.label import ABSENT, PRESENT, UNCERTAIN, labels
 from radrl.errors import UserError, nearest
-from radrl.recipe_yaml import one_line
+from radrl.recipe.yaml_file import one_line
 
 Value = int | None
 Row = Mapping[str, Value]

@@ -18,7 +18,7 @@ from radrl.clinical.extract import Statement, statements
 from radrl.clinical.language import is_english
 from radrl.clinical.vocabulary import load
 from radrl.errors import UserError, nearest
-from radrl.files import write_text
+from radrl.support.files import write_text
 
 PRESENT, ABSENT, UNCERTAIN = 1, 0, -1
 

@@ -1,7 +1,7 @@
 """Scorers of classification questions ("which of these findings are there?"): the labels named against those there.
 
-An Answer's labels are read by `radrl.label_sets`; the figures of a whole set by label, micro and macro are in
-`radrl.evaluation.classification`.
+An Answer's labels are read by `radrl.clinical.label_sets`; the figures of a whole set by label, micro and macro are in
+`radrl.evaluation.metrics.classification`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from radrl.clinical.label_sets import contradicts
 from radrl.example import Answer, Example, Score
 from radrl.label_names import NOTHING, is_nothing, key
-from radrl.label_sets import contradicts
 from radrl.scoring.registry import scorer
 
 TASK = "classification"

@@ -13,10 +13,10 @@ import numpy as np
 
 from radrl.errors import UserError
 from radrl.example import TASKS, Answer, Example, Score
-from radrl.scoring.ngrams import different
 from radrl.scoring.registry import scorer
 from radrl.scoring.vqa import is_right
-from radrl.scoring.words import CODE, read
+from radrl.scoring.words.ngrams import different
+from radrl.scoring.words.splitting import CODE, read
 
 VQA = ("vqa_closed", "vqa_open")
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from radrl import boxes
+from radrl.boxes import geometry
 from radrl.example import Answer, Example, Score
 from radrl.scoring.registry import scorer
 
@@ -43,8 +43,8 @@ def soft_f1_labels(examples: Sequence[Example], answers: Sequence[Answer]) -> li
 def _soft_f1(example: Example, answer: Answer, ious: NDArray[np.float64]) -> Score:
     total = sum(ious.shape)
     none = float(answer.says_none)
-    value = 2 * sum(ious[pair] for pair in boxes.assign(ious)) / total if total else none
-    hits = len(boxes.assign(ious >= HIT))
+    value = 2 * sum(ious[pair] for pair in geometry.assign(ious)) / total if total else none
+    hits = len(geometry.assign(ious >= HIT))
     parts = {
         "n_predicted": float(ious.shape[0]),
         "n_reference": float(ious.shape[1]),
@@ -64,7 +64,7 @@ def mean_iou(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Sco
     for example, answer in zip(examples, answers, strict=True):
         ious = predicted_iou(example, answer)
         if example.boxes:
-            value = float(sum(ious[pair] for pair in boxes.assign(ious))) / len(example.boxes)
+            value = float(sum(ious[pair] for pair in geometry.assign(ious))) / len(example.boxes)
         else:
             value = float(answer.says_none)
         scores.append(Score(min(value, 1.0)))
@@ -112,13 +112,13 @@ def predicted(answer: Answer) -> tuple[NDArray[np.float64], list[str]]:
 
 def predicted_iou(example: Example, answer: Answer) -> NDArray[np.float64]:
     """Returns the IoU of each pair, shape (answer, reference); 0 for a wrong box."""
-    return boxes.iou(predicted(answer)[0], boxes.array(example.boxes))
+    return geometry.iou(predicted(answer)[0], geometry.array(example.boxes))
 
 
 def labelled_iou(example: Example, answer: Answer) -> NDArray[np.float64]:
     """Returns the same, and 0 where the reference has several labels and those of a pair do not agree."""
     corners, labels = predicted(answer)
-    ious = boxes.iou(corners, boxes.array(example.boxes))
+    ious = geometry.iou(corners, geometry.array(example.boxes))
     wanted = [plain(box.label) for box in example.boxes]
     if len(set(wanted)) > 1:
         named = [meant(plain(label), set(wanted)) for label in labels]

@@ -18,14 +18,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from radrl import instructions
-from radrl.control_tokens import FAMILIES
-from radrl.endpoint import Chat, Judge, Refused, run, side_by_side
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
-from radrl.files import no_space
-from radrl.prompt import earlier
+from radrl.prompt import instructions
+from radrl.prompt.control_tokens import FAMILIES
+from radrl.prompt.messages import earlier
 from radrl.scoring.registry import scorer
+from radrl.support.endpoint import Chat, Judge, Refused, run, side_by_side
+from radrl.support.files import no_space
 
 MOST = 8_000  # characters of the thinking and of the answer that are shown
 BINARY = "1 if the answer and its reasoning are clinically sound and agree with the reference, 0 if not"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from radrl.errors import UserError, nearest
 from radrl.example import Answer, Example, Score, Task
-from radrl.recipe_own import OwnFile
+from radrl.recipe.own_scorers import OwnFile
 
 ScoreFunction = Callable[..., list[Score | None]]
 

@@ -22,9 +22,9 @@ from typing import Any
 
 from radrl.errors import UserError
 from radrl.example import Example, stream_manifest
-from radrl.files import replacing
-from radrl.prompt import PromptStyle, messages, target
-from radrl.scoring.reward import RewardFunction, as_example, load_rewards
+from radrl.prompt.messages import PromptStyle, messages, target
+from radrl.scoring.rewards import RewardFunction, as_example, load_rewards
+from radrl.support.files import replacing
 
 ROWS = 1000  # of a row group
 

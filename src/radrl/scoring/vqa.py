@@ -1,6 +1,6 @@
 """Scorers of short answers to questions.
 
-Which option an answer picks is read by `radrl.answers.parse`; everything that asks whether an answer is right goes by
+Which option an answer picks is read by `radrl.answers.parsing.parse`; everything that asks whether an answer is right goes by
 `is_right`, and so by that option.
 """
 
@@ -12,9 +12,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from radrl.choices import read_choice
+from radrl.choices.picking import read_choice
+from radrl.choices.wording import ARTICLES, NUMBERS
 from radrl.example import Answer, Example, Score
-from radrl.reading.wording import ARTICLES, NUMBERS
 from radrl.scoring.registry import scorer
 
 YES_NO = ("yes", "no")

@@ -19,28 +19,28 @@ from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin
 from trl.trainer.utils import RepeatSampler
 
-from radrl import control_tokens
-from radrl.control_tokens import FAMILIES, ControlTokens
-from radrl.data.examples import ExampleSet
 from radrl.errors import UserError
 from radrl.example import Answer
-from radrl.image_sizes import box_size, image_facts
-from radrl.prompt import PromptStyle, messages
-from radrl.recipe import Recipe
-from radrl.scoring.reward import load_rewards
-from radrl.training.audit import Audit
-from radrl.training.batch import template_kwargs
-from radrl.training.evaluating import HeldOutEvaluation, Watched
-from radrl.training.guards import Guarded, loud
-from radrl.training.library_errors import told
+from radrl.images.sizes import box_size, image_facts
+from radrl.manifest.example_set import ExampleSet
+from radrl.models.inputs import template_kwargs
+from radrl.models.loading import suit_to_cpu
+from radrl.prompt import control_tokens
+from radrl.prompt.control_tokens import FAMILIES, ControlTokens
+from radrl.prompt.messages import PromptStyle, messages
+from radrl.recipe.schema import Recipe
+from radrl.scoring.rewards import load_rewards
+from radrl.training.audit.callback import Audit
+from radrl.training.callbacks.guards import Guarded, loud
+from radrl.training.callbacks.watch import Watch
+from radrl.training.checks.library_errors import told
+from radrl.training.held_out.evaluating import HeldOutEvaluation, Watched
 from radrl.training.lora import lora_config
-from radrl.training.models import suit_to_cpu
-from radrl.training.resuming import EndsWhereItEnded
-from radrl.training.run import Clock, Progress, Stage
-from radrl.training.samples import Samples, texts_only
+from radrl.training.run_folder.resuming import EndsWhereItEnded
+from radrl.training.run_folder.samples import Samples, texts_only
 from radrl.training.sft import finish
-from radrl.training.shared_prefix import SharedPrefixGRPOTrainer
-from radrl.training.watch import Watch
+from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
+from radrl.training.stage import Clock, Progress, Stage
 
 
 def _without_texts(record: logging.LogRecord) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from radrl import recipe_trl
 from radrl.errors import UserError, nearest
-from radrl.recipe import Recipe
-from radrl.recipe_yaml import one_line
+from radrl.recipe import libraries
+from radrl.recipe.schema import Recipe
+from radrl.recipe.yaml_file import one_line
 
 
 def lora_config(recipe: Recipe, model: nn.Module) -> Any:
@@ -23,7 +23,7 @@ def lora_config(recipe: Recipe, model: nn.Module) -> Any:
         return None
     from peft import LoraConfig
 
-    settings = recipe_trl.fitted("peft.LoraConfig", recipe.model.lora, "model.lora", recipe.file)
+    settings = libraries.fitted("peft.LoraConfig", recipe.model.lora, "model.lora", recipe.file)
     try:
         config = LoraConfig(**{"task_type": "CAUSAL_LM", **settings})
     except Exception as error:  # peft checks in __post_init__, with errors of many types

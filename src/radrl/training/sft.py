@@ -20,24 +20,25 @@ from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from trl import SFTTrainer
 
-from radrl.data.augment import Augment, augment
-from radrl.data.examples import ExampleSet
+from radrl.data.manifests.augment import Augment, augment
 from radrl.errors import UserError
 from radrl.example import Answer, Example
-from radrl.files import no_space
-from radrl.prompt import PromptStyle
-from radrl.recipe import Recipe
-from radrl.training import models, sharding
-from radrl.training.batch import IGNORE, Row, branch_attention, sft_inputs
-from radrl.training.best_model import chosen
-from radrl.training.deadline import ENDLESS, STEPS, Deadline
-from radrl.training.evaluating import HeldOutEvaluation, Watched
-from radrl.training.guards import Guarded, loud
-from radrl.training.library_errors import told
+from radrl.manifest.example_set import ExampleSet
+from radrl.models import loading
+from radrl.models.inputs import IGNORE, Row, branch_attention, sft_inputs
+from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import Recipe
+from radrl.support.files import no_space
+from radrl.training import sharding
+from radrl.training.callbacks.deadline import ENDLESS, STEPS, Deadline
+from radrl.training.callbacks.guards import Guarded, loud
+from radrl.training.callbacks.watch import Watch
+from radrl.training.checks.library_errors import told
+from radrl.training.held_out.best_model import chosen
+from radrl.training.held_out.evaluating import HeldOutEvaluation, Watched
 from radrl.training.lora import lora_config
-from radrl.training.resuming import EndsWhereItEnded
-from radrl.training.run import Clock, Progress, Stage
-from radrl.training.watch import Watch
+from radrl.training.run_folder.resuming import EndsWhereItEnded
+from radrl.training.stage import Clock, Progress, Stage
 
 MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
 
@@ -371,11 +372,11 @@ def finish(
     notes = {
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
-        "image_backend": models.image_backend(processor),
+        "image_backend": loading.image_backend(processor),
         **chosen(trainer),
     }
     if model is not None:
-        models.save(model, processor, stage.model)
+        loading.save(model, processor, stage.model)
         stage.end(trainer.state.log_history, **notes)
     return notes
 
@@ -383,7 +384,7 @@ def finish(
 def tokenizer_texts(examples: Sequence[Example]) -> list[str]:
     """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write, of 25,000
     Examples evenly spread where there are more."""
-    from radrl.prompt import earlier, question, target
+    from radrl.prompt.messages import earlier, question, target
 
     texts = ["<think>\nuser\nassistant\n</think>\n\n"]
     for k in range(0, len(examples), -(-len(examples) // MOST_READ) or 1):

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from radrl import instructions
-from radrl.control_tokens import FAMILIES, restored
-from radrl.endpoint import Chat, Endpoint, Refused, Reply, run, side_by_side
 from radrl.errors import UserError, in_words
 from radrl.example import Example
-from radrl.images import data_url
+from radrl.images.files import data_url
+from radrl.prompt import instructions
+from radrl.prompt.control_tokens import FAMILIES, restored
+from radrl.support.endpoint import Chat, Endpoint, Refused, Reply, run, side_by_side
 
 # A trace with these words reasons from the answer it was given, not from the image.
 TELLS = re.compile(r"\b(reference|given|provided|supplied) answer\b", re.IGNORECASE)

@@ -10,10 +10,10 @@ import pytest
 import sets
 from PIL import Image
 
-from radrl.boxes import array, iou
-from radrl.data.examples import read_manifests
-from radrl.data.readers import reader
-from radrl.data.reading import Record, chosen
+from radrl.boxes.geometry import array, iou
+from radrl.data.published.readers import reader
+from radrl.data.published.record import Record, chosen
+from radrl.manifest.example_set import read_manifests
 
 SETS = (
     "chest_imagenome", "chestx_det", "chexlocalize", "coco", "ms_cxr", "nih_boxes", "padchest_gr", "rsna", "siim",
@@ -224,8 +224,8 @@ def test_the_published_rows_of_vindr(shared_data, tmp_path):
     if not source.exists():
         pytest.skip(f"no {source}")
     shutil.copy(source, tmp_path)
-    from radrl.data.published import table
-    from radrl.data.readers.vindr_cxr import ENDS, TABLES
+    from radrl.data.published.readers.vindr_cxr import ENDS, TABLES
+    from radrl.data.published.tables import table
 
     assert sum(1 for _ in table(tmp_path, TABLES[0][0], ["image_id", "class_name", *ENDS])) == 67_914
     records, skipped = read("vindr_cxr", tmp_path)

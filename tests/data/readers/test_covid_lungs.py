@@ -9,8 +9,8 @@ import PIL
 import pytest
 import sets
 
-from radrl.data.examples import read_manifests
-from radrl.data.readers.covid_lungs import DOUBLES, HELD_OUT, READER
+from radrl.data.published.readers.covid_lungs import DOUBLES, HELD_OUT, READER
+from radrl.manifest.example_set import read_manifests
 
 film = sets.module("covid_lungs").film
 

@@ -9,10 +9,10 @@ import pytest
 import sets
 from PIL import Image
 
-from radrl.data.examples import read_manifests
-from radrl.data.readers import reader
-from radrl.data.readers._vqa import lettered
-from radrl.data.reading import Record, chosen
+from radrl.data.published.readers import reader
+from radrl.data.published.readers._vqa import lettered
+from radrl.data.published.record import Record, chosen
+from radrl.manifest.example_set import read_manifests
 
 COUNTS = {
     ("medxpertqa", ()): {"dev": 1, "test": 1},

@@ -8,8 +8,8 @@ import pytest
 import sets
 from test_reports import read
 
-from radrl.data.readers._common import CHEXPERT14
-from radrl.data.readers.vindr_labels import NEEDED
+from radrl.data.published.readers._common import CHEXPERT14
+from radrl.data.published.readers.vindr_labels import NEEDED
 
 
 def asked(out):

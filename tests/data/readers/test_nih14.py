@@ -6,7 +6,7 @@ import json
 
 import sets
 
-from radrl.data.readers.nih14 import READER
+from radrl.data.published.readers.nih14 import READER
 
 LABELS = 14
 

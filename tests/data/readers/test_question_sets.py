@@ -10,11 +10,11 @@ from collections import Counter
 import pytest
 import sets
 
-from radrl.data.examples import read_manifests
-from radrl.data.readers import reader
-from radrl.data.reading import Record, chosen
+from radrl.data.published.readers import reader
+from radrl.data.published.record import Record, chosen
 from radrl.example import Answer, Example
-from radrl.prompt import PromptStyle, question, target
+from radrl.manifest.example_set import read_manifests
+from radrl.prompt.messages import PromptStyle, question, target
 from radrl.scoring.vqa import is_right, token_f1
 
 COUNTS = {

@@ -9,12 +9,12 @@ from collections import Counter
 import pytest
 import sets
 
-from radrl.data.examples import read_manifests
-from radrl.data.prepare import prepare
-from radrl.data.readers import reader
-from radrl.data.readers._mimic_sections import sections
-from radrl.data.reading import Record, Skipped
+from radrl.data.published.prepare import prepare
+from radrl.data.published.readers import reader
+from radrl.data.published.readers._mimic_sections import sections
+from radrl.data.published.record import Record, Skipped
 from radrl.errors import UserError
+from radrl.manifest.example_set import read_manifests
 
 
 def read(name, root, **options):

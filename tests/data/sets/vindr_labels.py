@@ -1,6 +1,6 @@
 """VinDr-CXR 1.0.0: three rows an image that do not stand together, and the test table with its other last names."""
 
-from radrl.data.readers.vindr_labels import LABELS
+from radrl.data.published.readers.vindr_labels import LABELS
 from sets import csv, picture
 
 

@@ -20,8 +20,8 @@ from radrl.data.phantom.film import make
 from radrl.data.phantom.questions import examples
 from radrl.errors import UserError
 from radrl.example import Example, write_manifest
-from radrl.files import write_json
-from radrl.machine import cores
+from radrl.support.files import write_json
+from radrl.support.machine import cores
 
 VERSION = 2  # raise it when the same seed gives another film or text: finished data sets are then made anew
 _MOST = 2**24  # patients in a split: each split has its own stretch of indexes

@@ -11,7 +11,7 @@ from typing import Any
 from radrl.errors import UserError
 from radrl.scoring.neural import runtime
 from radrl.scoring.neural.bertscore_models import MODELS
-from radrl.scoring.neural.disk import open_disk
+from radrl.scoring.neural.feature_cache import open_disk
 
 HERE = Path(__file__).parent
 MOST = 20_000  # characters that are read

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from radrl.errors import UserError, in_words
-from radrl.scoring.neural.disk import Disk
-from radrl.vector_math import choose_kernels
+from radrl.scoring.neural.feature_cache import Disk
+from radrl.support.vector_math import choose_kernels
 
 Features = TypeVar("Features")
 REFERENCES = 20_000  # features kept; the least recently used go first

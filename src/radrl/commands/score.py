@@ -1,0 +1,207 @@
+"""Scores a file of predictions, JSONL of ``{"id", "text"}`` or a file of ours, against a file of references: JSONL of
+the same, or a manifest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from radrl.answers.parsing import parse
+from radrl.boxes.notation import misfit
+from radrl.errors import UserError
+from radrl.example import Example, Task, read_manifest
+from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import Recipe
+from radrl.scoring import own, registry
+from radrl.scoring.registry import Scorer
+from radrl.scoring.reward_terms import ready
+
+FORM = "radrl.scoring.form"  # its scorers look at no reference; they are only given when asked for
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Returns the texts of a JSONL file by id, in its order; ``completion`` is read for ``text`` where that is missing.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no ``{"id", "text"}`` or repeats an id.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read: {error.strerror}") from None
+    found: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            name, text = record["id"], record["text" if "text" in record else "completion"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UserError(f'{path}:{number}: not a line {{"id": ..., "text": ...}}') from None
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise UserError(f"{path}:{number}: 'id' and 'text' should be text")
+        if name in lines:
+            raise UserError(f"{path}:{number}: id {name!r} stands already in line {lines[name]}")
+        found[name], lines[name] = text, number
+    if not found:
+        raise UserError(f'{path}: no line; a line is {{"id": ..., "text": ...}}')
+    return found
+
+
+def score_files(
+    predictions: Path, references: Path, names: Sequence[str] | None = None, recipe: Recipe | None = None
+) -> dict[str, Any]:
+    """Returns ``{scorer: value of the whole set, ..., "cases": {id: {scorer: value}}}``; None where a scorer does not
+    apply. A name may have options: ``bleu_4(words=split)``. Texts are reports, or answers or lists of labels where a
+    scorer knows only those; the Examples of a manifest are of their own tasks. Without names: every installed scorer
+    of these that reads the reference, but for neural ones. ``recipe`` says which judge, weights and device are used.
+
+    Raises:
+        UserError: a file or line is wrong, ids are missing or unknown, a scorer is unknown, not installed or not for
+            what the references are.
+    """
+    said = read_texts(predictions)
+    known = read_manifest(references) if _is_manifest(references) else None
+    texts = read_texts(references) if known is None else {}
+    ids = list(texts) if known is None else [example.id for example in known]
+    _same_ids(predictions, list(said), references, ids)
+    tasks = {"report"} if known is None else {example.task for example in known}
+    scorers = (
+        {name: named(name, recipe) for name in names} if names else {scorer.name: scorer for scorer in usual(tasks)}
+    )
+    asked: dict[str, list[Example]] = {}
+    made: dict[Task, list[Example]] = {}
+    for name, scorer in scorers.items():
+        if known is not None:
+            asked[name] = _of_manifest(references, known, scorer)
+        elif (task := _task(scorer)) not in made:
+            made[task] = asked[name] = _of_texts(references, texts, task)
+        else:
+            asked[name] = made[task]
+    style = _style_of(predictions)
+    _check_boxes(predictions, style, [said[e.id] for e in known or () if e.task == "grounding"])
+    answers = {id(e): parse(said[e.id], e, style) for of_scorer in asked.values() for e in of_scorer}
+    values: dict[str, float | None] = {}
+    cases: dict[str, dict[str, float | None]] = {name: dict.fromkeys(scorers) for name in ids}
+    for called, scorer in scorers.items():
+        if scorer.fit and not names and len(asked[called]) < 2:  # CIDEr weighs words by how many references have them
+            values[called] = None
+            continue
+        ready = scorer.fitted(asked[called])
+        given = [answers[id(example)] for example in asked[called]]
+        scores = ready(asked[called], given)
+        values[called] = ready.corpus_value(asked[called], given, scores)
+        for example, score in zip(asked[called], scores, strict=True):
+            cases[example.id][called] = None if score is None else score.value
+    return {**values, "cases": cases}
+
+
+def _style_of(predictions: Path) -> PromptStyle:
+    """Returns how a model was asked, of the header that ``radrl evaluate`` wrote beside its file; radrl's own else."""
+    from radrl.evaluation.answers.header import read_header  # late: scoring is loaded without evaluation
+
+    try:
+        return read_header(predictions.with_suffix(".json")).style
+    except UserError:
+        return PromptStyle()
+
+
+def _check_boxes(predictions: Path, style: PromptStyle, texts: Sequence[str]) -> None:
+    """Raises UserError where boxes would be read in another convention than they are in."""
+    if texts and style.box_format == "pixel":
+        raise UserError(f"{predictions}: boxes in pixels need the images; judge this file with radrl evaluate")
+    if texts and misfit("A", texts, style.box_format):
+        raise UserError(
+            f"{predictions}: its boxes do not fit '{style.box_format}'; judge this file with radrl evaluate, "
+            "where evaluation.models.NAME.box_format says what they are in"
+        )
+
+
+def _is_manifest(path: Path) -> bool:
+    """Returns whether the first line of a file is an Example."""
+    try:
+        with path.open("rb") as lines:
+            first = json.loads(next((line for line in lines if line.strip()), b"{}"))
+    except (OSError, ValueError, RecursionError):  # said by whoever reads the file
+        return False
+    return isinstance(first, dict) and {"task", "question"} <= first.keys()
+
+
+def _of_manifest(path: Path, examples: Sequence[Example], scorer: Scorer) -> list[Example]:
+    """Returns the Examples that a scorer scores. Raises UserError where there are none."""
+    found = [example for example in examples if example.task in scorer.tasks]
+    if not found:
+        raise UserError(f"scorer '{scorer.name}' scores {', '.join(scorer.tasks)}; {path} has no such Example")
+    return found
+
+
+def _of_texts(path: Path, texts: Mapping[str, str], task: Task) -> list[Example]:
+    """Returns an Example of a task for each reference. Raises UserError where a text is none of that task."""
+    found = []
+    for name, text in texts.items():
+        try:
+            found.append(Example(id=name, task=task, question="text", reference=text))
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise UserError(f"{path}: id {name!r}: {said}") from None
+    return found
+
+
+def split_names(text: str) -> list[str]:
+    """Returns the scorers of a list such as ``bleu_1, bleu_4(words=split)``."""
+    return [name.strip() for name in re.findall(r"[^,()]+(?:\([^()]*\)?)?", text) if name.strip()]
+
+
+def named(text: str, recipe: Recipe | None = None) -> Scorer:
+    """Returns the scorer of a name that may have options, with the judge, weights and device of a recipe. Raises
+    UserError where there is none, or no such option."""
+    name, bracket, rest = text.partition("(")
+    scorer = own.find(name.strip(), recipe.path if recipe else Path)
+    scorer = ready(recipe, scorer, f"{recipe.file}: --scorers") if recipe else scorer
+    options = {}
+    for part in rest.removesuffix(")").split(",") if bracket else ():
+        key, equals, value = part.partition("=")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals:
+            raise UserError(f"scorer {text!r}: write options as {name}(option=value)")
+    return scorer.with_options(options)
+
+
+def usual(tasks: Collection[Task] = ("report",)) -> list[Scorer]:
+    """Returns the scorers of these tasks that are meant where none is named."""
+    every = (registry.get(name) for name in registry.names())
+    return [
+        s
+        for s in every
+        if set(tasks) & set(s.tasks) and s.kind == "cpu" and s.function.__module__ != FORM and s.missing() is None
+    ]
+
+
+def _task(scorer: Scorer) -> Any:
+    for task in ("report", "vqa_open", "classification"):
+        if task in scorer.tasks:
+            return task
+    raise UserError(f"scorer '{scorer.name}' scores {', '.join(scorer.tasks)}: name a manifest as references")
+
+
+def _same_ids(predictions: Path, said: Collection[str], references: Path, wanted: Collection[str]) -> None:
+    said, wanted = dict.fromkeys(said), dict.fromkeys(wanted)
+    for path, other, lacking in (
+        (predictions, references, [name for name in wanted if name not in said]),
+        (references, predictions, [name for name in said if name not in wanted]),
+    ):
+        if lacking:
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            raise UserError(f"{path}: no line for id {lacking[0]!r}{more} of {other}")

@@ -1,0 +1,97 @@
+"""Archives read without unpacking them, and XML without entities: see published.py."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from radrl.data.published import tables
+from radrl.data.published.tables import BROKEN, LARGEST_TEXT, Wrong, damaged, find
+from radrl.errors import UserError
+from radrl.recipe.yaml_file import one_line
+
+MOST_MEMBERS = 2_000_000
+DEEPEST_XML = 60
+
+
+def archive_members(root: Path, names: Sequence[str], ending: str) -> Iterator[tuple[str, bytes | Wrong]]:
+    """Yields name and bytes of each regular file of a .tgz, .tar or .zip whose name ends so, in the archive's order.
+
+    Nothing is written to disk; names are only names, they are never opened.
+
+    Raises:
+        UserError: no such file, or the archive is damaged or a bomb.
+    """
+    file = find(root, names)
+    left = max(tables.UNPACKED_AT_LEAST, file.stat().st_size * tables.UNPACKED_TIMES)
+    count = 0
+    try:
+        for name, size, read in _members(file):
+            count, left = count + 1, left - size
+            if left < 0 or count > MOST_MEMBERS:
+                raise UserError(f"{file}: unpacks to far more than a data set holds; use the published file")
+            if name.endswith(ending):
+                content = read() if size <= LARGEST_TEXT else b""
+                where = one_line(f"{file}:{name}")
+                yield name, content if size <= LARGEST_TEXT else Wrong(where, f"larger than {LARGEST_TEXT >> 20} MiB")
+    except BROKEN as error:
+        raise damaged(file, error) from None
+
+
+def _members(file: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            for info in archive.infolist():
+                if not info.is_dir():
+                    yield info.filename, info.file_size, lambda info=info: _zip_bytes(archive, info)
+        return
+    with tarfile.open(file, "r|*") as archive:
+        for member in archive:
+            if member.isfile():
+                yield member.name, member.size, lambda member=member: archive.extractfile(member).read()
+            elif member.size > LARGEST_TEXT:
+                raise UserError(f"{file}: '{one_line(member.name)}' is no file and has content; use the published file")
+
+
+def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with archive.open(info) as stream:
+        return stream.read(info.file_size)  # what the directory says; a member that holds more is cut
+
+
+def parse_xml(content: bytes) -> Element:
+    """Returns the root element of an XML file.
+
+    Raises:
+        ValueError: not XML, nested too deeply, or with a document type: so no entity is ever expanded.
+    """
+    builder, depth = TreeBuilder(), 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > DEEPEST_XML:
+            raise ValueError(f"XML of more than {DEEPEST_XML} levels")
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("XML with a document type")
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = parser.ExternalEntityRefHandler = refuse
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, LookupError) as error:  # LookupError: of an encoding there is not
+        raise ValueError(f"not XML ({error})") from None
+    return builder.close()

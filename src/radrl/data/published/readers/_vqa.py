@@ -1,0 +1,124 @@
+"""What the readers of question-answer sets share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from radrl.choices.picking import LETTERS
+from radrl.data.published.record import Option, Record, Skipped
+from radrl.data.published.tables import DAMAGED, Wrong
+from radrl.errors import in_words
+
+DUPLICATES = Option(("keep", "drop"), "questions that stand twice with the same image and answer: keep or drop")
+
+
+def yes_no(answer: str) -> tuple[str, ...]:
+    """Returns yes and no in the spelling of the answer (``Yes``, ``No``); nothing where it is neither."""
+    if answer.lower() not in ("yes", "no"):
+        return ()
+    spelt = str.upper if answer.isupper() else str.title if answer[0].isupper() else str.lower
+    return (spelt("yes"), spelt("no")) if answer in (spelt("yes"), spelt("no")) else ()
+
+
+def said(row: Mapping[str, Any], key: str) -> str:
+    """Returns a text of a record without white space around it; numbers are written out.
+
+    Raises:
+        KeyError: there is no such key.
+        ValueError: it holds something else.
+    """
+    value = row[key]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"'{key}' holds {type(value).__name__}, not text")
+    return str(value).strip()
+
+
+def text_or_none(row: Mapping[str, Any], key: str) -> str:
+    """Returns a text as `said` does; empty where there is no such key, or nothing under it."""
+    return said(row, key) if row.get(key) is not None else ""
+
+
+def lettered(options: Any) -> dict[str, str]:
+    """Returns the options of a question by letter, A first: of a mapping by letter, of a list of ``{"letter",
+    "content"}``, or of a list of texts, whose own letters (``A. ...``) are left out where each has its own.
+
+    Raises:
+        ValueError: the letters have gaps, or there is no such thing.
+    """
+    if isinstance(options, Mapping):
+        found = {str(letter): said(options, letter) for letter, text in options.items() if text is not None}
+    elif isinstance(options, list) and options and all(isinstance(option, Mapping) for option in options):
+        found = {said(option, "letter"): said(option, "content") for option in options}
+    elif isinstance(options, list) and all(isinstance(option, str) for option in options):
+        texts = [option.strip() for option in options]
+        own = [re.fullmatch(r"\(?([A-Z])[.):]\s*(.*)", text, re.S) for text in texts]
+        if all(own) and [match.group(1) for match in own] == list(LETTERS[: len(own)]):
+            texts = [match.group(2) for match in own]
+        found = dict(zip(LETTERS, texts, strict=False))
+    else:
+        raise ValueError("its options are no list and no mapping of texts")
+    if sorted(found) != list(LETTERS[: len(found)]) or (isinstance(options, list) and len(found) != len(options)):
+        raise ValueError(f"its options have the letters {', '.join(sorted(found)) or 'of none'}, not A, B, C ...")
+    return {letter: found[letter] for letter in LETTERS[: len(found)]}
+
+
+def closed(name: str, where: str, options: Mapping[str, str], right: str) -> Skipped | None:
+    """Returns why a question of these options, whose right one has the letter ``right``, cannot be asked; None where it
+    can.
+
+    Raises:
+        ValueError: the right one is none of them.
+    """
+    if right not in options:
+        raise ValueError(f"the answer '{right[:80]}' is none of {', '.join(options) or 'no options'}")
+    if len(options) < 2 or not all(options.values()):
+        return Skipped(name, "an option is empty", where=where)
+    if list(options.values()).count(options[right]) > 1:
+        return Skipped(name, "two options are the same", where=where)
+    return None
+
+
+def each_item(items: Iterable[tuple[str, Any] | Wrong], make: Callable[[str, Any], Any]) -> Iterator[Record | Skipped]:
+    """Yields ``make(where, item)`` of every item, as `reading.each` does of rows; None gives nothing."""
+    for item in items:
+        if isinstance(item, Wrong):
+            yield Skipped(item.where, item.why, bad=True, where=item.where)
+            continue
+        where, value = item
+        try:
+            made = make(where, value)
+        except KeyError as error:
+            made = Skipped(where, "not readable", bad=True, where=where, detail=f"no key {error}")
+        except ValidationError as error:  # its own text quotes the whole record
+            first = error.errors()[0]
+            detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            made = Skipped(where, "not readable", bad=True, where=where, detail=detail)
+        except DAMAGED as error:
+            made = Skipped(where, "not readable", bad=True, where=where, detail=in_words(error))
+        if made is not None:
+            yield made
+
+
+def first_folder(root: Path, folders: Iterable[str]) -> str:
+    """Returns the first of the folders that is there below the root, else the first one."""
+    folders = list(folders)
+    return next((folder for folder in folders if (Path(root) / folder).is_dir()), folders[0])
+
+
+class Seen:
+    """Tells questions that stand twice. Holds a hash of each, 8 bytes."""
+
+    def __init__(self) -> None:
+        self.hashes: set[int] = set()
+
+    def twice(self, *parts: str) -> bool:
+        """Returns whether these texts, but for case and white space around them, came before."""
+        key = hash(tuple(part.strip().lower() for part in parts))
+        before = key in self.hashes
+        self.hashes.add(key)
+        return before

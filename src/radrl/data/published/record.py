@@ -1,0 +1,176 @@
+"""What a reader of a published data set gives: Records, or the reason why there is none.
+
+A reader is a module in ``data/readers/`` with one `Reader` named ``READER``; the module's name is the data set's. Its
+``read(root, options)`` yields Records one by one, with memory that does not grow with their number. Templates, splits,
+image copies, counting and resuming are prepare.py's work, safe reading of files is published.py's.
+
+A whole reader, of a table with a row an image::
+
+    def read(root, options):
+        return each(table(root, ["labels.csv"], ["file", "patient", "label"]), record)
+
+    def record(row):
+        if not row["label"]:
+            return Skipped(row["file"], "no label")
+        return Record(row["file"], (f"images/{row['file']}",), patient=row["patient"], labels={row["label"]: "present"})
+
+    READER = Reader(name="my_set", ..., read=read)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from radrl.data.published.tables import DAMAGED, Row, Wrong
+from radrl.errors import UserError, in_words, nearest
+from radrl.example import Example, Presence
+
+Split = Literal["train", "dev", "test"]
+Frame = tuple[float, float] | Literal["unit", "image"]
+Kind = Literal["report", "list", "yesno", "locate", "detect", "phrase", "qa"]
+"""What a Record can be asked: to write its report; to list its labels, or one yes/no question a label; to box one
+label, or all; to box what a phrase says; the question of the data set."""
+
+
+class Region(NamedTuple):
+    """A labelled box ``(x1, y1, x2, y2)`` in the frame of its Record, origin top left."""
+
+    label: str
+    xyxy: tuple[float, float, float, float]
+
+
+class Phrase(NamedTuple):
+    """A phrase of a report and the boxes ``(x1, y1, x2, y2)`` it speaks of, one or several, in the Record's frame."""
+
+    text: str
+    boxes: tuple[tuple[float, float, float, float], ...]
+
+
+class QA(NamedTuple):
+    """A question of the data set with its answer; ``choices`` are the options where it is a closed one.
+
+    ``key`` tells the questions of a Record apart (the data set's own number where it has one). ``type`` is the kind of
+    question, as the data set has it.
+    """
+
+    key: str
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+    type: str = ""
+
+
+@dataclass(slots=True)
+class Record:
+    """One image, or one study of several, with all that the data set says of it.
+
+    ``id`` is unique in the data set and is what a reader of the published files would look for (file name, study).
+    ``images`` are paths below the root with ``/`` between. ``split`` is the published one; None leaves it to prepare,
+    by patient. ``frame`` is what boxes are measured in: ``(width, height)`` in pixels, ``unit`` (0-1), or ``image``
+    (pixels of the first image as published, whose size the data set does not state: see sizes.py).
+    None of ``regions`` means that nobody looked for
+    boxes; an empty tuple, that somebody looked and found none. ``labels`` that are uncertain or absent are said so; a
+    label the data set leaves blank is left out. ``report`` holds sections by name: findings, impression, indication.
+    ``meta`` goes into every Example (view, sex, age). ``examples`` makes the Examples of a file in a format of
+    Examples (LLaVA's), or raises ValueError: they are taken as they are, but for their images, and nothing else of the
+    Record is asked. It is called in another process, so it must be picklable.
+    ``cut`` is how many boxes the reader itself cut at the edge of the film, ``renamed`` whether it made the id unique.
+    ``lacks`` says why something that might be asked for is not there (by what is asked, where that differs); it is the
+    reason given where a Record yields no Example.
+    """
+
+    id: str
+    images: tuple[str, ...]
+    patient: str | None = None
+    study: str | None = None
+    split: Split | None = None
+    frame: Frame = "unit"
+    report: Mapping[str, str] | None = None
+    labels: Mapping[str, Presence] | None = None
+    regions: tuple[Region, ...] | None = None
+    phrases: tuple[Phrase, ...] = ()
+    questions: tuple[QA, ...] = ()
+    examples: Callable[[], Sequence[Example]] | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    cut: int = 0
+    renamed: bool = False
+    lacks: str | Mapping[Kind, str] = ""
+
+
+class Skipped(NamedTuple):
+    """A record that gives no Example, and why, in few words that are the same for all of a kind (they are counted).
+
+    ``bad`` is False for what the rules leave out (no findings section, a lateral view) and True for what is broken (a
+    wrong cell, a missing file): broken records stop `radrl data prepare` unless it is told to skip them. ``where`` is
+    file and line, ``detail`` what differs from record to record.
+    """
+
+    id: str
+    why: str
+    bad: bool = False
+    where: str = ""
+    detail: str = ""
+
+
+class Option(NamedTuple):
+    """A choice that one reader offers: its values, the first being the default, and what it decides."""
+
+    values: tuple[str, ...]
+    help: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A published data set: where it comes from, how its files lie, and how they are read."""
+
+    name: str
+    title: str
+    kinds: tuple[Kind, ...]
+    """What can be asked of it, the usual one first; that one is asked unless the user names others."""
+    layout: str
+    """The published files below the root that are read, with their columns: one a line."""
+    access: str
+    """Where to get it, and under which licence or credential."""
+    read: Callable[[Path, Mapping[str, str]], Iterator[Record | Skipped]]
+    """``read(root, options)``. Raises UserError where a file is missing or is not what it should be."""
+    options: Mapping[str, Option] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """All labels that a Record may have, where Records leave out what is blank."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Kind to the name of the list of templates to use instead of the kind's own (templates/*.yaml)."""
+
+
+def each(rows: Iterable[Row | Wrong], make: Callable[[Row], Record | Skipped | None]) -> Iterator[Record | Skipped]:
+    """Yields ``make(row)`` of every row; a row that is wrong, or of which ``make`` raises ValueError, KeyError or
+    IndexError, gives a Skipped that is bad. None gives nothing."""
+    for row in rows:
+        if isinstance(row, Wrong):
+            yield Skipped(row.where, row.why, bad=True, where=row.where)
+            continue
+        try:
+            made = make(row)
+        except DAMAGED as error:
+            made = Skipped(row.where, "not readable", bad=True, where=row.where, detail=in_words(error))
+        if made is not None:
+            yield made
+
+
+def chosen(reader: Reader, given: Mapping[str, str]) -> dict[str, str]:
+    """Returns a reader's options, with the first value of those that are not given.
+
+    Raises:
+        UserError: an option or a value is unknown.
+    """
+    for name, value in given.items():
+        if name not in reader.options:
+            known = ", ".join(reader.options) or "none"
+            raise UserError(
+                f"--option {name}: '{reader.name}' has no such option{nearest(name, reader.options)}; it has: {known}"
+            )
+        values = reader.options[name].values
+        if value not in values:
+            raise UserError(f"--option {name}={value}: give one of {', '.join(values)}{nearest(value, values)}")
+    return {name: given.get(name, option.values[0]) for name, option in reader.options.items()}

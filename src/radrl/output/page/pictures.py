@@ -1,0 +1,80 @@
+"""The pictures of a page: small copies, inside it where they are few, else in a folder beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageChops
+
+from radrl.errors import UserError
+from radrl.example import Example
+from radrl.images.files import read_image
+
+SIDE = 512  # pixels of the longer side of a copy
+EMBEDDED = 60  # so many pictures at most stand in the page itself
+
+
+class Picture(NamedTuple):
+    """Where a picture is (a data URI, or a path beside the page; None where there is none), a note, and its height
+    where its width is 1000."""
+
+    source: str | None
+    note: str
+    height: float
+
+
+def make(page: Path, examples: Sequence[Example], roots: Sequence[str | os.PathLike[str]]) -> list[Picture]:
+    """Returns the first picture of each case, each file copied once.
+
+    A picture that cannot be read is said to be so on the page; it is no reason to lose the page.
+
+    Raises:
+        UserError: the folder beside the page cannot be written.
+    """
+    asked = [(str(root), e.images[0]) if e.images else None for e, root in zip(examples, roots, strict=True)]
+    wanted = {key: number for number, key in enumerate(dict.fromkeys(key for key in asked if key))}
+    folder = page.with_name(f"{page.stem}-images") if len(wanted) > EMBEDDED else None
+    made = {key: _copy(*key, folder, number) for key, number in wanted.items()}
+    found = []
+    for example, key in zip(examples, asked, strict=True):
+        one = made[key] if key else Picture(None, "no image", 1000.0)
+        several = f"first of {len(example.images)} images" if len(example.images) > 1 and one.source else one.note
+        found.append(one._replace(note=several))
+    return found
+
+
+def _copy(root: str, name: str, folder: Path | None, number: int) -> Picture:
+    try:
+        picture = read_image(Path(root), name)
+    except UserError:
+        return Picture(None, f"image {name} cannot be read", 1000.0)
+    picture.thumbnail((SIDE, SIDE))
+    grey = picture.convert("L")
+    if not ImageChops.difference(picture, grey.convert("RGB")).getbbox():
+        picture = grey  # a film: a third of the bytes
+    height = 1000.0 * picture.height / picture.width
+    if folder is None:
+        data = io.BytesIO()
+        picture.save(data, "PNG", optimize=True)
+        return Picture("data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii"), "", height)
+    file = f"{number:05}.jpg"
+    _save(picture, folder / file)
+    return Picture(f"{folder.name}/{file}", "", height)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            picture.save(file, "JPEG", quality=88)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror or error}; check the folder and the disk") from None

@@ -1,0 +1,144 @@
+"""Protocols of published evaluations, a YAML file each: which figures they print, how they ask and decode.
+
+``evaluation: {protocol: NAME}`` takes all of it; what the recipe itself sets under ``evaluation`` and ``prompt`` wins,
+and the page and the tables say what that was. The files hold settings that the authors published, with their places.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from radrl.errors import UserError, nearest
+from radrl.example import Task
+from radrl.recipe.yaml_file import one_line
+
+if TYPE_CHECKING:
+    from radrl.recipe.schema import Recipe
+
+NONE = "none"
+_FOLDER = resources.files("radrl.recipe.protocols")
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Column(BaseModel):
+    """A scorer as a column of the tables; a name alone is that scorer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    scorer: Name
+    """Name of a registered scorer, or in a recipe ``FILE.py:NAME``."""
+    options: dict[str, Any] = {}
+    """The scorer's own options."""
+    task: Task | None = None
+    """The task it is a figure of; None: all that the scorer has."""
+    title: str = ""
+    """Its name in the tables; empty: the scorer's own."""
+    headline: bool = False
+    """It stands in the first table, and in the family of comparisons that p-values are corrected for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_name(cls, values: Any) -> Any:
+        return {"scorer": values} if isinstance(values, str) else values
+
+
+class Protocol(BaseModel):
+    """A published evaluation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    about: Name
+    """Whose evaluation it is, and of which paper."""
+    prompt: Name | None = None
+    """The preset (`radrl.prompt.presets`) by which models are asked; None: nothing is prescribed."""
+    evaluation: dict[str, Any] = {}
+    """Keys of the recipe's ``evaluation`` section: how models are decoded."""
+    columns: list[Column]
+    """The figures, in the order of the publication."""
+    differs: list[Name] = []
+    """What of the publication is not done here, or is a guess; a line each."""
+
+
+@lru_cache
+def names() -> tuple[str, ...]:
+    """Returns the names of the protocols, in order."""
+    found = (file.name for file in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
+
+
+@lru_cache
+def read(name: str) -> Protocol:
+    """Returns a protocol. Raises ValueError where there is none of that name; the message names the nearest one."""
+    if name not in names():
+        raise ValueError(f"no protocol '{name}'{nearest(name, names())}; there are {', '.join(names())} and {NONE}")
+    return Protocol.model_validate(yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def _known(name: str) -> str:
+    if name != NONE:
+        read(name)
+    return name
+
+
+ProtocolName = Annotated[Name, AfterValidator(_known)]
+"""The name of a protocol, or none."""
+
+
+def of(recipe: Recipe) -> Protocol | None:
+    """Returns the protocol that a recipe names; None where it names none."""
+    name = recipe.evaluation.protocol
+    return read(name) if name is not None and name != NONE else None
+
+
+def apply(recipe: Recipe) -> Recipe:
+    """Returns the recipe with what its protocol says under its own ``evaluation`` and ``prompt`` keys; itself where it
+    names no protocol. To apply it again changes nothing.
+
+    Raises:
+        UserError: a key of the recipe does not go with the protocol's.
+    """
+    protocol = of(recipe)
+    if protocol is None:
+        return recipe
+    values = recipe.model_dump(exclude_unset=True)
+    values["evaluation"] = {**protocol.evaluation, **values["evaluation"]}
+    asked = values.get("prompt", {})
+    if protocol.prompt and "preset" not in asked:
+        values["prompt"] = {"preset": protocol.prompt, **asked}
+    try:
+        found = type(recipe).model_validate(values)
+    except ValidationError as error:
+        said = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        at = f"{recipe.file}: with protocol '{recipe.evaluation.protocol}'"
+        raise UserError(one_line(f"{at}: {said}")) from None
+    found._file = recipe._file
+    return found
+
+
+def overridden(recipe: Recipe) -> list[str]:
+    """Returns a line for each setting of a recipe that is another than its protocol's."""
+    protocol = of(recipe)
+    if protocol is None:
+        return []
+    found = [
+        f"evaluation.{key} is {_said(getattr(recipe.evaluation, key))}, not {_said(value)}"
+        for key, value in protocol.evaluation.items()
+        if getattr(recipe.evaluation, key) != value
+    ]
+    if protocol.prompt:
+        theirs = type(recipe.prompt).model_validate({"preset": protocol.prompt})
+        for key in type(recipe.prompt).model_fields:
+            mine, other = getattr(recipe.prompt, key), getattr(theirs, key)
+            if mine != other:
+                found.append(f"prompt.{key} is {_said(mine)}, not {_said(other)}")
+    return found
+
+
+def _said(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,138 @@
+"""The trainer of a stage, built for real on a model without weights: TRL, peft and transformers look at every setting
+as they will in training, and nothing is loaded, trained or written."""
+
+from __future__ import annotations
+
+import copy
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel, ProcessorMixin
+
+from radrl.errors import UserError
+from radrl.manifest.example_set import ExampleSet
+from radrl.recipe.schema import Recipe
+from radrl.recipe.yaml_file import one_line
+from radrl.training.checks.library_errors import told
+from radrl.training.checks.loggers import SECTIONS
+from radrl.training.held_out.evaluating import Watched
+from radrl.training.stage import Clock, Stage
+
+
+class Plan(NamedTuple):
+    """What a stage would do: its optimiser steps, the rows that one takes (Examples with their images, or completions)
+    and the weights it trains."""
+
+    steps: int
+    rows: int
+    trained: int
+
+
+def settings_of(recipe: Recipe, kind: str) -> dict[str, Any]:
+    """Returns the recipe's section of TRL's settings for a training command."""
+    return {"sft": recipe.sft, "coldstart": recipe.coldstart.sft, "grpo": recipe.grpo}[kind]
+
+
+def rehearse(
+    recipe: Recipe,
+    kind: str,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    examples: ExampleSet,
+    dev: Watched | None = None,
+) -> Plan:
+    """Builds the trainer, its optimiser and its schedule for ``model``, which `models.skeleton` has made and which is
+    changed by it.
+
+    Raises:
+        UserError: a setting is refused.
+    """
+    section = SECTIONS[kind]
+    with _as_it_was(), tempfile.TemporaryDirectory() as folder, told(recipe, section, deliberate=True):
+        trainer = _trainer(recipe, kind, model, processor, examples, dev, Path(folder))
+        config, batches = trainer.args, trainer.get_train_dataloader()
+        steps = trainer.set_initial_training_values(config, batches)[6]
+        trainer.create_optimizer_and_scheduler(steps)
+        _check_checkpointing(recipe, section, config)
+        if kind == "grpo":
+            _check_sampling(trainer)
+        trained = sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad)
+        return Plan(steps, config.train_batch_size * config.gradient_accumulation_steps * config.world_size, trained)
+
+
+def _trainer(
+    recipe: Recipe,
+    kind: str,
+    model: PreTrainedModel,
+    processor: Any,
+    examples: ExampleSet,
+    dev: Watched | None,
+    folder: Path,
+) -> Any:
+    stage, processor = Stage(folder, kind), copy.deepcopy(processor)  # TRL sets its padding and end tokens
+    model.hf_device_map = {"": "meta"}  # a model that is placed already: the trainers leave it where it is
+    ours = {
+        "report_to": "none",
+        "push_to_hub": False,  # it would make the repository
+        "deepspeed": None,  # it would take hold of the process
+    }
+    if kind != "grpo":
+        from radrl.training.sft import sft_trainer
+
+        options: dict[str, Any] = {}
+        if kind == "coldstart":
+            cold = recipe.coldstart.model_copy(update={"sft": {**recipe.coldstart.sft, **ours}})
+            recipe = recipe.model_copy(update={"coldstart": cold})
+            options = {"config": recipe.coldstart_config(folder), "thinking_share": cold.thinking_share}
+        else:
+            recipe = recipe.model_copy(update={"sft": {**recipe.sft, **ours}})
+        return sft_trainer(recipe, model, processor, examples, stage, Clock(None), dev=dev, **options)
+    from radrl.training.grpo import check_reference, grpo_trainer
+
+    check_reference(recipe, recipe.grpo_config(folder), model)
+    # vLLM would start; the reference for KL is a second model, with weights. Keys that need them have been looked at
+    apart = ("beta", "sync_ref_model", "ref_model_", "use_bias_correction_kl", "use_vllm", "vllm_")
+    kept = {key: value for key, value in recipe.grpo.items() if not key.startswith(apart)}
+    changed = {"grpo": {**kept, **ours}}
+    return grpo_trainer(recipe.model_copy(update=changed), model, processor, examples, stage, Clock(None), None, dev)
+
+
+def _check_checkpointing(recipe: Recipe, section: str, config: Any) -> None:
+    """Hands ``gradient_checkpointing_kwargs`` to what takes them in every layer of a step."""
+    options = config.gradient_checkpointing_kwargs
+    if not config.gradient_checkpointing or not options:
+        return
+    try:
+        number = torch.zeros(1, requires_grad=True)
+        checkpoint(torch.sin, number, **{"use_reentrant": False, **options})
+    except Exception as error:  # torch checks with errors of many types
+        at = f"{recipe.file}: key '{section}.gradient_checkpointing_kwargs'"
+        raise UserError(one_line(f"{at}: torch refuses it: {error}")) from None
+
+
+def _check_sampling(trainer: Any) -> None:
+    """Has transformers look at how completions are sampled, as its ``generate`` does first."""
+    config = trainer.generation_config
+    config.validate(strict=False)
+    trainer.model._get_logits_processor(  # private: the one place where temperature, top_p and others are checked
+        generation_config=config, input_ids_seq_length=1, encoder_input_ids=None, device="cpu"
+    )
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Leaves the random numbers of this process as they were: what is trained must not depend on having looked."""
+    ours, numbers = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numbers)

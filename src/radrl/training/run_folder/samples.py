@@ -1,0 +1,134 @@
+"""What a GRPO run writes in training, to be read: of every n-th step (``samples_every``) the completions of a few
+groups, in ``samples.jsonl`` of the stage's folder, with small copies of their pictures in ``samples/``.
+
+One group a line: step, Example, prompt, reference, image paths (relative to the manifest's image folder), and of each
+completion its text, its score by each scorer (None where the scorer had none), and its advantage. These are texts and
+pictures of the data; they are written only where the recipe asks for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from radrl.errors import UserError, in_words
+from radrl.example import Example
+from radrl.prompt.messages import PromptStyle, target
+from radrl.scoring.rewards import completion_text
+from radrl.support.files import replacing, write_text
+
+FILE = "samples.jsonl"
+GROUPS = 4  # a step
+SIDE = 384  # pixels of a copy's longer side
+
+
+class Samples:
+    """Writes the samples of one run in ``folder``, of every ``every``-th step; those that an earlier start made after
+    its last ``checkpoint`` will be made again, and are removed."""
+
+    def __init__(self, folder: Path, style: PromptStyle, every: int, checkpoint: Path | None) -> None:
+        self.folder, self.style, self.every = folder, replace(style, thinking=False), every
+        self.last: int | None = None
+        done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+        if (folder / FILE).is_file():
+            kept = [line for line in (folder / FILE).read_text().splitlines() if 0 < _step(line) <= done]
+            write_text(folder / FILE, "".join(line + "\n" for line in kept))
+
+    def due(self, step: int, steps: int) -> bool:
+        """Returns whether the rollout for the ``steps`` steps from ``step`` on, counted from 1, is to be written."""
+        again, self.last = step == self.last, step  # several rollouts may make one step
+        return not again and (step == 1 or (step + steps - 1) // self.every > (step - 1) // self.every)
+
+    def look(self, trainer: Any, rows: Sequence[dict[str, Any]]) -> None:
+        """Takes in a rollout batch: this process's ``rows``; what was made and scored stands in the trainer's logs."""
+        step = trainer.state.global_step + 1
+        args = trainer.args
+        steps = max(1, args.num_iterations * args.steps_per_generation // args.gradient_accumulation_steps)
+        if not self.due(step, steps) or not trainer.is_world_process_zero():
+            return
+        logs, size = (
+            trainer._logs,
+            trainer.num_generations,
+        )  # TRL's: the rollouts of all processes, the first one's first
+        prompts, completions, advantages = (list(logs[what]) for what in ("prompt", "completion", "advantages"))
+        scores = {name: list(values) for name, values in logs["rewards"].items()}
+        lines = []
+        for first in range(0, min(len(rows), GROUPS * size), size):
+            example: Example = rows[first]["example"]
+            pictures = rows[first].get("images") or []
+            group = {
+                "step": step,
+                "id": example.id,
+                "task": example.task,
+                "prompt": as_text(prompts[first]),
+                "reference": target(example, self.style),
+                "images": list(example.images),
+                "pictures": [self._copy(picture) for picture in pictures],
+                "completions": [
+                    {
+                        "text": completion_text(completions[k]),
+                        "scores": {name: _number(values[k]) for name, values in scores.items()},
+                        "advantage": _number(advantages[k]),
+                    }
+                    for k in range(first, first + size)
+                ],
+            }
+            lines.append(json.dumps(group, ensure_ascii=False) + "\n")
+        self._append("".join(lines))
+
+    def _append(self, lines: str) -> None:
+        try:
+            with (self.folder / FILE).open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(lines)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder / FILE}: cannot write ({in_words(error)}); mend it and run again with --resume"
+            ) from None
+
+    def _copy(self, picture: Image.Image) -> str:
+        """Writes a small copy of a picture, once, and returns its path relative to the stage's folder."""
+        small = picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
+        small.thumbnail((SIDE, SIDE))
+        name = f"samples/{hashlib.sha256(small.tobytes()).hexdigest()[:16]}.jpg"
+        if not (self.folder / name).is_file():
+            with replacing(self.folder / name, sync=False) as file:
+                small.save(file, "JPEG", quality=85)
+        return name
+
+
+def as_text(messages: Any) -> str:
+    """Returns TRL's messages as one text, ``[image]`` for each image; a text as it is."""
+    if isinstance(messages, str):
+        return messages
+    parts = []
+    for message in messages:
+        content = message["content"]
+        if not isinstance(content, str):
+            content = "".join("[image]" if part["type"] == "image" else part.get("text", "") for part in content)
+        parts.append(f"{message['role']}: {content}")
+    return "\n".join(parts)
+
+
+def texts_only(logs: dict[str, Any]) -> None:
+    """Turns the messages in a trainer's logs into texts: W&B's tables refuse messages (``log_completions``)."""
+    for what, said in (("prompt", as_text), ("completion", completion_text)):
+        logs[what] = deque(map(said, logs[what]), maxlen=logs[what].maxlen)
+
+
+def _step(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError):  # torn by a kill
+        return 0
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
