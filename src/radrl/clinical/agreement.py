@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from radrl.clinical.label import ABSENT, PRESENT, UNCERTAIN, labels
-from radrl.errors import UserError, nearest
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, nearest, one_line
 
 Value = int | None
 Row = Mapping[str, Value]

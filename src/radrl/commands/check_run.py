@@ -7,9 +7,8 @@ from pathlib import Path
 
 import torch
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.training.checks import run_checks
 from radrl.training.checks.loggers import SECTIONS
 from radrl.training.checks.rehearsal import settings_of

@@ -382,7 +382,7 @@ def main() -> None:
         app()
     except UserError as error:
         processes.let_the_first_speak()
-        from radrl.recipe.yaml_file import one_line  # a file's name may hold a line break
+        from radrl.errors import one_line  # a file's name may hold a line break
 
         print(one_line(f"radrl: {error}"), file=sys.stderr)
         sys.exit(2)

@@ -10,8 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radrl.errors import UserError, in_words
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, in_words, one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -11,8 +11,7 @@ import transformers
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 
-from radrl.errors import UserError, in_words, out_of_memory
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, in_words, one_line, out_of_memory
 from radrl.support.files import no_space
 
 POINTER = b"version https://git-lfs"  # beginning of what stands for a file that was not fetched

@@ -22,13 +22,12 @@ from transformers import ProcessorMixin
 
 from radrl.answers.thinking import opened_thinking
 from radrl.boxes.notation import Size
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.example import Example
 from radrl.images.sizes import box_size, image_facts, seen_size
 from radrl.manifest.example_set import ExampleSet
 from radrl.prompt import control_tokens
 from radrl.prompt.messages import PromptStyle, messages, target
-from radrl.recipe.yaml_file import one_line
 
 IGNORE = -100  # label of a position that is not trained on
 # what a chat template may raise: jinja2's own, and of what it does with the messages

@@ -24,12 +24,11 @@ from transformers import (
     ProcessorMixin,
 )
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.models import adapters
 from radrl.models.allocator import keep_freed_memory
 from radrl.models.cannot_load import cannot_load, lfs_pointer
 from radrl.models.processor import Qwen3VLProcessor
-from radrl.recipe.yaml_file import one_line
 from radrl.support.vector_math import choose_kernels
 
 HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None

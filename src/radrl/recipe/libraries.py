@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.recipe import unused
 from radrl.recipe.ranges import out_of_range
-from radrl.recipe.yaml_file import as_number, one_line
+from radrl.recipe.yaml_file import as_number
 
 Kind = Literal["trl.SFTConfig", "trl.GRPOConfig", "peft.LoraConfig"]
 

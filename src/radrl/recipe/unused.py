@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radrl.errors import UserError, nearest
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, nearest, one_line
 
 if TYPE_CHECKING:
     from radrl.recipe.schema import Recipe

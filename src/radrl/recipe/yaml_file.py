@@ -10,16 +10,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Field
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 
 MOST_VALUES = 20_000  # far above any recipe; stops aliases that unfold into millions of values
 DEEPEST = 30
-
-
-def one_line(text: object) -> str:
-    """Returns the text as one printable line, cut at 600 characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return line if len(line) <= 600 else line[:599] + "…"
 
 
 def as_number(value: Any) -> Any:

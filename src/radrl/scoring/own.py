@@ -20,10 +20,9 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import radrl.scoring  # noqa: F401  before a file is run: else its import of radrl would register the built-ins as its own
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.example import TASKS, Answer, Example, Score
 from radrl.recipe.own_scorers import OwnFile, own_file
-from radrl.recipe.yaml_file import one_line
 from radrl.scoring import registry
 from radrl.scoring.registry import Scorer
 

@@ -10,11 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.example import Task
 from radrl.recipe.protocols import Column
 from radrl.recipe.schema import Recipe, Reward
-from radrl.recipe.yaml_file import one_line
 from radrl.scoring import own
 from radrl.scoring.registry import Scorer
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.recipe import libraries
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 
 
 def lora_config(recipe: Recipe, model: nn.Module) -> Any:

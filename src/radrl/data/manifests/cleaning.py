@@ -23,12 +23,11 @@ from pydantic import ValidationError
 from radrl.answers.thinking import split_thinking
 from radrl.clinical.cleaning import Cleaned, Removed, clean, key
 from radrl.clinical.extract import findings
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.example import Example, open_manifest, parse_line
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.yaml_file import one_line
 from radrl.support.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
 
 ON_PAGE = 200  # changed reports, the first ones

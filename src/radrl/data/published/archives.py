@@ -12,8 +12,7 @@ from xml.parsers import expat
 
 from radrl.data.published import tables
 from radrl.data.published.tables import BROKEN, LARGEST_TEXT, Wrong, damaged, find
-from radrl.errors import UserError
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, one_line
 
 MOST_MEMBERS = 2_000_000
 DEEPEST_XML = 60

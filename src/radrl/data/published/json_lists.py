@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from radrl.data.published.tables import DAMAGED, LARGEST_JSON, LONGEST_LINE, Wrong, find, unpacked
-from radrl.errors import UserError
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, one_line
 
 PART = 1 << 18  # bytes read at a time
 DEEPEST = 8  # of a pickle; a list of dicts has 2

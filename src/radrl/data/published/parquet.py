@@ -16,8 +16,7 @@ from typing import Any
 
 from radrl.data.published import tables
 from radrl.data.published.tables import BROKEN, damaged, inside
-from radrl.errors import UserError
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, one_line
 
 BATCH = 16  # rows that are in memory together: those of images are large
 LARGEST_IMAGE = 1 << 30  # bytes

@@ -28,10 +28,9 @@ from radrl.data.published.record import Reader, Record, Skipped, chosen
 from radrl.data.published.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_edge, frame_of, read_annotated
 from radrl.data.published.tables import is_plain
 from radrl.data.published.unfinished import Manifests, Summary, Text, id_hash, state_of
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.images.files import RADVLM_PIXELS, image_size
 from radrl.manifest.independence import widest
-from radrl.recipe.yaml_file import one_line
 from radrl.support.files import no_space
 from radrl.support.machine import cores
 

@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from radrl.errors import UserError, in_words
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, in_words, one_line
 
 LONGEST_LINE = 8 << 20  # bytes of one line of a table
 LONGEST_CELL = 4 << 20  # characters

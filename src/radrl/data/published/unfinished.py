@@ -17,8 +17,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from radrl.errors import UserError
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, one_line
 from radrl.support.files import write_json
 
 SECONDS_BETWEEN_SAVES = 5.0

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from radrl.errors import UserError, nearest
-from radrl.recipe.yaml_file import one_line, read_mapping
+from radrl.errors import UserError, nearest, one_line
+from radrl.recipe.yaml_file import read_mapping
 
 Wordings = Mapping[str, Sequence[str]]
 _SLOT = re.compile(r"\{(\w+)(:lower)?\}")

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.evaluation.answers import joining
 from radrl.evaluation.answers import predictions as store
 from radrl.evaluation.answers.header import MOST_SAMPLES, Header, manifest_hash, read_header
@@ -30,7 +30,6 @@ from radrl.evaluation.answers.joining import Record
 from radrl.evaluation.answers.predictions import Prediction
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.yaml_file import one_line
 
 
 def read(path: Path, examples: Sequence[Example], style: PromptStyle) -> tuple[Header, list[Prediction]]:

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.yaml_file import one_line
 from radrl.support.files import write_json
 
 MOST_SAMPLES = 10_000

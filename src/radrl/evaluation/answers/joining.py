@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle, question
-from radrl.recipe.yaml_file import one_line
 
 NAMES = ("id", "question_id", "qid", "uid", "sample_id", "study_id", "dicom_id", "image_id")
 IMAGES = ("img_path", "image_path", "image", "images", "img_name", "image_name", "file_name", "Figure_path", "img")

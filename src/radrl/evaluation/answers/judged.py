@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.header import Header
 from radrl.images.sizes import QWEN25_FACTOR, QWEN25_MAX_PIXELS, QWEN25_MIN_PIXELS
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import JudgedModel, Recipe
-from radrl.recipe.yaml_file import one_line
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig

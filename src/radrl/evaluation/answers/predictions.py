@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radrl.answers.parsing import parse
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.evaluation.answers.header import Header
 from radrl.example import Answer, Example
 from radrl.images.sizes import box_size
-from radrl.recipe.yaml_file import one_line
 from radrl.support.files import no_space
 
 NAMED = 3  # so many ids are named in an error

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import ProcessorMixin
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.evaluation.answers.decoding import Ask, Decoding, Done, Said, case_seed
 from radrl.images.sizes import box_size, image_facts
 from radrl.manifest.example_set import ExampleSet
@@ -15,7 +15,6 @@ from radrl.models import adapters
 from radrl.models.inputs import prompt_text
 from radrl.models.processor import resized
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.yaml_file import one_line
 
 AT_ONCE = 512  # requests handed over together: vLLM batches them, and so many at most are asked again after a stop
 TAKEN = ("min_p",)  # of Decoding.more

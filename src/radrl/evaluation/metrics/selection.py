@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.evaluation.answers.header import Header
 from radrl.example import Task
 from radrl.recipe import protocols
 from radrl.recipe.protocols import Protocol
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.scoring.registry import Scorer
 from radrl.scoring.reward_terms import read_columns, read_items
 

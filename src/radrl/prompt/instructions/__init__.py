@@ -12,9 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.prompt.control_tokens import FAMILIES
-from radrl.recipe.yaml_file import one_line
 
 Kind = Literal["teacher", "judge", "cleaner"]
 NEEDED: Mapping[Kind, tuple[str, ...]] = {

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.example import Task
-from radrl.recipe.yaml_file import one_line
 
 if TYPE_CHECKING:
     from radrl.recipe.schema import Recipe

@@ -17,10 +17,9 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.manifest.example_set import ExampleSet
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.training.shared_prefix.rollout import NoNumbers
 from radrl.training.stage import last_checkpoint
 

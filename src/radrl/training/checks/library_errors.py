@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import radrl
-from radrl.errors import UserError, in_words, out_of_memory
+from radrl.errors import UserError, in_words, one_line, out_of_memory
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.support.files import no_space
 
 OURS = str(Path(radrl.__file__).parent)

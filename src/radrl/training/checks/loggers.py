@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.training.checks.packages_needed import require
 from radrl.training.run_folder.stage_folder import Kind
 

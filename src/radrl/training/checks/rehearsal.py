@@ -16,10 +16,9 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, ProcessorMixin
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.manifest.example_set import ExampleSet
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.training.checks.library_errors import told
 from radrl.training.checks.loggers import SECTIONS
 from radrl.training.held_out.evaluating import Watched

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.example import TASKS
 from radrl.images.sizes import LONGEST
 from radrl.manifest.example_set import ExampleSet
@@ -30,7 +30,6 @@ from radrl.models.inputs import Row, check_chat, prompt_inputs, sft_inputs
 from radrl.models.tiny import tiny_model, tiny_processor
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.training.callbacks.guards import refuse_small
 from radrl.training.checks import loggers, packages_needed, pixel_boxes
 from radrl.training.checks.rehearsal import Plan, rehearse, settings_of

@@ -13,12 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from radrl.answers.parsing import parse
-from radrl.errors import UserError, nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.evaluation.metrics.metric import BASE, Metric, of_scorer
 from radrl.evaluation.metrics.selection import asked
 from radrl.prompt.messages import target
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.training.held_out.dev import Dev, log_key
 
 log = logging.getLogger(__name__)

@@ -22,11 +22,10 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 import radrl
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.example import TASKS
 from radrl.manifest.example_set import ExampleSet
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import one_line
 from radrl.support import processes
 from radrl.support.files import write_json
 from radrl.training.run_folder.stage_folder import file_hash, in_force

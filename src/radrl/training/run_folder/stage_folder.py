@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 import yaml
 
-from radrl.errors import UserError
+from radrl.errors import UserError, one_line
 from radrl.recipe import schema as recipes
 from radrl.recipe.schema import Recipe
-from radrl.recipe.yaml_file import as_number, one_line
+from radrl.recipe.yaml_file import as_number
 from radrl.support import processes
 
 Kind = Literal["sft", "coldstart", "grpo"]

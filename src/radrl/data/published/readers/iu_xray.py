@@ -10,7 +10,7 @@ from radrl.data.published.archives import archive_members, parse_xml
 from radrl.data.published.readers._common import first_there, tidy
 from radrl.data.published.record import Reader, Record, Skipped
 from radrl.data.published.tables import Wrong
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import one_line
 
 ARCHIVES = ("NLMCXR_reports.tgz", "NLMCXR_reports.tar.gz", "NLMCXR_reports.tar", "NLMCXR_reports")
 SECTIONS = {"FINDINGS": "findings", "IMPRESSION": "impression", "INDICATION": "indication"}

@@ -9,8 +9,7 @@ from typing import Any
 from radrl.data.published.readers._common import tidy
 from radrl.data.published.record import Reader, Record, Skipped
 from radrl.data.published.tables import DAMAGED, read_json
-from radrl.errors import UserError
-from radrl.recipe.yaml_file import one_line
+from radrl.errors import UserError, one_line
 
 FILE = "annotation.json"
 SPLITS = {"train": "train", "val": "dev", "test": "test"}
