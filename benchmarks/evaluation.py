@@ -22,7 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from radrl.example import Answer, Box, Example, write_manifest
+from radrl.example import Answer, Box, Example
+from radrl.manifest.jsonl import write_manifest
 
 RUNS = ("manual_template_target_b4rouge/result/test_result.json",
         "qwen_dino_sft_rag_top20_copy_oracle_cw1_lr2e5_logp_top20/test_preds.json")  # fmt: skip
@@ -99,7 +100,7 @@ def child(folder: Path) -> None:
     from radrl.evaluation.answers.ask_models import Source, collect
     from radrl.evaluation.answers.predictions import answers
     from radrl.evaluation.metrics.metric import score_cases
-    from radrl.example import read_manifest
+    from radrl.manifest.jsonl import read_manifest
     from radrl.recipe.schema import load
 
     print(f"imports: peak {peak():.0f} MB")

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radrl.errors import UserError
-from radrl.example import TASKS, Box, Example, Finding, read_manifest, write_manifest
+from radrl.example import TASKS, Box, Example, Finding
 from radrl.label_names import is_nothing, key
 from radrl.manifest.example_set import read_manifests
+from radrl.manifest.jsonl import read_manifest, write_manifest
 from radrl.support import files
 from radrl.support.files import write_json, write_text
 

@@ -12,7 +12,7 @@ from openai_server import serve
 from radrl.clinical.cleaning import clean, key
 from radrl.clinical.extract import findings
 from radrl.data.manifests.cleaning import clean_manifest, difference, judged
-from radrl.example import read_manifest
+from radrl.manifest.jsonl import read_manifest
 from radrl.output.page.cleaning import write
 from radrl.support.endpoint import Endpoint, Reply
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from radrl.data.formats import llava
 from radrl.data.published.json_lists import PART, json_items
 from radrl.errors import UserError
-from radrl.example import Box, Example, Turn, read_manifest, write_manifest
+from radrl.example import Box, Example, Turn
 from radrl.manifest.example_set import read_manifests
+from radrl.manifest.jsonl import read_manifest, write_manifest
 from radrl.prompt.messages import PromptStyle, as_turn, target
 
 items, talk = sets.module("llava").items, sets.module("llava").talk

@@ -15,7 +15,8 @@ from PIL import Image
 from radrl.data.phantom import NAMES, Phantom, examples, make, plan, write
 from radrl.data.phantom.draw import draw
 from radrl.errors import UserError
-from radrl.example import Box, Example, Finding, read_manifest
+from radrl.example import Box, Example, Finding
+from radrl.manifest.jsonl import read_manifest
 
 WORDS = {
     "cardiomegaly": r"cardiomegaly|(?<!not )enlarged",

@@ -9,7 +9,7 @@ import pytest
 from radrl.commands.evaluate import run_comparison
 from radrl.evaluation.answers.header import Header
 from radrl.evaluation.metrics.selection import asked, protocol_notes
-from radrl.example import read_manifest
+from radrl.manifest.jsonl import read_manifest
 from radrl.prompt.messages import PromptStyle, target
 from radrl.recipe import protocols
 from radrl.scoring.reward_terms import read_columns

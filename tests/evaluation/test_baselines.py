@@ -8,8 +8,9 @@ from PIL import Image
 
 from radrl.errors import UserError
 from radrl.evaluation.controls import baselines, nearest
-from radrl.example import Box, Example, write_manifest
+from radrl.example import Box, Example
 from radrl.manifest.example_set import ExampleSet, read_manifests
+from radrl.manifest.jsonl import write_manifest
 
 
 def example(id: str, task: str, question: str, reference: str = "", **more) -> Example:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from radrl.evaluation.controls import bias
-from radrl.example import Answer, Example, write_manifest
+from radrl.example import Answer, Example
 from radrl.manifest.example_set import read_manifests
+from radrl.manifest.jsonl import write_manifest
 from radrl.output import bias_tables
 
 OPTIONS = ("effusion", "nodule", "oedema")

@@ -10,8 +10,8 @@ import pytest
 from radrl.commands.evaluate import run_comparison, run_evaluation
 from radrl.evaluation.controls import baselines
 from radrl.evaluation.controls.from_training import NONE
-from radrl.example import read_manifest, write_manifest
 from radrl.manifest.from_recipe import load_examples
+from radrl.manifest.jsonl import read_manifest, write_manifest
 
 
 @pytest.fixture

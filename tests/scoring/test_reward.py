@@ -12,7 +12,8 @@ import pytest
 from radrl.answers.parsing import parse
 from radrl.clinical import extract
 from radrl.errors import UserError
-from radrl.example import Box, Example, Score, write_manifest
+from radrl.example import Box, Example, Score
+from radrl.manifest.jsonl import write_manifest
 from radrl.scoring import registry
 from radrl.scoring import rewards as reward
 from radrl.scoring.rewards import completion_text, load_rewards

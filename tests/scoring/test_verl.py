@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from radrl.commands.main import app
 from radrl.data.formats import llava
 from radrl.errors import UserError
-from radrl.example import Box, Example, Turn, write_manifest
+from radrl.example import Box, Example, Turn
+from radrl.manifest.jsonl import write_manifest
 from radrl.prompt.messages import PromptStyle
 from radrl.scoring.rewards import as_example
 from radrl.scoring.verl import compute_score, compute_scores, row, write_parquet

@@ -11,8 +11,9 @@ from PIL import Image
 from radrl.commands import train
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.transformers_backend import generate
-from radrl.example import Turn, read_manifest, write_manifest
+from radrl.example import Turn
 from radrl.manifest.example_set import read_manifests
+from radrl.manifest.jsonl import read_manifest, write_manifest
 from radrl.models.inputs import IGNORE, Row, prompt_inputs, sft_inputs
 from radrl.prompt.control_tokens import JOINER
 from radrl.prompt.messages import PromptStyle

@@ -20,9 +20,10 @@ from radrl.commands import train
 from radrl.data.manifests.augment import Augment
 from radrl.evaluation.answers.ask_models import Source, collect
 from radrl.evaluation.answers.predictions import answers
-from radrl.example import Box, Example, Turn, write_manifest
+from radrl.example import Box, Example, Turn
 from radrl.images.sizes import image_facts
 from radrl.manifest.example_set import read_manifests
+from radrl.manifest.jsonl import write_manifest
 from radrl.models.inputs import IGNORE, Row, prompt_inputs, sft_inputs
 from radrl.models.processor import Qwen3VLProcessor
 from radrl.prompt.messages import PromptStyle

@@ -9,7 +9,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from radrl.commands import train
-from radrl.example import Example, Turn, write_manifest
+from radrl.example import Example, Turn
+from radrl.manifest.jsonl import write_manifest
 from radrl.prompt.messages import PromptStyle, messages, target
 from radrl.training.checks import run_checks
 

@@ -14,7 +14,8 @@ from PIL import Image, PngImagePlugin
 
 from radrl.commands import train
 from radrl.errors import UserError
-from radrl.example import Example, read_manifest, write_manifest
+from radrl.example import Example
+from radrl.manifest.jsonl import read_manifest, write_manifest
 from radrl.prompt import instructions
 from radrl.prompt.messages import PromptStyle, question, target
 from radrl.support.endpoint import Endpoint

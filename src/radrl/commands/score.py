@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from radrl.answers.parsing import parse
 from radrl.boxes.notation import misfit
 from radrl.errors import UserError
-from radrl.example import Example, Task, read_manifest
+from radrl.example import Example, Task
+from radrl.manifest.jsonl import read_manifest
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Recipe
 from radrl.scoring import own, registry

@@ -24,8 +24,9 @@ import numpy as np
 from pydantic_core import from_json
 
 from radrl.errors import UserError
-from radrl.example import TASKS, Example, manifest_error, open_manifest, parse_line
+from radrl.example import TASKS, Example
 from radrl.manifest.independence import family
+from radrl.manifest.jsonl import manifest_error, open_manifest, parse_line
 from radrl.support.machine import cores
 
 LEAST_PART = 16 << 20  # bytes: a smaller manifest is read in this process

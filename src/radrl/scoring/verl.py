@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.errors import UserError
-from radrl.example import Example, stream_manifest
+from radrl.example import Example
+from radrl.manifest.jsonl import stream_manifest
 from radrl.prompt.messages import PromptStyle, messages, target
 from radrl.scoring.rewards import RewardFunction, as_example, load_rewards
 from radrl.support.files import replacing

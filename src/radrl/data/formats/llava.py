@@ -24,8 +24,9 @@ from radrl.choices.picking import LETTERS, is_yes_no
 from radrl.clinical import label_sets
 from radrl.data.formats.image_tags import TAG, without_tags
 from radrl.errors import UserError
-from radrl.example import MOST_CHOICES, TASKS, Example, Task, Turn, stream_manifest
+from radrl.example import MOST_CHOICES, TASKS, Example, Task, Turn
 from radrl.label_names import is_nothing, key
+from radrl.manifest.jsonl import stream_manifest
 from radrl.prompt.messages import PromptStyle, as_turn, question, target
 from radrl.support.files import replacing
 

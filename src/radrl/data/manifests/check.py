@@ -27,9 +27,10 @@ from PIL import Image
 from radrl.data.manifests import burned_in
 from radrl.data.manifests.line_checks import CONTROL, MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
 from radrl.errors import UserError
-from radrl.example import Example, parse_line
+from radrl.example import Example
 from radrl.images.files import read_image
 from radrl.images.sizes import LONGEST
+from radrl.manifest.jsonl import parse_line
 
 SIDE = 16  # of the difference hash: 256 bits
 NEAR = 20  # of these bits, to be looked at closely: of 192,510 pairs of other NIH films the nearest differ in 22

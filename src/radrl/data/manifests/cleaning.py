@@ -24,7 +24,8 @@ from radrl.answers.thinking import split_thinking
 from radrl.clinical.cleaning import Cleaned, Removed, clean, key
 from radrl.clinical.extract import findings
 from radrl.errors import UserError, one_line
-from radrl.example import Example, open_manifest, parse_line
+from radrl.example import Example
+from radrl.manifest.jsonl import open_manifest, parse_line
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.prompt.messages import PromptStyle

@@ -17,8 +17,9 @@ import yaml
 from radrl import label_names
 from radrl.answers.parsing import parse
 from radrl.errors import UserError
-from radrl.example import Example, parse_line
+from radrl.example import Example
 from radrl.manifest.independence import unit_of
+from radrl.manifest.jsonl import parse_line
 from radrl.prompt import control_tokens
 from radrl.prompt.messages import PromptStyle, answer_text, earlier, question
 

@@ -19,7 +19,8 @@ from PIL import Image
 from radrl.data.phantom.film import make
 from radrl.data.phantom.questions import examples
 from radrl.errors import UserError
-from radrl.example import Example, write_manifest
+from radrl.example import Example
+from radrl.manifest.jsonl import write_manifest
 from radrl.support.files import write_json
 from radrl.support.machine import cores
 

@@ -16,8 +16,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from radrl.errors import UserError, nearest
-from radrl.example import TASKS, Box, Example, open_manifest, parse_line
+from radrl.example import TASKS, Box, Example
 from radrl.images.files import fit, read_image
+from radrl.manifest.jsonl import open_manifest, parse_line
 from radrl.output.page import _environment
 from radrl.output.page.cases import TASK_NAMES
 from radrl.support.files import write_bytes
