@@ -43,9 +43,10 @@ from radrl.models.inputs import Row, prompt_inputs, prompt_text, sft_inputs
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, of
 from radrl.prompt.messages import PromptStyle, messages, target
+from radrl.recipe.endpoints import Endpoint
 from radrl.recipe.schema import load
 from radrl.scoring.judge import _prompt
-from radrl.support.endpoint import Endpoint, Reply
+from radrl.support.endpoint import Reply
 from radrl.training import grpo, teacher
 from radrl.training.checks import run_checks
 from radrl.training.stage import Stage

@@ -14,7 +14,8 @@ from radrl.clinical.extract import findings
 from radrl.data.manifests.cleaning import clean_manifest, difference, judged
 from radrl.manifest.jsonl import read_manifest
 from radrl.output.page.cleaning import write
-from radrl.support.endpoint import Endpoint, Reply
+from radrl.recipe.endpoints import Endpoint
+from radrl.support.endpoint import Reply
 
 CASES = {
     "Lungs are clear. No effusion.": "Lungs are clear. No effusion.",

@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 
 from radrl.boxes import geometry
-from radrl.data.manifests.augment import Augment, augment, mirror
+from radrl.data.manifests.augment import augment, mirror
 from radrl.example import Box, Example
+from radrl.recipe.augmentation import Augment
 
 SIZE = (160, 120)  # not square: a share of the width is not one of the height
 EXAMPLE = Example(

@@ -23,7 +23,7 @@ from radrl.manifest.example_set import read_manifests
 from radrl.models.processor import resized
 from radrl.output.run_facts import settings_notes
 from radrl.prompt.messages import PromptStyle, question
-from radrl.support.endpoint import Endpoint
+from radrl.recipe.endpoints import Endpoint
 
 STYLE = PromptStyle()
 

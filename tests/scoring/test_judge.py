@@ -8,10 +8,10 @@ from openai_server import serve
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example
+from radrl.recipe.endpoints import Judge
 from radrl.scoring import judge as module
 from radrl.scoring import registry
 from radrl.scoring.judge import read_verdict
-from radrl.support.endpoint import Judge
 
 
 @pytest.fixture(autouse=True)

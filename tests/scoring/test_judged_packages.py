@@ -15,9 +15,9 @@ from text_pairs import pairs
 
 from radrl.errors import UserError
 from radrl.example import Answer, Example
+from radrl.recipe.endpoints import Judge
 from radrl.scoring import judge as judge_module
 from radrl.scoring import registry
-from radrl.support.endpoint import Judge
 
 needs_crimson = pytest.mark.skipif(not importlib.util.find_spec("CRIMSON"), reason="crimson-score is not installed")
 needs_radmatch = pytest.mark.skipif(not importlib.util.find_spec("radmatch"), reason="radmatch is not installed")

@@ -20,7 +20,7 @@ from radrl.example import Example, Turn
 from radrl.models import loading
 from radrl.models.inputs import IGNORE, Row, prompt_inputs, prompt_text, sft_inputs, template_kwargs
 from radrl.prompt.messages import PromptStyle, target
-from radrl.support.endpoint import Endpoint
+from radrl.recipe.endpoints import Endpoint
 from radrl.training import grpo
 
 FILM = Example(

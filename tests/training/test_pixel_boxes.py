@@ -17,7 +17,6 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from radrl.answers.parsing import parse
 from radrl.boxes.geometry import array, iou
 from radrl.commands import train
-from radrl.data.manifests.augment import Augment
 from radrl.evaluation.answers.ask_models import Source, collect
 from radrl.evaluation.answers.predictions import answers
 from radrl.example import Box, Example, Turn
@@ -27,6 +26,7 @@ from radrl.manifest.jsonl import write_manifest
 from radrl.models.inputs import IGNORE, Row, prompt_inputs, sft_inputs
 from radrl.models.processor import Qwen3VLProcessor
 from radrl.prompt.messages import PromptStyle
+from radrl.recipe.augmentation import Augment
 from radrl.scoring.rewards import load_rewards
 from radrl.training import grpo
 from radrl.training.checks import pixel_boxes

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from radrl.commands import train
-from radrl.data.manifests.augment import Augment
 from radrl.errors import UserError
 from radrl.models.inputs import Row, sft_inputs
 from radrl.prompt.messages import PromptStyle
+from radrl.recipe.augmentation import Augment
 from radrl.support.files import write_json
 from radrl.training import stage as run
 from radrl.training.callbacks.deadline import Deadline

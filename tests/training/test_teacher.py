@@ -18,7 +18,7 @@ from radrl.example import Example
 from radrl.manifest.jsonl import read_manifest, write_manifest
 from radrl.prompt import instructions
 from radrl.prompt.messages import PromptStyle, question, target
-from radrl.support.endpoint import Endpoint
+from radrl.recipe.endpoints import Endpoint
 from radrl.training import teacher
 from radrl.training.teacher import load_traces, write_traces
 

@@ -17,16 +17,16 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from radrl.commands import load_recipe
-from radrl.data.manifests.augment import Augment
 from radrl.errors import UserError, nearest, one_line
 from radrl.example import Task
 from radrl.prompt import instructions
 from radrl.prompt.messages import AnswerFormat, BoxFormat, PromptStyle
 from radrl.recipe import libraries, own_scorers
+from radrl.recipe.augmentation import Augment
+from radrl.recipe.endpoints import Judge, JudgedEndpoint, Teacher
 from radrl.recipe.prompt_section import Prompt
 from radrl.recipe.protocols import Column, ProtocolName
 from radrl.recipe.yaml_file import Number, apply_overrides, read_mapping
-from radrl.support.endpoint import Judge, JudgedEndpoint, Teacher
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig

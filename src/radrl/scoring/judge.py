@@ -23,8 +23,9 @@ from radrl.example import Answer, Example, Score
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES
 from radrl.prompt.messages import earlier
+from radrl.recipe.endpoints import Judge
 from radrl.scoring.registry import scorer
-from radrl.support.endpoint import Chat, Judge, Refused, run, side_by_side
+from radrl.support.endpoint import Chat, Refused, run, side_by_side
 from radrl.support.files import no_space
 
 MOST = 8_000  # characters of the thinking and of the answer that are shown

@@ -23,10 +23,11 @@ from typing import Any, Literal
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Score
 from radrl.prompt.control_tokens import FAMILIES
+from radrl.recipe.endpoints import Judge
 from radrl.scoring.judge import spend, verdicts
 from radrl.scoring.neural.models import readable
 from radrl.scoring.registry import scorer
-from radrl.support.endpoint import Chat, Judge, Refused
+from radrl.support.endpoint import Chat, Refused
 
 Pair = tuple[str, str]  # (reference, answer)
 Bundle = Literal["", "abdomen-ct", "brain-mr", "chest-ct", "chest-xr", "head-ct"]  # an unknown one is none to RadMatch

@@ -20,13 +20,14 @@ from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 from trl import SFTTrainer
 
-from radrl.data.manifests.augment import Augment, augment
+from radrl.data.manifests.augment import augment
 from radrl.errors import UserError
 from radrl.example import Answer, Example
 from radrl.manifest.example_set import ExampleSet
 from radrl.models import loading
 from radrl.models.inputs import IGNORE, Row, branch_attention, sft_inputs
 from radrl.prompt.messages import PromptStyle
+from radrl.recipe.augmentation import Augment
 from radrl.recipe.schema import Recipe
 from radrl.support.files import no_space
 from radrl.training import sharding

@@ -23,7 +23,8 @@ from radrl.example import Example
 from radrl.images.files import data_url
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
-from radrl.support.endpoint import Chat, Endpoint, Refused, Reply, run, side_by_side
+from radrl.recipe.endpoints import Endpoint
+from radrl.support.endpoint import Chat, Refused, Reply, run, side_by_side
 
 # A trace with these words reasons from the answer it was given, not from the image.
 TELLS = re.compile(r"\b(reference|given|provided|supplied) answer\b", re.IGNORECASE)

@@ -29,7 +29,8 @@ from radrl.manifest.jsonl import open_manifest, parse_line
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.prompt.messages import PromptStyle
-from radrl.support.endpoint import Chat, Endpoint, Refused, Reply, side_by_side
+from radrl.recipe.endpoints import Endpoint
+from radrl.support.endpoint import Chat, Refused, Reply, side_by_side
 
 ON_PAGE = 200  # changed reports, the first ones
 AT_ONCE = 2000  # reports that are put to a model before they are written
