@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from radrl.commands.evaluate import RECIPE
 from radrl.evaluation.answers import predictions as store
 from radrl.evaluation.answers.finished_runs import find, models_in, recipe_of
-from radrl.evaluation.answers.header import Header
+from radrl.evaluation.answers.header import RECIPE, Header
 from radrl.evaluation.answers.predictions import Prediction
 
 

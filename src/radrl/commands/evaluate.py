@@ -23,7 +23,7 @@ from radrl.errors import UserError, nearest
 from radrl.evaluation.answers import judged
 from radrl.evaluation.answers import predictions as store
 from radrl.evaluation.answers.ask_models import Collected, Shard, Source, collect, is_file
-from radrl.evaluation.answers.header import Header
+from radrl.evaluation.answers.header import RECIPE, Header
 from radrl.evaluation.controls import baselines, from_training
 from radrl.evaluation.controls.from_training import FromTraining, only
 from radrl.evaluation.metrics.metric import CaseScores, score_cases
@@ -41,7 +41,6 @@ from radrl.recipe.schema import ColdStart, Recipe
 from radrl.scoring.registry import Scorer
 from radrl.support.files import write_text
 
-RECIPE = "recipe.yaml"  # beside the predictions: `radrl compare` reads the test data from it
 Runs = list[list[list[Answer]]]  # by training seed, by sample, in the order of the Examples
 
 

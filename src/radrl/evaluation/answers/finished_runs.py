@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from radrl.commands.evaluate import RECIPE
 from radrl.errors import UserError, nearest
-from radrl.evaluation.answers.header import read_header
+from radrl.evaluation.answers.header import RECIPE, read_header
 
 Files = dict[str, list[tuple[Path, bool]]]  # by model; a file a training seed, and whether it was asked to think
 

@@ -137,3 +137,6 @@ def begin(path: Path, header: Header) -> None:
                 "set them back, choose another --out, or remove the file to begin anew"
             )
         )
+
+
+RECIPE = "recipe.yaml"  # beside the predictions: `radrl compare` reads the test data from it

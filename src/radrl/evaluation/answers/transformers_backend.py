@@ -27,8 +27,8 @@ from radrl.images.sizes import box_size, image_facts
 from radrl.manifest.example_set import ExampleSet
 from radrl.models.inputs import prompt_inputs, prompt_text
 from radrl.models.loading import end_tokens, own_settings_off
+from radrl.models.sampling import draw
 from radrl.prompt.messages import PromptStyle
-from radrl.training.shared_prefix.rollout import draw
 
 NARROWING = {"min_p": MinPLogitsWarper, "typical_p": TypicalLogitsWarper}  # of Decoding.more; the rest act on logits
 

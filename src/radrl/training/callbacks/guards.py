@@ -19,8 +19,8 @@ from torch.distributed.tensor import DTensor
 
 from radrl.errors import UserError, one_line
 from radrl.manifest.example_set import ExampleSet
+from radrl.models.sampling import NoNumbers
 from radrl.recipe.schema import Recipe
-from radrl.training.shared_prefix.rollout import NoNumbers
 from radrl.training.stage import last_checkpoint
 
 NAMED = 8  # Example ids in a line

@@ -15,12 +15,11 @@ import torch
 from torch import nn
 from transformers import GenerationConfig
 
-from radrl.errors import UserError
+from radrl.models.sampling import draw
 from radrl.training.shared_prefix.kernels import join_
 from radrl.training.shared_prefix.packing import Packed, Prompt, pack_prompts
 
 DROP = 0.8  # finished rows are dropped once the others are fewer than this share
-AT_ONCE = 2**24  # probabilities summed up in float64 at a time
 # what the loop below understands; any other setting that is not at its default is left to generate()
 UNDERSTOOD = {
     "max_new_tokens", "min_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p",
@@ -28,10 +27,6 @@ UNDERSTOOD = {
     "sequence_bias", "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "disable_compile",
     "transformers_version", "_from_model_config",
 }  # fmt: skip
-
-
-class NoNumbers(UserError):
-    """A model's output is NaN or infinite."""
 
 
 def refusal(config: GenerationConfig) -> str | None:
@@ -137,31 +132,6 @@ def _look(query: Any, keys: Any, values: Any, blind: torch.Tensor | None) -> tup
         scores.masked_fill_(blind[:, None, None], -torch.inf)
     lse = scores.logsumexp(-1)
     return (scores.sub_(lse[..., None]).exp_().to(values.dtype) @ values).to(wide), lse
-
-
-def draw(probabilities: torch.Tensor, uniform: torch.Tensor | None = None) -> torch.Tensor:
-    """Returns a token of each row, (R,), drawn with the given probabilities, (R, V).
-
-    It is the first one up to which they sum to more than the row's ``uniform`` number (R,) in [0, 1). torch.multinomial
-    draws a number for each token instead, which on a CPU takes a tenth of a rollout.
-
-    Raises:
-        NoNumbers: a probability is not a number.
-    """
-    if uniform is None:
-        uniform = torch.rand(len(probabilities), dtype=torch.double, device=probabilities.device)
-    size = max(1, AT_ONCE // probabilities.shape[1])
-    return torch.cat([_passed(*part) for part in zip(probabilities.split(size), uniform.split(size), strict=True)])
-
-
-def _passed(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    below = probabilities.double().cumsum(-1)
-    total = below[:, -1]
-    if not bool(total.isfinite().all()):
-        raise NoNumbers("the model's probabilities are not numbers: training has diverged, or the weights are damaged")
-    # rounding must not carry it up to the sum of all, past the last token that can be drawn
-    mark = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(below, mark[:, None], right=True)[:, 0]
 
 
 @torch.no_grad()
