@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz_readers.py [--inputs 10000] [--seed 0]
 
-Each input is the made-up copy of a data set in its official layout (tests/data/sets) with one thing damaged: files cut,
+Each input is the made-up copy of a data set in its official layout (tests/helpers/sets) with one thing damaged: files cut,
 bytes and words changed, columns and lines moved, links, folders, bombs, XML entities, paths that lead out.
 """
 
@@ -17,7 +17,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/data"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/data/published"))
 
 import sets
 from test_hostile import attempt

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from shared_folder import SHARED
 
 # before anything imports transformers
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask the network
@@ -15,7 +16,7 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # as the command line does
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of published data that is too large for the repository."""
-    folder = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    folder = SHARED
     if not folder.is_dir():
         pytest.skip(f"no published data at {folder}; set RADRL_TEST_DATA")
     return folder

@@ -3,11 +3,11 @@
 import csv
 import json
 import math
-import os
 import random
 from pathlib import Path
 
 import pytest
+from shared_folder import SHARED
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
@@ -16,7 +16,7 @@ from radrl.clinical.label import labels, schemas
 from radrl.commands.main import app
 from radrl.errors import UserError
 
-DATA = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = SHARED
 SAMPLES = DATA / "chexpert_labeler" / "labeled_reports.csv"
 REPORTS = [("1", "No pneumothorax. Small left effusion."), ("2", "Mild edema."), ("3", "Clear lungs.")]
 

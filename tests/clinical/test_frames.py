@@ -1,17 +1,16 @@
 """Sentences of one frame and any finding: what denies, affirms or doubts does so whatever stands in it."""
 
 import json
-import os
 from itertools import permutations
-from pathlib import Path
 
 import pytest
+from shared_folder import SHARED
 
 from radrl.clinical.compare import compare, merge, weighted_error
 from radrl.clinical.extract import findings
 from radrl.clinical.label import labels
 
-CASES = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "field_cases"
+CASES = SHARED / "field_cases"
 
 FINDINGS = {
     "pneumothorax": "pneumothorax",

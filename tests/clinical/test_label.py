@@ -2,17 +2,17 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared_folder import SHARED
 
 from radrl.clinical.label import labels, schemas, write_labels
 from radrl.errors import UserError
 
-DATA = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "chexpert_labeler"
+DATA = SHARED / "chexpert_labeler"
 # docs/clinical.md argues each: (sample, column): (labeler, ours)
 DIFFERENCES: dict[tuple[int, str], tuple[str, str]] = {}
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import tarfile
 from collections import Counter
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import make_golden_labels
 import pytest
+from shared_folder import SHARED
 
 from radrl.clinical.label import labels
 
-DATA = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = SHARED
 REPORTS = DATA / "txv_nlmcxr_reports" / "NLMCXR_reports.tgz"
 GOLD = DATA / "openi_gold" / "openi_gold_14.csv"
 SECTION = re.compile(r'<AbstractText Label="(FINDINGS|IMPRESSION)">(.*?)</AbstractText>', re.DOTALL)

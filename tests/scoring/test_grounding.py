@@ -50,7 +50,7 @@ def test_worked_examples(answer, reference, soft_f1, mean_iou, map50):
 def test_assignment_is_the_best_one_not_the_greedy_one():
     first, second = box((0.0, 0.0, 0.5, 1.0)), box((0.2, 0.0, 0.7, 1.0))
     answer = [box((0.15, 0.0, 0.65, 1.0)), box((0.25, 0.0, 0.95, 1.0))]
-    ious = [[grounding.boxes.iou([a.xyxy], [r.xyxy])[0, 0] for r in (first, second)] for a in answer]
+    ious = [[grounding.geometry.iou([a.xyxy], [r.xyxy])[0, 0] for r in (first, second)] for a in answer]
     best = max(ious[0][0] + ious[1][1], ious[0][1] + ious[1][0])
     assert score("soft_f1", answer, [first, second]).value == pytest.approx(2 * best / 4)
 

@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 from trl.data_utils import prepare_multimodal_messages
 
 from radrl.errors import UserError
+from radrl.models import sampling
 from radrl.training.shared_prefix import logprobs, rollout
 from radrl.training.shared_prefix.packing import Picture, Prompt
 
@@ -70,7 +71,7 @@ def config(model, **settings):
 def test_completions_are_generates(asked, how, monkeypatch):
     plain, prepared, prompts, index, inputs = asked
     # given our way to draw, generate draws the same numbers as long as no row ends
-    monkeypatch.setattr(torch, "multinomial", lambda probabilities, num_samples: rollout.draw(probabilities)[:, None])
+    monkeypatch.setattr(torch, "multinomial", lambda probabilities, num_samples: sampling.draw(probabilities)[:, None])
     settings = config(plain, min_new_tokens=NEW, **SETTINGS[how])
     torch.manual_seed(0)
     wanted = plain.generate(**inputs, generation_config=settings)[:, inputs["input_ids"].shape[1] :].tolist()
@@ -80,16 +81,16 @@ def test_completions_are_generates(asked, how, monkeypatch):
 
 
 def test_draws_have_the_given_probabilities(monkeypatch):
-    monkeypatch.setattr(rollout, "AT_ONCE", 7 * 9000)  # in three parts
+    monkeypatch.setattr(sampling, "AT_ONCE", 7 * 9000)  # in three parts
     wanted = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.15, 0.05, 0.0])
     torch.manual_seed(0)
-    drawn = torch.bincount(rollout.draw(wanted.repeat(20_000, 1)), minlength=7)
+    drawn = torch.bincount(sampling.draw(wanted.repeat(20_000, 1)), minlength=7)
     assert (drawn[wanted == 0] == 0).all()
     assert chisquare(drawn[wanted > 0], wanted[wanted > 0] * 20_000).pvalue > 0.01
     edges = torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.double)
-    assert rollout.draw(wanted.repeat(3, 1), edges).tolist() == [1, 3, 5]
+    assert sampling.draw(wanted.repeat(3, 1), edges).tolist() == [1, 3, 5]
     with pytest.raises(UserError, match="not numbers"):
-        rollout.draw(torch.full((1, 3), torch.nan))
+        sampling.draw(torch.full((1, 3), torch.nan))
 
 
 def test_rows_that_end_are_dropped_and_the_others_go_on_as_before(asked):

@@ -12,7 +12,7 @@ from trl import GRPOConfig, SFTConfig
 from radrl.recipe import unused
 from radrl.recipe.schema import load
 
-OPTIONS = Path(__file__).parents[1] / "docs" / "trl_options.md"
+OPTIONS = Path(__file__).parents[2] / "docs" / "trl_options.md"
 CONFIGS = {"trl.SFTConfig": (SFTConfig, "sft"), "trl.GRPOConfig": (GRPOConfig, "grpo")}
 # values that are not what happens anyway, where they cannot be made of the default
 OTHER = {

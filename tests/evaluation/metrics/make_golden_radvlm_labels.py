@@ -4,7 +4,7 @@ Give it radvlm/evaluation/compute_metrics_tasks.py of a clone of https://github.
 `evaluate_classification` is taken out of the file and run; needs scikit-learn. It looks for the names in the text, so
 the answers here deny nothing: on denials ours differs on purpose.
 
-    python tests/evaluation/make_golden_radvlm_labels.py RadVLM/radvlm/evaluation/compute_metrics_tasks.py
+    python tests/evaluation/metrics/make_golden_radvlm_labels.py RadVLM/radvlm/evaluation/compute_metrics_tasks.py
 """
 
 from __future__ import annotations

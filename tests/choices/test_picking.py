@@ -22,7 +22,7 @@ from radrl.prompt.messages import PromptStyle
 from radrl.scoring.vqa import is_right
 
 FIELD_CASES = Path(os.environ.get("RADRL_TEST_DATA", "../shared/data")) / "field_cases" / "choices.jsonl"
-CASES = yaml.safe_load(Path(__file__).with_name("choices.yaml").read_text(encoding="utf-8"))
+CASES = yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text(encoding="utf-8"))
 FILM = ("Pneumothorax", "Pleural effusion", "Atelectasis", "Cardiomegaly")
 SETS = (FILM, *(tuple(case["choices"]) for case in CASES["sets"] if case["choices"][0] not in ("a", "C")))
 ASKED = "Is there a pneumothorax?"

@@ -1,6 +1,6 @@
 """Trains a stage in the processes that torchrun started; in step 2 the loss of process 1 alone is NaN.
 
-python tests/training/guards_process.py RECIPE STAGE
+python tests/helpers/guards_process.py RECIPE STAGE
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from prefix_models import in_float64
 from prefix_process import train
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[2] / "helpers"
 
 
 def test_two_processes_learn_as_one_with_trls_own_path(tmp_path, monkeypatch):

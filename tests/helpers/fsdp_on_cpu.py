@@ -1,6 +1,6 @@
 """radrl's commands with FSDP2 on a CPU, and GRPO on completions that are the same for any number of processes.
 
-torchrun --nproc_per_node 2 tests/training/fsdp_on_cpu.py sft RECIPE ... [-- grpo RECIPE ...]
+torchrun --nproc_per_node 2 tests/helpers/fsdp_on_cpu.py sft RECIPE ... [-- grpo RECIPE ...]
 
 A GRPO run of the name ``planted`` fails in the second process alone.
 """

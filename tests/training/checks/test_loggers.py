@@ -20,7 +20,7 @@ from test_grpo import RUN
 from radrl.commands import train
 from radrl.training.checks import loggers, packages_needed
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LOGGERS = ("tensorboard", "wandb", "trackio")
 
 

@@ -23,7 +23,7 @@ from radrl.training.grpo import RadrlGRPOTrainer
 from radrl.training.sft import Collator, RadrlSFTTrainer
 from radrl.training.stage import Clock, last_checkpoint
 
-HERE = Path(__file__).parent
+HELPERS = Path(__file__).parents[2] / "helpers"
 SHORT = "max_steps: 4, per_device_train_batch_size: 4, save_steps: 1, gradient_checkpointing: false"
 REWARDS = "rewards={report: [{scorer: length}], grounding: [{scorer: length}], vqa_closed: [{scorer: length}], " \
     "vqa_open: [{scorer: length}]}"  # fmt: skip
@@ -126,7 +126,7 @@ def test_what_is_wrong_in_one_process_ends_all_of_them(make_recipe, tiny_folder,
     recipe.file.write_text(recipe.to_yaml())
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(HERE / "guards_process.py"), str(recipe.file), name]
+    command += [str(HELPERS / "guards_process.py"), str(recipe.file), name]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stdout + made.stderr
     lines = dict(re.findall(r"^process (\d): (.*)$", made.stdout, re.MULTILINE))

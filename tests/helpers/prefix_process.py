@@ -1,6 +1,6 @@
 """Trains a small model for a few steps in this process, or in the processes torchrun started, and writes the losses.
 
-python tests/training/prefix_process.py FOLDER ddp fsdp2
+python tests/helpers/prefix_process.py FOLDER ddp fsdp2
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 import tarfile
 from collections import Counter
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared_folder import SHARED
 
 from radrl.answers.parsing import parse
 from radrl.answers.rejection import LONGEST, says_none
@@ -187,7 +187,7 @@ def test_any_text_is_read(text):
     assert says_none(text, EMPTY) in (True, False)
 
 
-DATA = Path(os.environ.get("RADRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = SHARED
 REPORTS = DATA / "txv_nlmcxr_reports" / "NLMCXR_reports.tgz"
 GOLD = DATA / "openi_gold" / "openi_gold_14.csv"
 SECTION = re.compile(r'<AbstractText Label="(FINDINGS|IMPRESSION)">(.*?)</AbstractText>', re.DOTALL)
