@@ -19,9 +19,9 @@ from pathlib import Path
 
 import transformers
 
+from radrl.commands.load_recipe import load
 from radrl.commands.train import run_grpo
 from radrl.data import phantom
-from radrl.recipe.schema import load
 
 HACKS = {"length": "length", "recall": "comprehensiveness"}
 DEV_FILMS = 64

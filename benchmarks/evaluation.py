@@ -97,11 +97,11 @@ def child(folder: Path) -> None:
     def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
+    from radrl.commands.load_recipe import load
     from radrl.evaluation.answers.ask_models import Source, collect
     from radrl.evaluation.answers.predictions import answers
     from radrl.evaluation.metrics.metric import score_cases
     from radrl.manifest.jsonl import read_manifest
-    from radrl.recipe.schema import load
 
     print(f"imports: peak {peak():.0f} MB")
     (folder / "r.yaml").write_text("out: run\nmodel: {start: tiny}\n")

@@ -152,10 +152,10 @@ def rate(run: Path, prompts: int) -> None:
     """Prints the share of different texts among a GRPO batch's report completions."""
     from sampled_reward import sampled
 
+    from radrl.commands.load_recipe import load
     from radrl.commands.train import load_examples
     from radrl.evaluation.answers.decoding import Decoding
     from radrl.prompt.messages import PromptStyle
-    from radrl.recipe.schema import load
 
     recipe = load(run / "grpo" / "recipe.yaml")
     examples = load_examples(recipe)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import transformers
 
+from radrl.commands.load_recipe import load
 from radrl.commands.train import load_examples
 from radrl.evaluation.answers.decoding import Decoding, Said
 from radrl.evaluation.answers.transformers_backend import generate
@@ -24,7 +25,7 @@ from radrl.example import patients
 from radrl.manifest.example_set import ExampleSet
 from radrl.models import loading
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.schema import Recipe, load
+from radrl.recipe.schema import Recipe
 from radrl.scoring import load_rewards
 
 

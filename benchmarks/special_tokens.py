@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tokenizers_of_others import PLAIN, SPECIAL, made
 
 from radrl.commands import train
+from radrl.commands.load_recipe import load
 from radrl.data import phantom
 from radrl.data.manifests.cleaning import _Replies
 from radrl.example import Answer, Box, Example, Turn
@@ -44,7 +45,6 @@ from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, of
 from radrl.prompt.messages import PromptStyle, messages, target
 from radrl.recipe.endpoints import Endpoint
-from radrl.recipe.schema import load
 from radrl.scoring.judge import _prompt
 from radrl.support.endpoint import Reply
 from radrl.training import grpo, teacher

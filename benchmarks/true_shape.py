@@ -25,10 +25,10 @@ from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from radrl.commands import train
+from radrl.commands.load_recipe import load
 from radrl.models import loading
 from radrl.models.processor import Qwen3VLProcessor
 from radrl.models.tiny import CHAT_TEMPLATE
-from radrl.recipe.schema import load
 from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 RECIPE = """

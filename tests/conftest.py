@@ -79,7 +79,7 @@ def refusal():
 @pytest.fixture
 def make_recipe(tmp_path, phantom_set):
     """``make_recipe("a.b=c", ...)`` loads a recipe for the tiny model on the phantom set, its runs below tmp_path."""
-    from radrl.recipe.schema import load
+    from radrl.commands.load_recipe import load
 
     def make(*overrides: str, out: str = "run"):
         file = tmp_path / "recipe.yaml"

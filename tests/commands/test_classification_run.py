@@ -8,9 +8,9 @@ import pytest
 
 from radrl.commands import train
 from radrl.commands.evaluate import run_evaluation
+from radrl.commands.load_recipe import load
 from radrl.example import Example
 from radrl.manifest.jsonl import read_manifest, write_manifest
-from radrl.recipe.schema import load
 
 LABELS = ("cardiomegaly", "pleural effusion", "consolidation", "nodule", "pneumothorax", "edema")
 RECIPE = """

@@ -11,8 +11,8 @@ import sys
 import torch
 
 from radrl.commands import train
+from radrl.commands.load_recipe import load
 from radrl.errors import UserError
-from radrl.recipe.schema import load
 from radrl.training.grpo import RadrlGRPOTrainer
 from radrl.training.sft import RadrlSFTTrainer
 

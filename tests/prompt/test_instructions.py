@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
+from radrl.commands.load_recipe import load
 from radrl.prompt import instructions
-from radrl.recipe.schema import load
 
 RECIPE = """out: run
 model: {{start: tiny}}

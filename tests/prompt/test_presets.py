@@ -7,12 +7,12 @@ from dataclasses import asdict
 import jinja2
 import pytest
 
+from radrl.commands.load_recipe import load
 from radrl.evaluation.answers.header import Header, differences, read_header
 from radrl.example import Box, Example
 from radrl.prompt import presets
 from radrl.prompt.messages import PromptStyle, messages, question, target
 from radrl.recipe.prompt_section import Prompt
-from radrl.recipe.schema import load
 
 SIDE = Example(
     id="c", task="vqa_closed", question="Which side?", choices=("left", "right"), reference="right", images=("a.png",)

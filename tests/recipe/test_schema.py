@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radrl.commands import train
+from radrl.commands.load_recipe import load
 from radrl.errors import UserError
 from radrl.example import Score
 from radrl.recipe import schema as recipes
-from radrl.recipe.schema import load
 from radrl.scoring import registry
 
 BASE = "out: runs/a\nmodel: {start: tiny}\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from trl import GRPOConfig, SFTConfig
 
+from radrl.commands.load_recipe import load
 from radrl.recipe import unused
-from radrl.recipe.schema import load
 
 OPTIONS = Path(__file__).parents[2] / "docs" / "trl_options.md"
 CONFIGS = {"trl.SFTConfig": (SFTConfig, "sft"), "trl.GRPOConfig": (GRPOConfig, "grpo")}

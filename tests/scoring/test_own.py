@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from radrl.answers.parsing import parse
+from radrl.commands.load_recipe import load
 from radrl.commands.main import app
 from radrl.errors import UserError
 from radrl.evaluation.metrics.metric import score_cases
 from radrl.evaluation.metrics.selection import asked
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.schema import load
 from radrl.scoring import registry
 from radrl.scoring.own import find
 from radrl.scoring.rewards import load_rewards

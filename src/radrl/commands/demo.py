@@ -12,9 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from radrl.commands.load_recipe import load
 from radrl.data import phantom
 from radrl.errors import UserError
-from radrl.recipe.schema import Recipe, load
+from radrl.recipe.schema import Recipe
 
 
 class Size(NamedTuple):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from radrl.commands import load_recipe
 from radrl.errors import UserError, nearest, one_line
 from radrl.example import Task
 from radrl.prompt import instructions
@@ -382,17 +381,6 @@ class Recipe(_Section):
             values["coldstart"]["teacher"]["prompt"] = str(self.path(self.coldstart.teacher.prompt))
         own_scorers.pinned(values, self.path)
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
-
-
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads and checks a recipe; each override is ``a.b=c`` with a YAML value, applied before the check.
-
-    Raises:
-        UserError: anything wrong, in one line with file, line or dotted key, and the mend.
-    """
-    recipe = read(path, overrides)
-    load_recipe.check(recipe)
-    return recipe
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -16,11 +16,12 @@ from typing import Any
 
 from radrl.answers.parsing import parse
 from radrl.boxes.notation import Size
+from radrl.commands.load_recipe import load
 from radrl.errors import UserError
 from radrl.example import Answer, Example, Task
 from radrl.manifest.from_recipe import load_examples
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.schema import Recipe, load
+from radrl.recipe.schema import Recipe
 from radrl.scoring.registry import Scorer
 from radrl.scoring.reward_terms import Item, read_items
 from radrl.scoring.workers import Pool, start

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 
 from radrl.commands import train as stages
 from radrl.commands.evaluate import run_evaluation
+from radrl.commands.load_recipe import load
 from radrl.data import phantom
 from radrl.manifest.example_set import read_manifests
 from radrl.models import loading
 from radrl.models.inputs import Row, sft_inputs
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.schema import load
 from radrl.support.files import write_json
 from radrl.training import stage as run
 from radrl.training.held_out.dev import Dev
