@@ -2,7 +2,8 @@
 
     python benchmarks/fuzz_readers.py [--inputs 10000] [--seed 0]
 
-Each input is the made-up copy of a data set in its official layout (tests/helpers/sets) with one thing damaged: files cut,
+Each input is the made-up copy of a data set in its official layout (tests/helpers/sets) with one thing damaged: files
+cut,
 bytes and words changed, columns and lines moved, links, folders, bombs, XML entities, paths that lead out.
 """
 

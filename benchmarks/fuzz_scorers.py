@@ -5,8 +5,8 @@
 Texts of 0 to 100,000 characters (95% below 300, 4.5% below 5,000, the others up to the end): random Unicode with
 half surrogates, report words, nested brackets, huge numbers, tags, one piece many times over. Each is scored by every
 CPU scorer on one of its tasks, against references drawn in the same way, as an Answer made of the whole text or as
-`radrl.answers.parsing.parse` reads it. Prints the number of scores and each scorer's slowest call on one text above 5,000
-characters, and fails on an exception or a value outside the declared range (the registry raises).
+`radrl.answers.parsing.parse` reads it. Prints the number of scores and each scorer's slowest call on one text above
+5,000 characters, and fails on an exception or a value outside the declared range (the registry raises).
 """
 
 from __future__ import annotations

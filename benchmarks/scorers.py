@@ -22,9 +22,9 @@ from itertools import count
 from pathlib import Path
 
 from radrl.clinical import extract
-from radrl.commands.score import read_texts
 from radrl.data import phantom
 from radrl.example import Example
+from radrl.manifest.texts import read_texts
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Reward
 from radrl.scoring import registry

@@ -1,6 +1,7 @@
 """Names of labels, whatever their spelling, and the words that say that none of them is there.
 
-``Pleural_Effusions`` and ``effusion, pleural`` are one label. What a whole answer says is read by `radrl.clinical.label_sets`.
+``Pleural_Effusions`` and ``effusion, pleural`` are one label. What a whole answer says is read by
+`radrl.clinical.label_sets`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Boxes: every notation that models write, overlap and assignment."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Which option of a question an answer picks."""

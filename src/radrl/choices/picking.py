@@ -1,5 +1,5 @@
-"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parsing.parse` calls it,
-with the answer taken out of what models wrap it in (`radrl.answers.unwrap`).
+"""Which option of a multiple-choice question a text picks. The one place that knows; `radrl.answers.parsing.parse`
+calls it, with the answer taken out of what models wrap it in (`radrl.answers.unwrap`).
 
 References such as "option b" and "the second option" are capitals by then, and what is turned down by letter is left
 out (`radrl.choices.references`). A text picks an option, in this order,

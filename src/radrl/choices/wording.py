@@ -1,7 +1,7 @@
 """How answers are worded: one spelling for what models write, its words, and whether a sentence says or denies them.
 
-Used to read which option an answer picks (`radrl.choices.picking`, `radrl.yes_no`). It knows the words in which an answer is
-given, not medicine: what a report says of a film is read by `radrl.clinical`.
+Used to read which option an answer picks (`radrl.choices.picking`, `radrl.choices.yes_no`). It knows the words in which
+an answer is given, not medicine: what a report says of a film is read by `radrl.clinical`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Labels are told by their names (`radrl.label_names`), by their letters where the question has letters and, where they
 are those of CheXpert or ChestX-ray14, or have the name of a concept of `radrl.clinical`, by all that it takes for them
-("enlarged heart"). Verdicts beside a label are read by `radrl.clinical.label_wording`; what denies or doubts it in words, as in
+("enlarged heart"). Verdicts beside a label are read by `label_wording`; what denies or doubts it in words, as in
 reports (`radrl.clinical.scope`). A label that may be there counts as named, as in CheXpert's U-Ones.
 """
 

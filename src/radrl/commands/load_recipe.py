@@ -1,23 +1,23 @@
-"""What the libraries behind a recipe say of it: TRL and PEFT of their sections, the scorers of rewards and metrics.
-
-Apart from recipe.py, since importing them takes seconds.
-"""
+"""A recipe read whole: by its schema, by TRL and PEFT of their sections, and by the scorers it names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from radrl.commands import load_recipe
 from radrl.recipe import libraries, own_scorers, unused
-
-if TYPE_CHECKING:
-    pass
 from radrl.recipe.schema import Recipe, read
 
-if TYPE_CHECKING:
-    from radrl.recipe.schema import Recipe
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads and checks a recipe; each override is ``a.b=c`` with a YAML value, applied before the check.
+
+    Raises:
+        UserError: anything wrong, in one line with file, line or dotted key, and the mend.
+    """
+    recipe = read(path, overrides)
+    check(recipe)
+    return recipe
 
 
 def check(recipe: Recipe) -> None:
@@ -40,14 +40,3 @@ def check(recipe: Recipe) -> None:
         read_items(recipe)
         read_columns(recipe, recipe.evaluation.metrics, "evaluation.metrics")
         own_scorers.check_names(recipe)
-
-
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads and checks a recipe; each override is ``a.b=c`` with a YAML value, applied before the check.
-
-    Raises:
-        UserError: anything wrong, in one line with file, line or dotted key, and the mend.
-    """
-    recipe = read(path, overrides)
-    load_recipe.check(recipe)
-    return recipe

@@ -324,7 +324,7 @@ def doctor_radgraph(
     device: Annotated[str, typer.Option(help="where ours runs: auto, cpu, cuda:1")] = "auto",
 ) -> None:
     """Compare our RadGraph with the package radgraph on your weights: identical, or where not."""
-    from radrl.commands.score import read_texts
+    from radrl.manifest.texts import read_texts
     from radrl.scoring.gallery import cases
     from radrl.scoring.neural.doctor import run
 

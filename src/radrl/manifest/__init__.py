@@ -1,1 +1,1 @@
-"""TODO."""
+"""Manifests: JSONL files of Examples, read lazily and in millions, split by patient."""

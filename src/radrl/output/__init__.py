@@ -1,1 +1,1 @@
-"""TODO."""
+"""What an evaluation writes: tables, result files, the page."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""How a question is put to a model: messages, presets of published models, instructions."""

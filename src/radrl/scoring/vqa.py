@@ -1,7 +1,7 @@
 """Scorers of short answers to questions.
 
-Which option an answer picks is read by `radrl.answers.parsing.parse`; everything that asks whether an answer is right goes by
-`is_right`, and so by that option.
+Which option an answer picks is read by `radrl.answers.parsing.parse`; everything that asks whether an answer is
+right goes by `is_right`, and so by that option.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Manifests from and to formats of other programs."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Work on manifests: check, clean, augment, find burned-in text."""

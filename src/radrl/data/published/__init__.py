@@ -1,1 +1,1 @@
-"""TODO."""
+"""Published data sets, read in their official layouts."""

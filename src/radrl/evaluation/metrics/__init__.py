@@ -1,1 +1,1 @@
-"""TODO."""
+"""What an evaluation measures: values of a case and of a set."""

@@ -1,8 +1,8 @@
 """The metrics of an evaluation: what each is, and one model's values of all of them, case by case.
 
-A metric has a value of a whole set, as a function of weights of its cases (`radrl.evaluation.metrics.set_statistics`), and mostly one
-of each case too. The families are in files of their own: `report_labels`, `grounding`, `questions`, `classification`,
-`sampled`; every scorer of the registry is a metric besides.
+A metric has a value of a whole set, as a function of weights of its cases (`set_statistics`), and mostly one of each
+case too. The families are in files of their own: `report_labels`, `grounding`, `question_metrics`, `classification`,
+`best_of_n`; every scorer of the registry is a metric besides.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Intervals, tests and comparisons of models, by unit of independence."""

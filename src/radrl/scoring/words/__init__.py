@@ -1,1 +1,1 @@
-"""TODO."""
+"""Scores from words alone: BLEU, ROUGE, METEOR, CIDEr, and how texts are split for them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The audit of a GRPO run: do rewards rise without the clinical metrics?"""

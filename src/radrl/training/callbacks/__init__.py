@@ -1,1 +1,1 @@
-"""TODO."""
+"""What stops or warns a run while it trains."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Evaluation while a stage trains, and the checkpoint that it chooses."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""A stage's folder: checkpoints, model, record and samples, and going on from them."""

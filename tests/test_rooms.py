@@ -1,0 +1,108 @@
+"""The rooms of src/radrl and the arrows between them, as docs/architecture.md draws them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import radrl
+
+SOURCE = Path(radrl.__file__).parent
+ROOMS = [
+    "errors",
+    "label_names",
+    "example",
+    "choices",
+    "boxes",
+    "prompt",
+    "recipe",
+    "support",
+    "images",
+    "clinical",
+    "answers",
+    "manifest",
+    "models",
+    "data",
+    "scoring",
+    "evaluation",
+    "training",
+    "output",
+    "commands",
+]
+DOOR = {"__init__", "__main__"}  # of the package itself
+
+
+def imports(file: Path, source: Path) -> list[tuple[str, str, int]]:
+    """Returns ``(room, room imported from, line)`` of each import of ours in a file."""
+    room = file.relative_to(source).parts[0].removesuffix(".py")
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}:{node.lineno}: a relative import; write its whole name"
+            names = [f"radrl.{name.name}" for name in node.names] if node.module == "radrl" else [node.module or ""]
+        elif isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        else:
+            continue
+        found += [(room, name.split(".")[1], node.lineno) for name in names if name.startswith("radrl.")]
+    return [(a, b, line) for a, b, line in found if b != "__version__"]
+
+
+def back(source: Path) -> list[str]:
+    """Returns the arrows that point back, as text."""
+    wrong = []
+    for file in sorted(source.rglob("*.py")):
+        if file.parent == source and file.stem in DOOR:
+            continue
+        for room, other, line in imports(file, source):
+            assert room in ROOMS and other in ROOMS, f"{file}:{line}: a room that docs/architecture.md does not name"
+            if ROOMS.index(other) > ROOMS.index(room):
+                wrong.append(f"{file.relative_to(source)}:{line}: {room} imports from {other}")
+    return wrong
+
+
+def test_no_arrow_points_back():
+    assert back(SOURCE) == []
+
+
+def test_a_planted_arrow_is_found(tmp_path):
+    (tmp_path / "scoring").mkdir()
+    (tmp_path / "scoring/planted.py").write_text("def f():\n    from radrl.training import sft\n")
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training/planted.py").write_text("import radrl.output.tables\nfrom radrl import errors\n")
+    assert back(tmp_path) == [
+        "scoring/planted.py:2: scoring imports from training",
+        "training/planted.py:1: training imports from output",
+    ]
+
+
+def test_the_page_names_every_room():
+    page = (Path(__file__).parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    missing = [room for room in ROOMS if f"| `{room}" not in page]
+    assert not missing
+    there = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert there - DOOR - {"recipes"} == set(ROOMS)
+
+
+def test_no_circle_of_modules():
+    """Within a room, too, no module imports itself by way of others (imports at the top of a file)."""
+    edges: dict[str, set[str]] = {}
+    files = [file.relative_to(SOURCE).with_suffix("") for file in SOURCE.rglob("*.py")]
+    names = {".".join(("radrl", *file.parts)): SOURCE / f"{file}.py" for file in files}
+    names = {name.removesuffix(".__init__"): file for name, file in names.items()}
+    for name, file in names.items():
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("radrl"):
+                found = {f"{node.module}.{one.name}" for one in node.names}
+                edges.setdefault(name, set()).update((found & set(names)) or {node.module})
+    done: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for other in sorted(edges.get(name, ())):
+                walk(other, (*path, name))
+            done.add(name)
+
+    for name in sorted(names):
+        walk(name, ())
