@@ -44,7 +44,7 @@ LAST = """
 import sys, time
 from pathlib import Path
 from torch import distributed
-from radrl import processes
+from radrl.support import processes
 
 distributed.init_process_group("gloo")
 if processes.rank() == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from radrl.recipe import libraries, own_scorers, unused
+from radrl.recipe import libraries, own_scorers
 from radrl.recipe.schema import Recipe, read
 
 
@@ -26,14 +26,7 @@ def check(recipe: Recipe) -> None:
     Raises:
         UserError: a setting is unknown or wrong.
     """
-    for kind, section, name in (
-        ("peft.LoraConfig", recipe.model.lora or {}, "model.lora"),
-        ("trl.SFTConfig", recipe.sft, "sft"),
-        ("trl.SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
-        ("trl.GRPOConfig", recipe.grpo, "grpo"),
-    ):
-        libraries.fitted(kind, section, name, recipe.file)
-    unused.check_losses(recipe)
+    libraries.check_sections(recipe)
     if recipe.rewards or recipe.evaluation.metrics:
         from radrl.scoring.reward_terms import read_columns, read_items  # late: it imports every scorer
 

@@ -20,6 +20,7 @@ from radrl.errors import UserError
 from radrl.example import Answer, Example, Task
 from radrl.manifest.from_recipe import load_examples
 from radrl.prompt.messages import PromptStyle
+from radrl.recipe import libraries
 from radrl.recipe.schema import Recipe, read
 from radrl.scoring.registry import Scorer
 from radrl.scoring.reward_terms import Item, read_items
@@ -149,7 +150,9 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
     Raises:
         UserError: the recipe is wrong, or a scorer's package or weights are missing.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else read(recipe)
+    if not isinstance(recipe, Recipe):
+        recipe = read(recipe)
+        libraries.check_sections(recipe)
     wanted = set(recipe.rewards if tasks is None else tasks)
     items = [item for item in read_items(recipe) if item.task in wanted]
     for item in items:

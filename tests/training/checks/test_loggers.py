@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from test_grpo import RUN
+from small_grpo import RUN
 
 from radrl.commands import train
 from radrl.training.checks import loggers, packages_needed

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 from PIL import Image
-from test_grpo import RUN
+from small_grpo import RUN
 
 from radrl.commands import train
 from radrl.prompt.messages import PromptStyle
