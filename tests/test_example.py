@@ -1,4 +1,4 @@
-"""The manifest reader and whole-file writing: what is wrong is said in one line, what is written is read back."""
+"""The manifest reader: what is wrong is said in one line, what is written is read back."""
 
 import errno
 import json
@@ -14,8 +14,6 @@ from radrl.example import TASKS, Box, Example, Finding
 from radrl.label_names import is_nothing, key
 from radrl.manifest.example_set import read_manifests
 from radrl.manifest.jsonl import read_manifest, write_manifest
-from radrl.support import files
-from radrl.support.files import write_json, write_text
 
 GOOD = '{"id": "a", "task": "report", "question": "q"}'
 
@@ -214,45 +212,3 @@ def test_what_json_cannot_hold_is_refused_before_the_file_is_touched(tmp_path, b
         write_manifest(path, [Example(**{"id": "a", "task": "report", "question": "q", **bad})])
     assert str(caught.value).encode()
     assert path.read_text() == "old"
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_a_failed_write_leaves_the_old_file_and_no_part_of_the_new(tmp_path, monkeypatch, step, code):
-    path = tmp_path / "x.txt"
-    write_text(path, "old")
-
-    def fail(*args, **kwargs):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(files.os, step, fail)
-    wanted = "Input/output error" if code == errno.EIO else "no space left on device; free some and run again"
-    with pytest.raises(UserError, match=rf"x\.txt: .*{wanted}"):
-        write_text(path, "new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["x.txt"]
-
-
-def test_an_interrupt_leaves_no_part_either(tmp_path, monkeypatch):
-    def interrupt(handle):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(files.os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_text(tmp_path / "x.txt", "new")
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write"):
-        write_text(tmp_path / "file" / "x.txt", "new")
-    with pytest.raises(UserError, match="surrogate"):
-        write_text(tmp_path / "x.txt", "\ud800")
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_json_with_nan_is_an_error_and_leaves_no_file(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "x.json", {"a": float("nan")})
-    assert os.listdir(tmp_path) == []

@@ -19,6 +19,7 @@ from radrl.manifest.jsonl import read_manifest, write_manifest
 from radrl.prompt import instructions
 from radrl.prompt.messages import PromptStyle, question, target
 from radrl.recipe.endpoints import Endpoint
+from radrl.support import files
 from radrl.training import teacher
 from radrl.training.teacher import load_traces, write_traces
 
@@ -258,8 +259,8 @@ def test_a_full_disk_names_the_file(films, tmp_path, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(teacher.os, "fsync", full)
-    with serve(lambda q, n: good(q)) as server, pytest.raises(UserError, match=r"t\.jsonl: .*No space left"):
+    monkeypatch.setattr(files.os, "fsync", full)
+    with serve(lambda q, n: good(q)) as server, pytest.raises(UserError, match=r"t\.jsonl: no space left"):
         ask(films, tmp_path, server)
 
 

@@ -7,7 +7,6 @@ the standard files, so transformers and vLLM load them elsewhere.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from transformers.models.qwen3_vl import processing_qwen3_vl
 
 from radrl.errors import UserError
 from radrl.images.sizes import LONGEST
+from radrl.support.files import write_json
 
 
 class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
@@ -71,7 +71,7 @@ class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
             "image_mean": list(image.image_mean),
             "image_std": list(image.image_std),
         }
-        Path(save_directory, "video_preprocessor_config.json").write_text(json.dumps(video, indent=1) + "\n")
+        write_json(Path(save_directory, "video_preprocessor_config.json"), video)
         return saved
 
     @classmethod

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +12,13 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from radrl.errors import UserError
 from radrl.evaluation.answers.header import manifest_hash
 from radrl.evaluation.metrics.metric import CaseScores, metrics_of
 from radrl.evaluation.statistics.intervals import patients_needed
 from radrl.evaluation.statistics.result import Comparison
 from radrl.example import Example
 from radrl.output import tables
-from radrl.support.files import write_json, write_text
+from radrl.support.files import replacing, write_json, write_text
 
 PACKAGES = ("radrl", "numpy", "scipy", "pyarrow", "rapidfuzz", "pydantic")
 WIDTHS = (0.02, 0.05, 0.1)  # of intervals, in shares of a metric's range
@@ -98,32 +95,20 @@ def write_cases(
         [("model", text), ("run", whole), ("sample", whole), *((name, a.type) for name, a in known.items())]
         + [(name, number) for name in metrics]
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
-                for model, of_model in runs.items():
-                    for run, scores in enumerate(of_model):
-                        for sample in range(scores.samples):
-                            values = {name: _values(scores, name, sample, len(examples)) for name in metrics}
-                            same = {"model": model, "run": run, "sample": sample}
-                            columns = [
-                                pyarrow.array([value] * len(examples)).cast(schema.field(name).type)
-                                if name != "model"
-                                else pyarrow.array([value] * len(examples)).dictionary_encode()
-                                for name, value in same.items()
-                            ]
-                            arrays = [*columns, *known.values(), *values.values()]
-                            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror or error}; check the folder and the disk") from None
+    with replacing(path) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        for model, of_model in runs.items():
+            for run, scores in enumerate(of_model):
+                for sample in range(scores.samples):
+                    values = {name: _values(scores, name, sample, len(examples)) for name in metrics}
+                    same = {"model": model, "run": run, "sample": sample}
+                    columns = [
+                        pyarrow.array([value] * len(examples)).cast(schema.field(name).type)
+                        if name != "model"
+                        else pyarrow.array([value] * len(examples)).dictionary_encode()
+                        for name, value in same.items()
+                    ]
+                    arrays = [*columns, *known.values(), *values.values()]
+                    writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
 def _values(scores: CaseScores, name: str, sample: int, cases: int) -> pyarrow.Array:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import threading
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from radrl.prompt.messages import earlier
 from radrl.recipe.endpoints import Judge
 from radrl.scoring.registry import scorer
 from radrl.support.endpoint import Chat, Refused, run, side_by_side
-from radrl.support.files import no_space
+from radrl.support.files import Journal, journal_lines
 
 MOST = 8_000  # characters of the thinking and of the answer that are shown
 BINARY = "1 if the answer and its reasoning are clinically sound and agree with the reference, 0 if not"
@@ -147,17 +147,18 @@ async def _ask_all(
     path: Path | None,
 ) -> None:
     waiting = iter(todo.items())
-    async with Chat(judge) as chat:
+    with Journal(path, shared=True) if path else nullcontext() as journal:
+        async with Chat(judge) as chat:
 
-        async def work() -> None:
-            for key, one in waiting:
-                value = await ask(chat, judge, one)
-                if value is not None:
-                    if path:
-                        _append(path, key, value)
-                    known[key] = value
+            async def work() -> None:
+                for key, one in waiting:
+                    value = await ask(chat, judge, one)
+                    if value is not None:
+                        if journal:
+                            journal.append(json.dumps({"key": key, "verdict": value}))
+                        known[key] = value
 
-        await side_by_side(work, min(judge.concurrency, len(todo)))
+            await side_by_side(work, min(judge.concurrency, len(todo)))
 
 
 async def _ask(chat: Chat, judge: Judge, prompt: str) -> float | None:
@@ -182,18 +183,9 @@ def spend(judge: Judge) -> None:
 
 
 def _read(path: Path) -> dict[str, float]:
-    """Returns the verdicts of a file and cuts off a last line that a kill tore."""
-    if not path.exists():
-        return {}
-    try:
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the judge's verdicts: {error.strerror}") from None
+    """Returns the verdicts of a file by key; none where there is no file."""
     known = {}
-    for number, line in enumerate(content[:whole].splitlines(), 1):
+    for number, line in journal_lines(path):
         try:
             record = json.loads(line)
             key, value = record["key"], float(record["verdict"])
@@ -204,18 +196,3 @@ def _read(path: Path) -> dict[str, float]:
             raise UserError(f"{path}:{number}: not a judge's verdict; remove the line") from None
         known[key] = value
     return known
-
-
-def _append(path: Path, key: str, value: float) -> None:
-    line = json.dumps({"key": key, "verdict": value}).encode() + b"\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            if os.write(handle, line) != len(line):  # in one write, for other processes append too
-                raise OSError(None, "no space left on the device")
-        finally:
-            os.close(handle)
-    except OSError as error:
-        reason = "no space left on the device" if no_space(error) else error.strerror
-        raise UserError(f"{path}: cannot keep the judge's verdicts: {reason}") from None

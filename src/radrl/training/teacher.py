@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 
 from PIL import Image
@@ -25,6 +23,7 @@ from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.recipe.endpoints import Endpoint
 from radrl.support.endpoint import Chat, Refused, Reply, run, side_by_side
+from radrl.support.files import Journal, journal_lines
 
 # A trace with these words reasons from the answer it was given, not from the image.
 TELLS = re.compile(r"\b(reference|given|provided|supplied) answer\b", re.IGNORECASE)
@@ -75,19 +74,13 @@ def write_traces(
     if len({example.id for example in examples}) < len(examples):
         raise UserError(f"{out}: two Examples to write traces for share an id; give each its own")
     report, text = TraceReport(), instructions.read("teacher", prompt)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        done = _mend(out, instructions.digest(text), endpoint.model)
-        todo = [example for example in examples if example.id not in done]
-        report.already = len(examples) - len(todo)
-        if todo:
-            with out.open("ab", buffering=0) as file:
-                job = _Job(endpoint, text, images_root, file, report, reference, question, open_image, progress)
-                run(job.all(todo))
-    except OSError as error:
-        raise UserError(
-            f"{out}: cannot write traces: {in_words(error)}; mend it and run again to go on from here"
-        ) from None
+    done = _read(out, instructions.digest(text), endpoint.model)
+    todo = [example for example in examples if example.id not in done]
+    report.already = len(examples) - len(todo)
+    if todo:
+        with Journal(out) as journal:
+            job = _Job(endpoint, text, images_root, journal, report, reference, question, open_image, progress)
+            run(job.all(todo))
     return report
 
 
@@ -99,17 +92,14 @@ def load_traces(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file of traces; name a teacher under 'coldstart.teacher' to write one")
-    return _read(path)[0]
+    return _read(path)
 
 
-def _read(path: Path, prompt: str | None = None, model: str | None = None) -> tuple[dict[str, str], int]:
-    """Returns the traces and how many bytes are whole lines; a last line without its end was torn by a kill. Raises
-    UserError too where a trace was asked for with another prompt than that of digest ``prompt``, or of another
-    ``model``."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
+def _read(path: Path, prompt: str | None = None, model: str | None = None) -> dict[str, str]:
+    """Returns the traces of a file by id, none where there is no file. Raises UserError too where a trace was asked for
+    with another prompt than that of digest ``prompt``, or of another ``model``."""
     traces = {}
-    for number, line in enumerate(content[:whole].splitlines(), 1):
+    for number, line in journal_lines(path):
         try:
             record = json.loads(line)
             name, thinking = record["id"], record["thinking"]
@@ -124,15 +114,6 @@ def _read(path: Path, prompt: str | None = None, model: str | None = None) -> tu
         if model is not None and record.get("model", model) != model:
             raise UserError(f"{path}:{number}: is of another teacher than {model!r}; move the file away to begin anew")
         traces[name] = thinking
-    return traces, whole
-
-
-def _mend(out: Path, prompt: str, model: str) -> dict[str, str]:
-    """Returns the traces of an earlier run and cuts off a torn last line."""
-    if not out.exists():
-        return {}
-    traces, whole = _read(out, prompt, model)
-    os.truncate(out, whole)
     return traces
 
 
@@ -143,7 +124,7 @@ class _Job:
     endpoint: Endpoint
     text: str
     images_root: Path
-    file: FileIO
+    journal: Journal
     report: TraceReport
     reference: Callable[[Example], str]
     question: Callable[[Example], str]
@@ -180,17 +161,11 @@ class _Job:
             thinking, reason = _judge(await chat.complete(content), reference)
             if thinking is not None:
                 made = {"id": example.id, "thinking": thinking, "model": chat.endpoint.model, "attempts": attempt}
-                self._append({**made, "prompt": instructions.digest(self.text)})
+                self.journal.append(json.dumps({**made, "prompt": instructions.digest(self.text)}))
+                self.report.written += 1
                 return
             self.report.rejected += 1
         self.report.given_up[example.id] = reason
-
-    def _append(self, record: dict[str, object]) -> None:
-        line = json.dumps(record).encode() + b"\n"
-        if self.file.write(line) != len(line):  # unbuffered: a disk that fills up takes a part without an error
-            raise OSError(None, "no space left on the device")
-        os.fsync(self.file.fileno())
-        self.report.written += 1
 
 
 def _judge(reply: Reply, reference: str) -> tuple[str | None, str]:

@@ -64,6 +64,13 @@ def test_no_text_of_the_data_is_written_unasked(make_recipe):
     assert not (folder / "completions").exists()
 
 
+def test_lines_of_the_steps_before_the_checkpoint_are_kept_byte_for_byte(tmp_path):
+    kept = [f'{{"step": {step}, "text": "a\u2028b\x85c"}}\n'.encode() for step in (1, 3)]  # ends of lines to str alone
+    (tmp_path / FILE).write_bytes(b"".join([*kept, b'{"step": 4}\n', b'{"step": 2']))
+    Samples(tmp_path, PromptStyle(), 1, tmp_path / "checkpoint-3")
+    assert (tmp_path / FILE).read_bytes() == b"".join(kept)
+
+
 @pytest.mark.parametrize(
     ("every", "steps", "due"),
     [(3, 1, [1, 3, 6, 9, 12]), (10, 4, [1, 9]), (2, 4, [1, 5, 9, 13]), (1, 1, list(range(1, 15)))],

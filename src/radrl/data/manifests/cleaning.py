@@ -11,11 +11,11 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -31,6 +31,7 @@ from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.endpoints import Endpoint
 from radrl.support.endpoint import Chat, Refused, Reply, side_by_side
+from radrl.support.files import Journal, journal_lines, replacing
 
 ON_PAGE = 200  # changed reports, the first ones
 AT_ONCE = 2000  # reports that are put to a model before they are written
@@ -73,10 +74,9 @@ def clean_manifest(
     if Path(os.path.abspath(out)).parent != Path(os.path.abspath(source)).parent or out == source:
         raise UserError(f"{out}: give another file in {source.parent}, where the image paths hold")
     counts, shown = Counts(), list[Shown]()
-    temporary = out.with_name(f".{out.name}.part")
     text = instructions.read("cleaner", prompt)
     replies = _Replies(out.with_name(f"{out.name}.replies"), endpoint, text) if endpoint else None
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(out) as file:
         examples = _examples(source)
         while some := list(islice(examples, AT_ONCE)):
             asked = [e for e in some if _is_report(e)]
@@ -88,8 +88,7 @@ def clean_manifest(
                 else:
                     counts.passed += 1
                 if made is not None:
-                    file.write(made.model_dump_json(exclude_defaults=True) + "\n")
-    temporary.replace(out)
+                    file.write(f"{made.model_dump_json(exclude_defaults=True)}\n".encode())
     return counts, shown
 
 
@@ -138,17 +137,13 @@ class _Replies:
         self.file, self.endpoint, self.prompt = file, endpoint, prompt
         self.digest, packaged = (instructions.digest(text) for text in (prompt, instructions.read("cleaner")))
         self.known: dict[tuple[str, str], str] = {}
-        if file.is_file():
-            content = file.read_bytes()
-            whole = content.rfind(b"\n") + 1  # a last line without its end was torn by a kill
+        for number, line in journal_lines(file):
             try:
-                for line in content[:whole].splitlines():
-                    row = json.loads(line)
-                    if row.get("prompt", packaged) == self.digest:
-                        self.known[row["id"], row["report"]] = row["text"]
-            except (ValueError, LookupError, TypeError):
-                raise UserError(f"{file}: not a file of replies; remove it") from None
-            os.truncate(file, whole)
+                row = json.loads(line)
+                if row.get("prompt", packaged) == self.digest:
+                    self.known[row["id"], row["report"]] = row["text"]
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                raise UserError(f"{file}:{number}: not a reply of an earlier run; remove the file") from None
 
     def cleaned(self, examples: list[Example], counts: Counts) -> dict[str, Cleaned]:
         todo = [e for e in examples if (e.id, e.reference) not in self.known]
@@ -161,22 +156,21 @@ class _Replies:
         }
 
     async def _ask(self, waiting: Iterator[Example], workers: int, counts: Counts) -> None:
-        async with Chat(self.endpoint) as chat:
-            with self.file.open("a", encoding="utf-8") as file:
+        with Journal(self.file) as journal:
+            async with Chat(self.endpoint) as chat:
 
                 async def work() -> None:
                     for example in waiting:
                         try:
-                            why = await self._one(chat, example, file.write)
+                            why = await self._one(chat, example, journal)
                         except Refused as refusal:
                             why = str(refusal)
                         if why:
                             counts.given_up[example.id] = why
-                        file.flush()
 
                 await side_by_side(work, workers)
 
-    async def _one(self, chat: Chat, example: Example, write: Callable[[str], Any]) -> str:
+    async def _one(self, chat: Chat, example: Example, journal: Journal) -> str:
         report = FAMILIES.plain(example.reference)
         content = [{"type": "text", "text": instructions.fill(self.prompt, {"report": report})}]
         why = ""
@@ -185,7 +179,7 @@ class _Replies:
             if text is not None:
                 self.known[example.id, example.reference] = text
                 row = {"id": example.id, "report": example.reference, "text": text, "prompt": self.digest}
-                write(json.dumps(row) + "\n")
+                journal.append(json.dumps(row))
                 return ""
         return why
 

@@ -2,6 +2,9 @@
 
 Lines are added to files in ``OUT/.parts``. Every few seconds these are flushed and ``OUT/prepare.json`` says how long
 they are: a run that was killed cuts them there and goes on. When all is written they get their names.
+
+They are no journals (`radrl.support.files.Journal`): a chunk of records adds lines to several files, of which all count
+or none, and a flush to disk for each line would take hours for a data set of millions.
 """
 
 from __future__ import annotations

@@ -102,8 +102,9 @@ def collect(
         parts = [mine, *(p for p in _parts(path) if p != mine)]
         for part in parts[1:]:
             begin(part, header)
-            if shard is None and store.is_written(part):
-                raise UserError(f"{part}: another process is writing it; wait for it")
+            if shard is None:
+                with store.writer(part):  # refused while another process writes it
+                    pass
         there = {(one.id, one.sample) for part in parts for one in store.read(part, mend=True)}
         rows = range(len(examples)) if shard is None else range(shard.k - 1, len(examples), shard.n)
         asks = [(i, sample) for i in rows for sample in range(header.samples)]

@@ -7,11 +7,8 @@ never added to the same file.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +18,7 @@ from radrl.errors import UserError, one_line
 from radrl.evaluation.answers.header import Header
 from radrl.example import Answer, Example
 from radrl.images.sizes import box_size
-from radrl.support.files import no_space
+from radrl.support.files import Journal, journal_lines, numbered_lines, replacing
 
 NAMED = 3  # so many ids are named in an error
 Key = tuple[str, int]
@@ -49,22 +46,14 @@ def read(path: Path, *, mend: bool = False) -> Iterator[Prediction]:
     Raises:
         UserError: the file cannot be read, or a line is not a Prediction.
     """
-    try:
-        with path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                if not raw.strip():
-                    continue
-                try:
-                    yield _prediction(json.loads(raw))
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    if mend and not raw.endswith(b"\n"):
-                        return
-                    raise UserError(
-                        f'{path}:{number}: not a prediction {{"id", "sample", "completion", "tokens", "settings"}}; '
-                        "mend or remove the line"
-                    ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot read: {error.strerror}") from None
+    for number, line in journal_lines(path) if mend else numbered_lines(path):
+        try:
+            yield _prediction(json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UserError(
+                f'{path}:{number}: not a prediction {{"id", "sample", "completion", "tokens", "settings"}}; '
+                "mend or remove the line"
+            ) from None
 
 
 def _prediction(record: Any) -> Prediction:
@@ -80,73 +69,18 @@ def _prediction(record: Any) -> Prediction:
 
 
 @contextmanager
-def writer(path: Path) -> Iterator[Any]:
+def writer(path: Path) -> Iterator[Callable[[Iterable[Prediction]], None]]:
     """Yields a function that appends Predictions to a file and returns once they are on the disk.
-
-    A torn last line, of a kill while it was written, is cut off first.
 
     Raises:
         UserError: another process writes the file, or the disk is full; whole lines stay.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab", buffering=0)
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-    def append(predictions: Iterable[Prediction]) -> None:
-        lines = b"".join(json.dumps(p._asdict()).encode() + b"\n" for p in predictions)
-        try:
-            # unbuffered: a disk that fills up takes a part without an error
-            if file.write(lines) != len(lines):
-                raise OSError(errno.ENOSPC, "no space left on device")
-            os.fsync(file.fileno())
-        except OSError as error:
-            raise _cannot_write(path, error) from None
-
-    with file:
-        if not _lock(file):
-            raise UserError(f"{path}: another process is writing it; wait for it, or give each a --shard")
-        _cut_torn_line(path)
-        yield append
+    with Journal(path, advice="wait for it, or give each a --shard") as journal:
+        yield lambda predictions: journal.append(*map(_line, predictions))
 
 
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    why = "no space left on device" if no_space(error) else f"cannot write: {error.strerror}"
-    return UserError(f"{path}: {why}; mend it and run the same command again to go on from here")
-
-
-def is_written(path: Path) -> bool:
-    """Returns whether another process is writing a file of predictions."""
-    with path.open("ab") as file:
-        return not _lock(file)
-
-
-def _lock(file: Any) -> bool:
-    """Locks an open file until it is closed; False where another process holds it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        pass
-    return True
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Cuts what follows the last line end, where that is no whole line."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        tail = b""
-        while end and b"\n" not in tail:
-            start = max(0, end - 65536)
-            file.seek(start)
-            tail = file.read(end - start) + tail
-            end = start
-        torn = tail[tail.rfind(b"\n") + 1 :]
-        if torn:
-            file.seek(-len(torn), os.SEEK_END)
-            file.truncate()
+def _line(prediction: Prediction) -> str:
+    return json.dumps(prediction._asdict())
 
 
 def arrange(
@@ -190,18 +124,9 @@ def arrange(
 def write(path: Path, samples: Sequence[Sequence[Prediction]]) -> None:
     """Writes Predictions case by case, in the manifest's order, so that a reader sees the old file or the whole new
     one. Raises UserError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            for case in zip(*samples, strict=True):
-                file.writelines(json.dumps(one._asdict()) + "\n" for one in case)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from None
+    with replacing(path) as file:
+        for case in zip(*samples, strict=True):
+            file.writelines(f"{_line(one)}\n".encode() for one in case)
 
 
 def answers(rows: Sequence[Sequence[Prediction]], examples: Sequence[Example], header: Header) -> list[list[Answer]]:

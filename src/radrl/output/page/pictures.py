@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from PIL import Image, ImageChops
 from radrl.errors import UserError
 from radrl.example import Example
 from radrl.images.files import read_image
+from radrl.support.files import replacing
 
 SIDE = 512  # pixels of the longer side of a copy
 EMBEDDED = 60  # so many pictures at most stand in the page itself
@@ -69,12 +69,5 @@ def _copy(root: str, name: str, folder: Path | None, number: int) -> Picture:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            picture.save(file, "JPEG", quality=88)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror or error}; check the folder and the disk") from None
+    with replacing(path, sync=False) as file:
+        picture.save(file, "JPEG", quality=88)

@@ -19,11 +19,10 @@ from typing import Any
 
 from PIL import Image
 
-from radrl.errors import UserError, in_words
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle, target
 from radrl.scoring.rewards import completion_text
-from radrl.support.files import replacing, write_text
+from radrl.support.files import Journal, journal_lines, replacing, write_bytes
 
 FILE = "samples.jsonl"
 GROUPS = 4  # a step
@@ -39,8 +38,8 @@ class Samples:
         self.last: int | None = None
         done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
         if (folder / FILE).is_file():
-            kept = [line for line in (folder / FILE).read_text().splitlines() if 0 < _step(line) <= done]
-            write_text(folder / FILE, "".join(line + "\n" for line in kept))
+            kept = [line for _, line in journal_lines(folder / FILE) if 0 < _step(line) <= done]
+            write_bytes(folder / FILE, b"".join(kept))
 
     def due(self, step: int, steps: int) -> bool:
         """Returns whether the rollout for the ``steps`` steps from ``step`` on, counted from 1, is to be written."""
@@ -81,17 +80,9 @@ class Samples:
                     for k in range(first, first + size)
                 ],
             }
-            lines.append(json.dumps(group, ensure_ascii=False) + "\n")
-        self._append("".join(lines))
-
-    def _append(self, lines: str) -> None:
-        try:
-            with (self.folder / FILE).open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(lines)
-        except OSError as error:
-            raise UserError(
-                f"{self.folder / FILE}: cannot write ({in_words(error)}); mend it and run again with --resume"
-            ) from None
+            lines.append(json.dumps(group, ensure_ascii=False))
+        with Journal(self.folder / FILE) as journal:
+            journal.append(*lines)
 
     def _copy(self, picture: Image.Image) -> str:
         """Writes a small copy of a picture, once, and returns its path relative to the stage's folder."""
@@ -123,10 +114,10 @@ def texts_only(logs: dict[str, Any]) -> None:
         logs[what] = deque(map(said, logs[what]), maxlen=logs[what].maxlen)
 
 
-def _step(line: str) -> int:
+def _step(line: bytes) -> int:
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, LookupError, TypeError):  # torn by a kill
+    except (ValueError, LookupError, TypeError):  # changed by hand
         return 0
 
 

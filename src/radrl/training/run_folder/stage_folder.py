@@ -6,7 +6,6 @@ before it had any of them locks nothing.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
@@ -25,6 +24,7 @@ from radrl.recipe import schema as recipes
 from radrl.recipe.schema import Recipe
 from radrl.recipe.yaml_file import as_number
 from radrl.support import processes
+from radrl.support.files import lock, write_errors
 
 Kind = Literal["sft", "coldstart", "grpo"]
 """Which training command a stage is of."""
@@ -78,18 +78,11 @@ def alone(folder: Path) -> Iterator[None]:
     if processes.rank() > 0:  # the first process of the same run is in it
         yield
         return
-    try:
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("ab")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write: {error.strerror}; check the folder and its rights") from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another run is at work in it; wait for it, or choose another 'out'") from None
-        except OSError:  # a file system without locks
-            pass
+        lock(file, f"{folder}: another run is at work in it; wait for it, or choose another 'out'")
         yield
 
 
