@@ -9,8 +9,8 @@ from pathlib import Path
 
 from radrl.data.published.asking import SECTIONS, UNCERTAIN, Asking
 from radrl.data.published.prepare import SHARES, Settings, prepare
-from radrl.data.published.readers import names
 from radrl.data.published.readers import reader as reader_of
+from radrl.data.published.readers import titles
 from radrl.data.published.unfinished import SKIPPED
 from radrl.data.published.wordings import read as wordings_of
 from radrl.errors import UserError, nearest
@@ -19,8 +19,7 @@ from radrl.errors import UserError, nearest
 def described(name: str | None = None) -> str:
     """Returns the list of data sets as text, or one with its layout, access, questions and options."""
     if name is None:
-        readers = [reader_of(one) for one in names()]
-        return "\n".join(f"{one.name:<16}{one.title}" for one in readers)
+        return "\n".join(f"{one:<16}{title}" for one, title in titles())
     one = reader_of(name)
     options = [f"  --option {key}={'|'.join(o.values)}   {o.help}" for key, o in one.options.items()]
     parts = [

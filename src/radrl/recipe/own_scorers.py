@@ -33,8 +33,8 @@ class OwnFile(NamedTuple):
         return hashlib.sha256(self.source).hexdigest()[:16]
 
 
-def own_file(name: str, path: Callable[[str], Path]) -> OwnFile | None:
-    """Returns the file a scorer is named by, found by ``path``; None for the name of a built-in scorer.
+def own_file(name: str, path: Callable[[str], Path], what: str = "scorer") -> OwnFile | None:
+    """Returns the file a scorer, or other thing, is named by, found by ``path``; None for a name without a file.
 
     Raises:
         UserError: it cannot be read, or is not the one of the digest.
@@ -47,7 +47,7 @@ def own_file(name: str, path: Callable[[str], Path]) -> OwnFile | None:
         found = OwnFile(place, named["name"], place.read_bytes())
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
-        raise UserError(one_line(f"{place}: cannot read the scorer's file: {reason}")) from None
+        raise UserError(one_line(f"{place}: cannot read the {what}'s file: {reason}")) from None
     if named["digest"] is not None and named["digest"] != found.digest:
         said = f"has changed (it is {found.digest} now); mend it, or remove '#{named['digest']}' from the recipe"
         raise UserError(one_line(f"{place}: {said}"))

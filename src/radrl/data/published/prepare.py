@@ -85,7 +85,9 @@ def prepare(
     root, out = Path(os.path.abspath(root)), Path(os.path.abspath(out))
     if not root.is_dir():
         raise UserError(f"--root {root}: no such folder; it should hold the files of {reader.title}")
-    made_of = json.loads(json.dumps({"version": VERSION, "name": name, "root": str(root), **asdict(settings)}))
+    made_of = json.loads(json.dumps({"version": VERSION, "name": reader.name, "root": str(root), **asdict(settings)}))
+    if reader.origin:  # a reader that has changed since makes another set
+        made_of["reader"] = reader.origin
     del made_of["skip_bad"]  # what stopped at a broken record goes on from there when told to skip it
     if not settings.asking.wordings:  # folders from before there was a choice go on
         del made_of["asking"]["wordings"]
@@ -95,7 +97,8 @@ def prepare(
     try:
         with Manifests(out, made_of, state) as files:
             items = islice(reader.read(root, settings.options), files.summary.records, None)
-            for text in _texts(_chunks(items), (name, root, out, settings), workers or cores()):
+            pinned = reader.origin if "#" in reader.origin else name  # worker processes run the same text of a file
+            for text in _texts(_chunks(items), (pinned, root, out, settings), workers or cores()):
                 files.add(text)
                 if progress:
                     progress(files.summary.records)

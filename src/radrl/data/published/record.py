@@ -1,20 +1,9 @@
 """What a reader of a published data set gives: Records, or the reason why there is none.
 
-A reader is a module in ``data/readers/`` with one `Reader` named ``READER``; the module's name is the data set's. Its
+A reader is a module in ``readers/`` with one `Reader` named ``READER``; the module's name is the data set's. A file of
+the user's, or a package, can hold one too: a whole one stands in docs/data.md, "A reader of one's own". Its
 ``read(root, options)`` yields Records one by one, with memory that does not grow with their number. Templates, splits,
-image copies, counting and resuming are prepare.py's work, safe reading of files is published.py's.
-
-A whole reader, of a table with a row an image::
-
-    def read(root, options):
-        return each(table(root, ["labels.csv"], ["file", "patient", "label"]), record)
-
-    def record(row):
-        if not row["label"]:
-            return Skipped(row["file"], "no label")
-        return Record(row["file"], (f"images/{row['file']}",), patient=row["patient"], labels={row["label"]: "present"})
-
-    READER = Reader(name="my_set", ..., read=read)
+image copies, counting and resuming are prepare.py's work, safe reading of files is tables.py's.
 """
 
 from __future__ import annotations
@@ -22,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import ConfigDict
 
 from radrl.data.published.tables import DAMAGED, Row, Wrong
 from radrl.errors import UserError, in_words, nearest
@@ -33,6 +24,8 @@ Frame = tuple[float, float] | Literal["unit", "image"]
 Kind = Literal["report", "list", "yesno", "locate", "detect", "phrase", "qa"]
 """What a Record can be asked: to write its report; to list its labels, or one yes/no question a label; to box one
 label, or all; to box what a phrase says; the question of the data set."""
+
+CHECKED = ConfigDict(strict=True, revalidate_instances="always")  # where readers of others are held against the types
 
 
 class Region(NamedTuple):
@@ -99,6 +92,8 @@ class Record:
     renamed: bool = False
     lacks: str | Mapping[Kind, str] = ""
 
+    __pydantic_config__: ClassVar[ConfigDict] = CHECKED
+
 
 class Skipped(NamedTuple):
     """A record that gives no Example, and why, in few words that are the same for all of a kind (they are counted).
@@ -141,6 +136,10 @@ class Reader:
     """All labels that a Record may have, where Records leave out what is blank."""
     templates: Mapping[str, str] = field(default_factory=dict)
     """Kind to the name of the list of templates to use instead of the kind's own (templates/*.yaml)."""
+    origin: str = ""
+    """Package and version, or file and digest, of a reader that is not radrl's own; set where it is loaded."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 
 
 def each(rows: Iterable[Row | Wrong], make: Callable[[Row], Record | Skipped | None]) -> Iterator[Record | Skipped]:
