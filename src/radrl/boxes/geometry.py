@@ -27,20 +27,16 @@ def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     Args:
         a, b: boxes of shape (N, 4) and (M, 4), in the same unit. Not finite or degenerate boxes give 0.
     """
-    return _overlap(_boxes(a), _boxes(b))[0]
-
-
-def giou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Returns the generalised IoU of each pair, shape (N, M), in [-1, 1] (arXiv 1902.09630).
-
-    IoU minus the share of the smallest enclosing box that neither box covers. Pairs with a degenerate box give -1.
-    """
-    a, b = _boxes(a), _boxes(b)
-    overlap, union, proper = _overlap(a, b)
-    low = np.minimum(a[:, None, :2], b[None, :, :2])
-    high = np.maximum(a[:, None, 2:], b[None, :, 2:])
-    hull = np.prod(high - low, axis=-1, where=proper[..., None], initial=1.0)
-    return np.where(proper, overlap - np.maximum(hull - union, 0.0) / hull, -1.0)
+    a, b = _coordinates(a), _coordinates(b)
+    a_fine, b_fine = _proper(a), _proper(b)
+    # A unit box stands in for an improper one, so that nothing below divides by zero or meets infinity.
+    a, b = (np.where(fine[:, None], x, (0.0, 0.0, 1.0, 1.0)) for x, fine in ((a, a_fine), (b, b_fine)))
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = np.prod(np.clip(high - low, 0.0, None), axis=-1)
+    area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], axis=-1) for x in (a, b))
+    union = area_a[:, None] + area_b[None, :] - common
+    return np.where(a_fine[:, None] & b_fine[None, :], common / union, 0.0)
 
 
 def assign(weights: ArrayLike) -> list[tuple[int, int]]:
@@ -56,7 +52,7 @@ def assign(weights: ArrayLike) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if weights[i, j] > 0]
 
 
-def _boxes(boxes: ArrayLike) -> NDArray[np.float64]:
+def _coordinates(boxes: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
 
@@ -66,19 +62,3 @@ def _proper(x: NDArray[np.float64]) -> NDArray[np.bool_]:
     x = np.where(known[:, None], x, 0.0)
     size = np.maximum(x[:, 2:] - x[:, :2], 0.0)
     return size.prod(axis=1) > 0
-
-
-def _overlap(
-    a: NDArray[np.float64], b: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Returns IoU, area of the union, and whether both boxes are finite with area, each of shape (N, M)."""
-    a_fine, b_fine = _proper(a), _proper(b)
-    proper = a_fine[:, None] & b_fine[None, :]
-    # A unit box stands in for an improper one, so that nothing below divides by zero or meets infinity.
-    a, b = (np.where(fine[:, None], x, (0.0, 0.0, 1.0, 1.0)) for x, fine in ((a, a_fine), (b, b_fine)))
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = np.prod(np.clip(high - low, 0.0, None), axis=-1)
-    area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], axis=-1) for x in (a, b))
-    union = area_a[:, None] + area_b[None, :] - common
-    return np.where(proper, common / union, 0.0), union, proper

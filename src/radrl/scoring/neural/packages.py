@@ -1,4 +1,4 @@
-"""RaTEScore, GREEN and SRR-BERT through their packages, from local folders of weights.
+"""RaTEScore and GREEN through their packages, from local folders of weights.
 
 Not run here: their weights could not be had. What is ours is kept to a call each.
 """
@@ -11,8 +11,6 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from radrl.example import Answer, Example, Score
 from radrl.scoring.neural import runtime
@@ -57,24 +55,15 @@ def _ratescore(folders: Mapping[str, Path], device: str) -> Pairs:
 
 
 def _green(folders: Mapping[str, Path], device: str) -> Pairs:
+    folder = folders["green"]
+    for name in ("config.json", "tokenizer_config.json"):  # the package runs code that they name
+        file = folder / name
+        if file.is_file() and "auto_map" in json.loads(file.read_text(encoding="utf-8")):
+            raise ValueError(f"its {name} asks to run code of its own")
     from radeval.metrics.green_score.green import GREEN
 
-    folder = folders["green"]
-    if "auto_map" in json.loads((folder / "config.json").read_text()):  # the package trusts code in a folder
-        raise ValueError("its config.json asks to run code of its own")
     model = GREEN(str(folder), output_dir=tempfile.mkdtemp(), cpu=device == "cpu", num_gpus=1)
     return lambda references, answers: model(references, answers)[2]
-
-
-def _srr_bert(folders: Mapping[str, Path], device: str) -> Pairs:
-    from radeval.metrics.SRRBert import srr_bert
-    from transformers import BertTokenizer
-
-    folder, kind = str(folders["srr_bert"]), "leaves_with_statuses"
-    srr_bert.SRRBert.MODEL_CONFIGS[kind]["model_path"] = folder
-    srr_bert.BertTokenizer = SimpleNamespace(from_pretrained=lambda _: BertTokenizer.from_pretrained(folder))  # offline
-    model: Any = srr_bert.SRRBert(kind)
-    return lambda references, answers: model.evaluate(references, answers)[3]
 
 
 _register(
@@ -94,13 +83,4 @@ _register(
     _green,
     """GREEN, in 0-1 (arXiv 2405.03595): matched findings / (matched findings + significant errors), counted by a
     language model of 7 billion weights. None where its reply cannot be read. Not run here.""",
-)
-_register(
-    "srr_bert",
-    "radeval",
-    "radeval",
-    {"srr_bert": "StanfordAIMI/SRR-BERT-Leaves-with-Statuses"},
-    _srr_bert,
-    """SRR-BERT, in 0-1 (arXiv 2505.24223): F1 of the labels that a classifier of sentences gives both reports. The
-    folder also holds the tokenizer of microsoft/BiomedVLP-CXR-BERT-general. Not run here.""",
 )
