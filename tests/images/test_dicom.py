@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from radrl.errors import UserError
-from radrl.images.files import copy_image, image_size, read_image
+from radrl.images.copies import copy_image
+from radrl.images.files import image_size, read_image
 
 pydicom = pytest.importorskip("pydicom", reason="pip install 'radrl[dicom]'")
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402

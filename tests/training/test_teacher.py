@@ -93,9 +93,9 @@ def test_the_teacher_is_told_what_the_file_says(films, tmp_path, refusal):
 
 
 def test_a_large_image_travels_as_jpeg(tmp_path, monkeypatch):
-    monkeypatch.setattr("radrl.images.files.PNG_PIXELS", 10)
+    monkeypatch.setattr("radrl.images.pixels.PNG_PIXELS", 10)
     Image.new("RGB", (8, 6)).save(tmp_path / "x.png")
-    assert teacher._data_url(tmp_path / "x.png", Image.open, "a").startswith("data:image/jpeg;base64,")
+    assert teacher._data_uri(tmp_path / "x.png", Image.open, "a").startswith("data:image/jpeg;base64,")
 
 
 @pytest.mark.parametrize("trouble", [500, 429, 503, (429, {"retry-after": "0.01"}), "hang up", "not json"])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from radrl.errors import UserError
-from radrl.images.files import check_size, to_8_bit
+from radrl.images.pixels import check_size, to_8_bit
 
 MAX_BYTES = 1_000_000_000  # MAX_PIXELS at 16 bit are a fifth of it
 _DEFLATED = "1.2.840.10008.1.2.1.99"

@@ -1,30 +1,24 @@
-"""Image files to 8-bit pictures, and resized copies of them. Reads DICOM, PNG, JPEG, WebP, TIFF and BMP, 8 to 16 bit.
+"""Image files to 8-bit pictures. Reads DICOM, PNG, JPEG, WebP, TIFF and BMP, 8 to 16 bit.
 
-Nothing but pixels is carried on: no DICOM tag, EXIF entry, comment or palette reaches a copy. Names and dates that are
+Nothing but pixels is carried on: no DICOM tag, EXIF entry, comment or palette is in a picture. Names and dates that are
 burned into the pixels stay there.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import logging
-import math
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from radrl.errors import UserError, in_words
-from radrl.support.files import write_bytes
+from radrl.images import dicom
+from radrl.images.pixels import check_size, flat_note, to_8_bit
 
-# A radiograph is at most about 60 megapixels; what claims more is broken or hostile.
-MAX_PIXELS = 100_000_000
-RADVLM_PIXELS = 451_584  # 672 x 672, the most that RadVLM gives its model (arXiv 2502.03333)
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # the other readers are many, and EPS runs a program
 # What is none of these is named, so that one knows what to convert: how a file of it begins.
 _OTHERS = {
@@ -32,8 +26,6 @@ _OTHERS = {
     b"\x1f\x8b": "gzip (NIfTI?)", b"PK\x03\x04": "ZIP", b"NRRD": "NRRD", b"\xff\x0a": "JPEG XL", b"8BPS": "Photoshop",
     b"<svg": "SVG", b"\x89HDF": "HDF5", b"\x93NUMPY": "NumPy",
 }  # fmt: skip
-FLAT = 0.98  # share of pixels at one end of the range from which a picture can hardly show anything
-PNG_PIXELS = 1_000_000  # larger images travel as JPEG: a film as PNG is several megabytes
 _ORIENTATION = 0x0112  # EXIF tag
 _BITS, _PHOTOMETRIC = 258, 262  # TIFF tags
 _TURNS = {
@@ -46,8 +38,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _log = logging.getLogger(__name__)
-_told_of: set[str] = set()  # files whose notes were logged: a training run reads each again and again
-_END_OF_FILE = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+_logged: set[str] = set()  # files whose notes were logged: a training run reads each again and again
 
 
 def read_image(root: str | Path, path: str, notes: list[str] | None = None) -> Image.Image:
@@ -62,7 +53,21 @@ def read_image(root: str | Path, path: str, notes: list[str] | None = None) -> I
     Raises:
         UserError: missing file, not an image, broken data, or a path (or link) that leads out of ``root``.
     """
-    return _read(_inside(root, path), notes).convert("RGB")
+    return read_grey_or_rgb(root, path, notes).convert("RGB")
+
+
+def read_grey_or_rgb(root: str | Path, path: str, notes: list[str] | None = None) -> Image.Image:
+    """Returns what `read_image` does, but of mode L where the file is grey; ``notes`` and errors as there."""
+    file = _inside(root, path)
+    seen: list[str] = []
+    with _reading(file):
+        picture = Image.fromarray(dicom.read_pixels(file, seen)) if _is_dicom(file) else _read_file(file)
+    seen += flat_note(picture)
+    if notes is not None:
+        notes += seen
+    else:
+        log_notes(str(file), seen)
+    return picture
 
 
 def image_size(root: str | Path, path: str) -> tuple[int, int]:
@@ -72,114 +77,29 @@ def image_size(root: str | Path, path: str) -> tuple[int, int]:
         UserError: as ``read_image`` does, but for broken pixels.
     """
     file = _inside(root, path)
-    with _told(file):
+    with _reading(file):
         if _is_dicom(file):
-            from radrl.images.dicom import read_size
-
-            return read_size(file)
-        with _opened(file) as image:
+            return dicom.read_size(file)
+        with _open_image(file) as image:
             turned = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else image.size
 
 
-def turned(root: str | Path, path: str) -> bool:
+def is_turned(root: str | Path, path: str) -> bool:
     """Returns whether the file says in EXIF that the picture is to be turned or mirrored. Raises UserError."""
     file = _inside(root, path)
-    with _told(file):
+    with _reading(file):
         if _is_dicom(file):
             return False
-        with _opened(file) as image:
+        with _open_image(file) as image:
             return image.getexif().get(_ORIENTATION, 1) in _TURNS
 
 
 def is_dicom(root: str | Path, path: str) -> bool:
     """Returns whether ``root/path`` is a DICOM file. Raises UserError where it cannot be read."""
     file = _inside(root, path)
-    with _told(file):
+    with _reading(file):
         return _is_dicom(file)
-
-
-def fit(size: tuple[int, int], max_pixels: int | None, max_side: int | None = None) -> tuple[int, int]:
-    """Returns the largest width and height of nearly the same shape within ``max_side`` a side, or else ``max_pixels``.
-
-    Never larger than ``size``. The area keeps to its limit; with ``max_side`` the shorter side is what keeps the shape
-    best (as Pillow's thumbnail does).
-    """
-    width, height = size
-    if max_side is not None:
-        if max(size) <= max_side:
-            return size
-        shape, tall = width / height, height > width
-        exact = max_side * shape if tall else max_side / shape
-        sides = [max(1, side) for side in (math.floor(exact), math.ceil(exact))]
-        shorter = min(sides, key=lambda side: abs(shape - (side / max_side if tall else max_side / side)))
-        return (shorter, max_side) if tall else (max_side, shorter)
-    if not max_pixels or width * height <= max_pixels:
-        return size
-    scale = math.sqrt(max_pixels / (width * height))
-    return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
-
-
-def copy_image(
-    root: str | Path,
-    path: str,
-    out: str | Path,
-    path_out: str,
-    max_pixels: int | None = RADVLM_PIXELS,
-    max_side: int | None = None,
-    notes: list[str] | None = None,
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Writes ``root/path`` to ``out/path_out`` (PNG or JPEG by its ending), shrunk where it is larger than allowed.
-
-    ``max_side`` is the longest side in pixels and stands instead of ``max_pixels``. Grey pictures are written as 8-bit
-    grey, others as RGB. The file appears whole or not at all; one that is there, whole, of the right size and not older
-    than its source, is kept. Boxes in 0-1 hold for the copy as they are. ``notes`` as of `read_image`.
-
-    Returns:
-        Width and height of the source, upright, and of the copy.
-
-    Raises:
-        UserError: as ``read_image`` does; ``path_out`` leads out of ``out``; or the copy cannot be written.
-    """
-    target = Path(out).resolve() / path_out
-    if not target.resolve().is_relative_to(Path(out).resolve()):
-        raise UserError(f"{target}: leads out of the folder to write; keep images below it")
-    ending = target.suffix.lower()
-    if ending not in _END_OF_FILE:
-        raise UserError(f"{target}: a copy is written as .png or .jpg; change its ending")
-    old = image_size(root, path)
-    new = fit(old, max_pixels, max_side)
-    if not _is_copy(target, new, Path(root) / path):
-        picture = _read(_inside(root, path), notes)
-        data = io.BytesIO()
-        picture = _grey_if_it_is(picture)
-        if picture.size != new:
-            picture = picture.resize(new, Image.Resampling.LANCZOS, reducing_gap=2.0 if max_side else None)
-        picture.save(data, "PNG" if ending == ".png" else "JPEG", **({} if ending == ".png" else {"quality": 95}))
-        write_bytes(target, data.getvalue(), sync=False)  # half a file after a crash is seen by its missing end
-    return old, new
-
-
-def _is_copy(target: Path, size: tuple[int, int], source: Path) -> bool:
-    try:
-        if target.stat().st_mtime < source.stat().st_mtime:
-            return False
-        with target.open("rb") as file:
-            file.seek(-8, os.SEEK_END)
-            if not file.read().endswith(_END_OF_FILE[target.suffix.lower()]):
-                return False
-        with Image.open(target, formats=("PNG", "JPEG")) as image:
-            return image.size == size
-    except Exception:  # whatever it is, it is not our copy
-        return False
-
-
-def _grey_if_it_is(picture: Image.Image) -> Image.Image:
-    if picture.mode != "RGB":
-        return picture
-    red, green, blue = picture.split()
-    same = not (ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox())
-    return red if same else picture
 
 
 def _inside(root: str | Path, path: str) -> Path:
@@ -199,33 +119,15 @@ def _is_dicom(file: Path) -> bool:
     return file.suffix.lower() in (".dcm", ".dicom") and not head.startswith((b"\x89PNG", b"\xff\xd8\xff"))
 
 
-def _read(file: Path, notes: list[str] | None = None) -> Image.Image:
-    """Returns an upright picture of mode L or RGB that holds nothing but pixels; notes as `read_image`."""
-    found: list[str] = []
-    with _told(file):
-        if _is_dicom(file):
-            from radrl.images.dicom import read_pixels
-
-            picture = Image.fromarray(read_pixels(file, found))
-        else:
-            picture = _read_file(file)
-    found += _flat(picture)
-    if notes is not None:
-        notes += found
-    else:
-        warn(str(file), found)
-    return picture
-
-
-def warn(name: str, notes: Sequence[str]) -> None:
+def log_notes(name: str, notes: Sequence[str]) -> None:
     """Logs what looks wrong with an image of that name, once."""
-    if notes and name not in _told_of:
-        _told_of.add(name)
+    if notes and name not in _logged:
+        _logged.add(name)
         _log.warning("%s: %s", name, "; ".join(notes))
 
 
 def _read_file(file: Path) -> Image.Image:
-    with _opened(file) as image:
+    with _open_image(file) as image:
         deep = _deep_colour(image)  # before getexif, which loads the pixels
         # ImageOps.exif_transpose would also rewrite the other tags, and fails on broken ones
         turn = _TURNS.get(image.getexif().get(_ORIENTATION))
@@ -276,18 +178,8 @@ def _white_is_zero(image: Image.Image) -> bool:
     return image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
 
 
-def _flat(picture: Image.Image) -> list[str]:
-    """Returns the note that a picture is nearly all black or white, if it is."""
-    counts = picture.convert("L").histogram()
-    total = sum(counts)
-    for name, own in (("black", counts[:3]), ("white", counts[253:])):
-        if sum(own) > FLAT * total:
-            return [f"{100 * sum(own) / total:.1f}% of its pixels are {name}; look at it"]
-    return []
-
-
 @contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
+def _open_image(file: Path) -> Iterator[Image.Image]:
     with Image.open(file, formats=FORMATS) as image:
         check_size(file, image.width, image.height)
         if (pages := getattr(image, "n_frames", 1)) != 1:
@@ -296,7 +188,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
+def _reading(file: Path) -> Iterator[None]:
     """Turns whatever reading a file raises into one line that names it, and keeps quiet about what can be read."""
     try:
         with warnings.catch_warnings():  # of large pictures, and of tags that a device wrote against the standard
@@ -328,25 +220,3 @@ def _other_format(file: Path) -> str | None:
     if head[4:8] == b"ftyp":
         return "HEIC, AVIF or a film (ISO media)"
     return next((name for begins, name in _OTHERS.items() if head.startswith(begins)), None)
-
-
-def check_size(file: Path, width: int, height: int) -> None:
-    """Refuses a picture of more than MAX_PIXELS, before it is decoded."""
-    if width * height > MAX_PIXELS:
-        raise UserError(f"{file}: {width} x {height} pixels is more than {MAX_PIXELS}; resize it")
-
-
-def to_8_bit(pixels: np.ndarray) -> np.ndarray:
-    """Returns pixels scaled from their range to 0-255, uint8; all 0 where they do not differ."""
-    low, high = float(pixels.min()), float(pixels.max())
-    scaled = np.zeros_like(pixels) if high <= low else (pixels - low) * (255.0 / (high - low))
-    return scaled.round().astype(np.uint8)
-
-
-def data_url(image: Image.Image) -> str:
-    """Returns the pixels of a grey or RGB picture, and nothing else of it, as a data URL: PNG, or JPEG where large."""
-    bare = Image.frombytes(image.mode, image.size, image.tobytes())  # leaves EXIF, text chunks and profiles behind
-    kind = "png" if bare.width * bare.height <= PNG_PIXELS else "jpeg"
-    buffer = io.BytesIO()
-    bare.save(buffer, kind, **({"quality": 95} if kind == "jpeg" else {}))
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -18,7 +18,7 @@ from PIL import Image
 
 from radrl.errors import UserError, in_words
 from radrl.example import Example
-from radrl.images.files import data_url
+from radrl.images.pixels import data_uri
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.recipe.endpoints import Endpoint
@@ -153,7 +153,7 @@ class _Job:
         reference = self.reference(shown)
         content = []
         for image in example.images:
-            url = await asyncio.to_thread(_data_url, self.images_root / image, self.open_image, example.id)
+            url = await asyncio.to_thread(_data_uri, self.images_root / image, self.open_image, example.id)
             content.append({"type": "image_url", "image_url": {"url": url}})
         text = instructions.fill(self.text, {"question": self.question(shown), "reference": reference})
         content.append({"type": "text", "text": text})
@@ -186,8 +186,8 @@ def _judge(reply: Reply, reference: str) -> tuple[str | None, str]:
     return thinking, ""
 
 
-def _data_url(path: Path, open_image: Callable[[Path], Image.Image], name: str) -> str:
-    """Returns the image's pixels, and nothing else of it, as a data URL."""
+def _data_uri(path: Path, open_image: Callable[[Path], Image.Image], name: str) -> str:
+    """Returns the image's pixels, and nothing else of it, as a data URI."""
     try:
         with open_image(path) as image:
             plain = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
@@ -195,4 +195,4 @@ def _data_url(path: Path, open_image: Callable[[Path], Image.Image], name: str) 
         raise UserError(
             f"Example '{name}': cannot read an image of it ({in_words(error)[:200]}); mend the file"
         ) from None
-    return data_url(plain)
+    return data_uri(plain)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from radrl.data.published.parquet import embedded
 from radrl.errors import UserError
-from radrl.images.files import copy_image, warn
+from radrl.images.copies import copy_image
+from radrl.images.files import log_notes
 
 
 def copy_name(path: str) -> str:
@@ -39,5 +40,5 @@ def copy(root: Path, path: str, out: Path, max_pixels: int, max_side: int | None
             size = copy_image(alone.parent, alone.name, out, copy_name(path), max_pixels, max_side, notes)[0]
         except UserError as error:
             raise UserError(str(error).replace(str(alone), name)) from None
-    warn(name, notes)
+    log_notes(name, notes)
     return size

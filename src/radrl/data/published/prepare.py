@@ -29,7 +29,8 @@ from radrl.data.published.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_ed
 from radrl.data.published.tables import is_plain
 from radrl.data.published.unfinished import Manifests, Summary, Text, id_hash, state_of
 from radrl.errors import UserError, one_line
-from radrl.images.files import RADVLM_PIXELS, image_size
+from radrl.images.copies import RADVLM_PIXELS
+from radrl.images.files import image_size
 from radrl.manifest.independence import widest
 from radrl.support.files import no_space
 from radrl.support.machine import cores

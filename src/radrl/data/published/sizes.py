@@ -13,7 +13,7 @@ from pathlib import Path
 from radrl.data.published.record import Record
 from radrl.data.published.tables import Wrong, table
 from radrl.errors import UserError
-from radrl.images.files import is_dicom, turned
+from radrl.images.files import is_dicom, is_turned
 
 Size = tuple[float, float]
 FILM = "film"  # --annotated-size film: the films are of the published size
@@ -85,7 +85,7 @@ def frame_of(
         frame = _known(record, root, film, annotated)
     if not boxes or film is None:
         return None if frame == "unit" else frame
-    if turned(root, record.images[0]):
+    if is_turned(root, record.images[0]):
         raise WrongSize(TURNED, f"{record.images[0]}: its boxes may be of the film before it is turned; turn the file")
     if frame == "unit":
         return None

@@ -1,6 +1,6 @@
 """Completions of a model behind an OpenAI-compatible endpoint: many requests side by side, repeated where they fail.
 
-The pictures travel as data URLs, resized by the image processor of the recipe's model, so that a server of the same
+The pictures travel as data URIs, resized by the image processor of the recipe's model, so that a server of the same
 model sees the pixels it was trained on. What leaves this machine is the pixels and the question; never an id.
 
 A server fills in what a request leaves open from its model's ``generation_config.json``: vLLM does so unless it was
@@ -19,7 +19,7 @@ from typing import Any
 from radrl.errors import UserError
 from radrl.evaluation.answers.decoding import SERVERS, Ask, Decoding, Done, Said, case_seed
 from radrl.evaluation.answers.judged import facts_of
-from radrl.images.files import data_url
+from radrl.images.pixels import data_uri
 from radrl.images.sizes import box_size, image_facts
 from radrl.manifest.example_set import ExampleSet
 from radrl.models.processor import resized
@@ -129,7 +129,7 @@ def generate(
 
 
 def _pictures(examples: ExampleSet, i: int, image_processor: Any) -> list[str]:
-    return [data_url(resized(image_processor, picture)) for picture in examples.pictures(i)]
+    return [data_uri(resized(image_processor, picture)) for picture in examples.pictures(i)]
 
 
 def _with_pictures(turns: list[dict[str, Any]], urls: Sequence[str]) -> list[dict[str, Any]]:

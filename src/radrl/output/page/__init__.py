@@ -88,9 +88,9 @@ def write(
         beside=f"{path.stem}-images" if beside else "",
         image_sources="'self' file:" if beside else "data:",
         style=Markup(style),  # ours alone: nothing of the run goes into it
-        style_hash=_hash(style),
+        style_hash=_csp_hash(style),
         script=Markup(script),  # likewise
-        script_hash=_hash(script),
+        script_hash=_csp_hash(script),
         data=Markup(cases.as_script(browsed)),  # escaped there
     )
     write_text(path, html)
@@ -108,7 +108,8 @@ _CLASSES = (
 )
 
 
-def _hash(text: str) -> str:
+def _csp_hash(text: str) -> str:
+    """Returns what the page's content security policy names a style or script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

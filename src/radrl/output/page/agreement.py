@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import os
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from radrl.clinical.agreement import VALUES, WORDS, Agreement, Disagreement
 from radrl.clinical.extract import statements
 from radrl.clinical.label import schemas
 from radrl.example import Mark
-from radrl.output.page import _environment
+from radrl.output.page import _csp_hash, _environment
 from radrl.output.page.text import clean, pieces
 from radrl.support.files import write_text
 
@@ -48,7 +46,7 @@ def write(
     ]
     html = environment.get_template("agreement.html.jinja").render(
         style=Markup(style),
-        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=_csp_hash(style),
         title=title,
         other=other,
         agreements=agreements,

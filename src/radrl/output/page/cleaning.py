@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections.abc import Sequence
 
@@ -11,7 +9,7 @@ from markupsafe import Markup
 
 from radrl.data.manifests.cleaning import Counts, Shown
 from radrl.example import Mark
-from radrl.output.page import _environment
+from radrl.output.page import _csp_hash, _environment
 from radrl.output.page.text import pieces
 from radrl.support.files import write_text
 
@@ -31,7 +29,7 @@ def write(path: str | os.PathLike[str], manifest: str, counts: Counts, shown: Se
     ]
     html = environment.get_template("cleaning.html.jinja").render(
         style=Markup(style),
-        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=_csp_hash(style),
         manifest=manifest,
         counts=counts,
         cases=cases,

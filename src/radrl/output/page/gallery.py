@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import os
 
 from markupsafe import Markup
 
-from radrl.output.page import _environment
+from radrl.output.page import _csp_hash, _environment
 from radrl.output.page.text import pieces
 from radrl.scoring.gallery import KINDS, Gallery
 from radrl.support.files import write_text
@@ -32,7 +30,7 @@ def write(path: str | os.PathLike[str], gallery: Gallery) -> None:
     style += environment.get_template("gallery.css.jinja").render()
     html = environment.get_template("gallery.html.jinja").render(
         style=Markup(style),
-        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=_csp_hash(style),
         kinds=TITLES,
         worse={kind: title for kind, title in TITLES.items() if kind != "exact"},
         names=names,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from PIL import Image, ImageChops
 from radrl.errors import UserError
 from radrl.example import Example
 from radrl.images.files import read_image
+from radrl.images.pixels import data_uri
 from radrl.support.files import replacing
 
 SIDE = 512  # pixels of the longer side of a copy
@@ -60,9 +59,7 @@ def _copy(root: str, name: str, folder: Path | None, number: int) -> Picture:
         picture = grey  # a film: a third of the bytes
     height = 1000.0 * picture.height / picture.width
     if folder is None:
-        data = io.BytesIO()
-        picture.save(data, "PNG", optimize=True)
-        return Picture("data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii"), "", height)
+        return Picture(data_uri(picture, "png", optimize=True), "", height)
     file = f"{number:05}.jpg"
     _save(picture, folder / file)
     return Picture(f"{folder.name}/{file}", "", height)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import os
 import random
 from collections import Counter
@@ -17,9 +14,11 @@ from PIL import Image
 
 from radrl.errors import UserError, nearest
 from radrl.example import TASKS, Box, Example
-from radrl.images.files import fit, read_image
+from radrl.images.copies import fitted_size
+from radrl.images.files import read_image
+from radrl.images.pixels import data_uri
 from radrl.manifest.jsonl import open_manifest, parse_line
-from radrl.output.page import _environment
+from radrl.output.page import _csp_hash, _environment
 from radrl.output.page.cases import TASK_NAMES
 from radrl.support.files import write_bytes
 
@@ -76,7 +75,7 @@ def write(
     )
     html = environment.get_template("sheet.html.jinja").render(
         style=Markup(style),
-        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=_csp_hash(style),
         cards=cards,
         of=of,
         seed=seed,
@@ -145,9 +144,6 @@ def _image(example: Example, root: Path) -> tuple[str | None, str, float]:
     except UserError as error:
         return None, f"cannot be read: {error}", 1000.0
     size = picture.size
-    small = picture.resize(fit(size, None, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    data = io.BytesIO()
-    small.save(data, "JPEG", quality=80)
+    small = picture.resize(fitted_size(size, None, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     note = f"{size[0]} × {size[1]}" + (f", first of {len(example.images)}" if len(example.images) > 1 else "")
-    uri = "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
-    return uri, note, 1000.0 * size[1] / size[0]
+    return data_uri(small, "jpeg", quality=80), note, 1000.0 * size[1] / size[0]
