@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import sets
 
-from radrl.commands.prepare import described, run
+from radrl.commands.cli.data import prepare
+from radrl.commands.prepare import description
 from radrl.data.published.readers import names, reader
 
 
 @pytest.fixture
-def told(tmp_path):
+def told(tmp_path, capsys):
     """``told("nih14", ask="list")`` prepares the made-up copy with the command line's defaults and these changes."""
 
     def call(name, **changes):
@@ -19,7 +20,9 @@ def told(tmp_path):
             "ask": "", "section": "findings", "uncertain": "mention", "option": [], "skip_bad": False, "workers": 1,
             "shares": "train=0.8,dev=0.1,test=0.1", "images": False, "max_pixels": 451_584, "max_side": None,
         }  # fmt: skip
-        return run(name, root, tmp_path / "out", **{**words, **changes})
+        capsys.readouterr()
+        prepare.prepare(name, root, tmp_path / "out", **{**words, **changes})
+        return capsys.readouterr().out.rstrip("\n")
 
     return call
 
@@ -54,9 +57,9 @@ def test_what_is_wrong_in_the_words(told, refusal, changes, wanted):
 
 
 def test_every_set_says_what_it_is_and_is_listed_without_heavy_imports():
-    assert [line.split()[0] for line in described().splitlines()] == list(names())
+    assert [line.split()[0] for line in description().splitlines()] == list(names())
     for name in names():
         one = reader(name)
         assert one.name == name
-        assert one.access in described(name)
+        assert one.access in description(name)
         assert all(option.values for option in one.options.values())

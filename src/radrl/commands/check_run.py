@@ -15,7 +15,7 @@ from radrl.training.checks.rehearsal import settings_of
 from radrl.training.checks.run_checks import Kind, Run
 
 
-def run(recipe: Recipe, stage: Kind | None, name: str | None, processes: int) -> None:
+def print_checks(recipe: Recipe, stage: Kind | None, name: str | None, processes: int) -> None:
     """Prints what each check has seen, mistakes on standard error, and what would be trained.
 
     ``stage`` None checks every stage that the recipe has a section of. On several ``processes`` a batch is that many

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from radrl.data.published.asking import SECTIONS, UNCERTAIN, Asking
-from radrl.data.published.prepare import SHARES, Settings, prepare
+from radrl.data.published.prepare import SHARES, Settings
 from radrl.data.published.readers import reader as reader_of
 from radrl.data.published.readers import titles
-from radrl.data.published.unfinished import SKIPPED
+from radrl.data.published.record import Kind, Reader
+from radrl.data.published.unfinished import SKIPPED, Summary
 from radrl.data.published.wordings import read as wordings_of
 from radrl.errors import UserError, nearest
 
 
-def described(name: str | None = None) -> str:
+def description(name: str | None = None) -> str:
     """Returns the list of data sets as text, or one with its layout, access, questions and options."""
     if name is None:
         return "\n".join(f"{one:<16}{title}" for one, title in titles())
@@ -33,28 +34,31 @@ def described(name: str | None = None) -> str:
     return "\n".join(parts)
 
 
-def run(
-    name: str, root: Path, out: Path, *, ask: str, section: str, uncertain: str, option: list[str], shares: str,
-    images: bool, max_pixels: int, max_side: int | None, skip_bad: bool, workers: int | None,
-    annotated_size: str = "", wordings: str = "",
-) -> str:  # fmt: skip
-    """Prepares a data set with the command line's words; returns what to print. Raises UserError."""
+def settings_from_words(
+    name: str, *, ask: str, section: str, uncertain: str, wordings: str, option: list[str], shares: str,
+    images: bool, max_pixels: int, max_side: int | None, skip_bad: bool, annotated_size: str,
+) -> Settings:  # fmt: skip
+    """Returns what decides the manifests, from the words of the command line. Raises UserError for a wrong one."""
     reader = reader_of(name)
-    kinds = tuple(dict.fromkeys(filter(None, (word.strip() for word in ask.split(","))))) or reader.kinds[:1]
-    for kind in kinds:
-        if kind not in reader.kinds:
-            raise UserError(
-                f"--ask {kind}: '{name}' can be asked {', '.join(reader.kinds)}{nearest(kind, reader.kinds)}"
-            )
+    kinds = tuple(_kind(name, reader, word) for word in dict.fromkeys(word.strip() for word in ask.split(",")) if word)
     for flag, value, known in (("section", section, SECTIONS), ("uncertain", uncertain, UNCERTAIN)):
         if value not in known:
             raise UserError(f"--{flag} {value}: give {', '.join(known)}{nearest(value, known)}")
-    settings = Settings(
-        Asking(kinds, section, uncertain, wordings_of(wordings) if wordings else {}), _pairs("--option", option),
-        images, max_pixels, max_side, _shares(shares), skip_bad, annotated_size,
-    )  # fmt: skip
-    with _bar() as progress:
-        summary = prepare(name, root, out, settings, workers=workers, progress=progress)
+    asking = Asking(kinds or reader.kinds[:1], section, uncertain, wordings_of(wordings) if wordings else {})
+    return Settings(
+        asking, _pairs("--option", option), images, max_pixels, max_side, _shares(shares), skip_bad, annotated_size
+    )
+
+
+def _kind(name: str, reader: Reader, word: str) -> Kind:
+    for kind in reader.kinds:
+        if kind == word:
+            return kind
+    raise UserError(f"--ask {word}: '{name}' can be asked {', '.join(reader.kinds)}{nearest(word, reader.kinds)}")
+
+
+def summary_text(out: Path, summary: Summary) -> str:
+    """Returns what was written to ``out``, and what was left out of it and why, a line each."""
     lines = [f"{out / split}.jsonl: {count} Examples" for split, count in sorted(summary.examples.items())]
     lines.append(f"{summary.records} records read")
     for title, of in (("skipped", summary.skipped), ("broken, skipped", summary.bad)):
@@ -94,7 +98,8 @@ def _shares(text: str) -> dict[str, float]:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int], None] | None]:
+def records_bar() -> Iterator[Callable[[int], None] | None]:
+    """Gives a function that shows how many records are done; None where standard error is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return

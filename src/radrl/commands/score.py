@@ -44,7 +44,7 @@ def score_files(
     texts = read_texts(references) if known is None else {}
     ids = list(texts) if known is None else [example.id for example in known]
     _same_ids(predictions, list(said), references, ids)
-    tasks = {"report"} if known is None else {example.task for example in known}
+    tasks: set[Task] = {"report"} if known is None else {example.task for example in known}
     scorers = (
         {name: named(name, recipe) for name in names} if names else {scorer.name: scorer for scorer in usual(tasks)}
     )
@@ -159,8 +159,10 @@ def usual(tasks: Collection[Task] = ("report",)) -> list[Scorer]:
     ]
 
 
-def _task(scorer: Scorer) -> Any:
-    for task in ("report", "vqa_open", "classification"):
+def _task(scorer: Scorer) -> Task:
+    """Returns the task whose Examples can be made of plain texts. Raises UserError where a scorer has none."""
+    of_texts: tuple[Task, ...] = ("report", "vqa_open", "classification")
+    for task in of_texts:
         if task in scorer.tasks:
             return task
     raise UserError(f"scorer '{scorer.name}' scores {', '.join(scorer.tasks)}: name a manifest as references")

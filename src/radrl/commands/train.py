@@ -17,9 +17,10 @@ from radrl.images.sizes import box_size, image_facts
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.from_recipe import load_examples
 from radrl.models import loading
-from radrl.models.processor import resized
+from radrl.models.processor import Qwen3VLProcessor, resized
 from radrl.models.tiny import tiny_model
 from radrl.prompt.messages import TEMPLATE, earlier, question, target
+from radrl.recipe.endpoints import Teacher
 from radrl.recipe.schema import Recipe
 from radrl.support.files import write_text
 from radrl.training import teacher
@@ -39,6 +40,7 @@ def start_model(run: run_checks.Run) -> tuple[PreTrainedModel, ProcessorMixin]:
     start = recipe.model_start()
     if start != "tiny":
         return loading.load_model(start, dtype=recipe.model.dtype), processor
+    assert isinstance(processor, Qwen3VLProcessor)  # the tiny model is a Qwen3-VL
     model = tiny_model(processor, image_size=recipe.model.image_size or 192, seed=recipe.seed)
     loading.suit_to_cpu(model)
     return model, processor
@@ -72,11 +74,11 @@ def run_coldstart(recipe: Recipe, name: str = "coldstart", *, resume: bool = Fal
     def train(stage: Stage, checkpoint: Path | None, record: Record) -> None:
         examples = load_examples(recipe)
         record.note_data(examples)
-        if recipe.coldstart.teacher is not None:
+        if (endpoint := recipe.coldstart.teacher) is not None:
             run_checks.before_loading(
                 run_checks.Run(recipe, "coldstart", stage.folder, examples)
             )  # traces are paid for
-            examples = _with_traces(recipe, examples, stage.folder)
+            examples = _with_traces(recipe, endpoint, examples, stage.folder)
             if not examples.thinking.any():
                 raise UserError(f"{recipe.file}: the teacher has given no trace; see given_up_traces.jsonl")
         run = run_checks.Run(recipe, "coldstart", stage.folder, examples)
@@ -139,13 +141,14 @@ def _seconds_of(stage: Path) -> float:
     return max(0.1, json.loads(file.read_text())["seconds"])  # written to a tenth
 
 
-def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleSet:
+def _with_traces(recipe: Recipe, endpoint: Teacher, examples: ExampleSet, folder: Path) -> ExampleSet:
+    """Returns Examples with the traces that the teacher writes for those that have none; its traces and what it has
+    given up are kept in ``folder``."""
     wanting = examples.take(np.flatnonzero(~examples.thinking))
     _, once = np.unique(wanting.rows, return_index=True)  # in a mix an Example may stand several times
     wanting = wanting.take(np.sort(once))
     file = folder / "traces.jsonl"
     given_up: dict[str, str] = {}
-    told = recipe.coldstart.teacher.prompt
     # what the student is told about form would be told the teacher too: it has a prompt of its own
     style = replace(recipe.style(thinking=False), template=TEMPLATE, answer_format="plain")
     roots = wanting.roots
@@ -159,9 +162,9 @@ def _with_traces(recipe: Recipe, examples: ExampleSet, folder: Path) -> ExampleS
             [wanting[i] for i, r in enumerate(roots) if r == root],
             root,
             file,
-            recipe.coldstart.teacher,
+            endpoint,
             reference=lambda example: target(example, style, sizes.get(example.id)),
-            prompt=recipe.path(told) if told else None,
+            prompt=recipe.path(endpoint.prompt) if endpoint.prompt else None,
             question=lambda example: (
                 earlier(example, style.box_format, sizes.get(example.id)) + question(example, style)
             ),

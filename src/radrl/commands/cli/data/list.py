@@ -1,0 +1,16 @@
+"""``radrl data list``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def list_readers(
+    name: Annotated[str | None, typer.Argument(help="one data set: its layout and access")] = None,
+) -> None:
+    """The data sets that can be prepared, or how one of them lies and where to get it."""
+    from radrl.commands.prepare import description
+
+    print(description(name))

@@ -1,0 +1,25 @@
+"""``radrl doctor``: checks of what is installed here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def radgraph(
+    weights: Annotated[Path, typer.Option(help="the unpacked archive")],
+    reports: Annotated[Path | None, typer.Option(help='JSONL of {"id", "text"}; without it, 200 of our own')] = None,
+    python: Annotated[str, typer.Option(help="an interpreter with radgraph and transformers<5")] = sys.executable,
+    device: Annotated[str, typer.Option(help="where ours runs: auto, cpu, cuda:1")] = "auto",
+) -> None:
+    """Compare our RadGraph with the package radgraph on your weights: identical, or where not."""
+    from radrl.manifest.texts import read_texts
+    from radrl.scoring.gallery import cases
+    from radrl.scoring.neural.doctor import run
+
+    texts = [text for case in cases().values() for text in case.values()]
+    own = [*texts, *(" ".join(texts[k : k + 5]) for k in range(len(texts)))][:200]  # longer ones too
+    print(run(weights, list(read_texts(reports).values()) if reports else own, python, device))
