@@ -13,6 +13,7 @@ from radrl.training.checks import run_checks
 from radrl.training.checks.loggers import SECTIONS
 from radrl.training.checks.rehearsal import settings_of
 from radrl.training.checks.run_checks import Kind, Run
+from radrl.training.run_folder.stage_folder import Kind as TrainingKind
 
 
 def print_checks(recipe: Recipe, stage: Kind | None, name: str | None, processes: int) -> None:
@@ -25,7 +26,8 @@ def print_checks(recipe: Recipe, stage: Kind | None, name: str | None, processes
         UserError: the last mistake that was found; those before it have been printed.
     """
     mistakes: list[str] = []
-    for kind in [stage] if stage else _stages(recipe):
+    kinds: list[Kind] = [stage] if stage else _stages(recipe)
+    for kind in kinds:
         of_kind = recipe if kind == "evaluate" else _as_there(recipe, kind, processes)
         mistakes += [line for line in _check(Run(of_kind, kind, _folder(recipe, name or kind))) if line not in mistakes]
     for line in mistakes[:-1]:
@@ -35,16 +37,21 @@ def print_checks(recipe: Recipe, stage: Kind | None, name: str | None, processes
 
 
 def _stages(recipe: Recipe) -> list[Kind]:
-    asked = {"sft": recipe.sft, "coldstart": recipe.coldstart.sft, "grpo": recipe.grpo or recipe.rewards}
-    found: list[Kind] = [kind for kind, section in asked.items() if section]
-    return (found or ["sft"]) if recipe.data.train else ["evaluate"]
+    """Returns the stages that a recipe has a section of; evaluation where it names nothing to train on."""
+    sections: dict[Kind, object] = {
+        "sft": recipe.sft,
+        "coldstart": recipe.coldstart.sft,
+        "grpo": recipe.grpo or recipe.rewards,
+    }
+    stages = [kind for kind, section in sections.items() if section]
+    return (stages or ["sft"]) if recipe.data.train else ["evaluate"]
 
 
 def _folder(recipe: Recipe, name: str) -> Path:
     return recipe.path(recipe.out) / name
 
 
-def _as_there(recipe: Recipe, kind: Kind, processes: int) -> Recipe:
+def _as_there(recipe: Recipe, kind: TrainingKind, processes: int) -> Recipe:
     """Returns the recipe as this process can look at it for the machine where it will run."""
     settings = dict(settings_of(recipe, kind))
     if not torch.cuda.is_available():

@@ -8,7 +8,7 @@ to every stage; GRPO and its control train on the gold ones, the same films for 
 from __future__ import annotations
 
 import json
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -134,5 +134,5 @@ def _recipe(out: Path, train: list[str], test: str, start: Path | None, *more: s
     if start is not None:
         values |= {"model.start": str(start), "model.image_size": None}
     overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
-    with files("radrl.recipes").joinpath("demo.yaml") as file:
-        return load(Path(str(file)), [*overrides, *more])
+    with as_file(files("radrl.recipes").joinpath("demo.yaml")) as file:
+        return load(file, [*overrides, *more])

@@ -40,7 +40,9 @@ def settings_from_words(
 ) -> Settings:  # fmt: skip
     """Returns what decides the manifests, from the words of the command line. Raises UserError for a wrong one."""
     reader = reader_of(name)
-    kinds = tuple(_kind(name, reader, word) for word in dict.fromkeys(word.strip() for word in ask.split(",")) if word)
+    kinds: tuple[Kind, ...] = tuple(
+        _kind(name, reader, word) for word in dict.fromkeys(word.strip() for word in ask.split(",")) if word
+    )
     for flag, value, known in (("section", section, SECTIONS), ("uncertain", uncertain, UNCERTAIN)):
         if value not in known:
             raise UserError(f"--{flag} {value}: give {', '.join(known)}{nearest(value, known)}")

@@ -142,12 +142,13 @@ def check_sections(recipe: Recipe) -> None:
     Raises:
         UserError: a key is unknown, without effect, or its value wrong.
     """
-    for kind, section, name in (
+    sections: tuple[tuple[Kind, Mapping[str, Any], str], ...] = (
         ("peft.LoraConfig", recipe.model.lora or {}, "model.lora"),
         ("trl.SFTConfig", recipe.sft, "sft"),
         ("trl.SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
         ("trl.GRPOConfig", recipe.grpo, "grpo"),
-    ):
+    )
+    for kind, section, name in sections:
         fitted(kind, section, name, recipe.file)
     unused.check_losses(recipe)
 

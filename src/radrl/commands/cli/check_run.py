@@ -33,4 +33,4 @@ def check_run(
     checked = read_and_check(recipe, overrides, start, training=stage is not StageName.evaluate)
     from radrl.commands.check_run import print_checks
 
-    print_checks(checked, stage and stage.value, name, processes)
+    print_checks(checked, None if stage is None else stage.value, name, processes)
