@@ -26,7 +26,7 @@ from radrl.data import phantom
 from radrl.example import Example
 from radrl.manifest.texts import read_texts
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.schema import Reward
+from radrl.recipe.sections import Reward
 from radrl.scoring import registry
 from radrl.scoring.reward_terms import Item
 from radrl.scoring.rewards import Rewards

@@ -37,7 +37,8 @@ from radrl.output import page
 from radrl.output.result_files import write_outputs
 from radrl.output.run_facts import decoding_differs, run_facts
 from radrl.recipe import protocols
-from radrl.recipe.schema import ColdStart, Recipe
+from radrl.recipe.schema import Recipe
+from radrl.recipe.sections import ColdStart
 from radrl.scoring.registry import Scorer
 from radrl.support.files import write_text
 

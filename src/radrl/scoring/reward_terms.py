@@ -13,7 +13,8 @@ from typing import NamedTuple
 from radrl.errors import UserError, one_line
 from radrl.example import Task
 from radrl.recipe.protocols import Column
-from radrl.recipe.schema import Recipe, Reward
+from radrl.recipe.schema import Recipe
+from radrl.recipe.sections import Reward
 from radrl.scoring import own
 from radrl.scoring.registry import Scorer
 

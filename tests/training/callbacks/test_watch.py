@@ -8,7 +8,7 @@ import pytest
 
 from radrl.commands import train
 from radrl.errors import UserError
-from radrl.recipe.schema import Guards
+from radrl.recipe.sections import Guards
 from radrl.training.callbacks.watch import Watch
 
 RUN = "sft={max_steps: 2, per_device_train_batch_size: 2, save_strategy: 'no', gradient_checkpointing: false, "

@@ -25,7 +25,7 @@ from radrl.manifest.example_set import ExampleSet
 from radrl.models.processor import resized
 from radrl.prompt.messages import PromptStyle, messages
 from radrl.recipe.endpoints import Endpoint, JudgedEndpoint
-from radrl.recipe.schema import Evaluation
+from radrl.recipe.sections import Evaluation
 from radrl.support.endpoint import Chat, Refused, run, side_by_side
 
 # our name, the field of the request, and what is said there where the setting is neutral; only top_p is OpenAI's too

@@ -12,7 +12,8 @@ from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.header import Header
 from radrl.images.sizes import QWEN25_FACTOR, QWEN25_MAX_PIXELS, QWEN25_MIN_PIXELS
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.schema import JudgedModel, Recipe
+from radrl.recipe.schema import Recipe
+from radrl.recipe.sections import JudgedModel
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig

@@ -21,7 +21,7 @@ from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from radrl.errors import UserError
-from radrl.recipe.schema import Guards
+from radrl.recipe.sections import Guards
 
 log = logging.getLogger(__name__)
 
