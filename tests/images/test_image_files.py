@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from radrl.errors import UserError
-from radrl.images.files import read_image
+from radrl.images.files import image_size, read_image
 
 GREY = np.random.default_rng(0).integers(0, 256, (9, 7), dtype=np.uint8)
 EXIF = Image.Exif()
 EXIF[0x0112] = 6  # orientation: a quarter turn clockwise is wanted
 EXIF[0x010F] = "a camera named after the patient"
+ORIENTED = {  # TIFF 6.0, tag 274: what is done to stored rows and columns for an upright picture
+    1: lambda p: p, 2: np.fliplr, 3: lambda p: p[::-1, ::-1], 4: np.flipud,
+    5: np.transpose, 6: lambda p: np.rot90(p, -1), 7: lambda p: p[::-1, ::-1].T, 8: np.rot90,
+}  # fmt: skip
 
 
 def encoded(picture: Image.Image, kind: str, **options) -> bytes:
@@ -121,6 +125,20 @@ def test_a_16_bit_tiff_whose_zero_is_white_is_turned_round(read):
     dark, white = (encoded(Image.fromarray(pixels), "TIFF", tiffinfo={262: kind}) for kind in (1, 0))
     assert np.asarray(read(dark))[..., 0].tolist() == [[0, 255], [64, 128]]
     assert np.asarray(read(white))[..., 0].tolist() == [[255, 0], [191, 127]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize(("kind", "white_is_zero"), [("uint8", False), ("uint16", False), ("uint16", True)])
+def test_a_tiff_is_upright_whatever_its_orientation(tmp_path, orientation, compression, kind, white_is_zero):
+    """Pillow turns a TIFF itself when it is loaded, but not the size it was mapped into memory with."""
+    pixels = np.array([[0, 51, 102], [153, 204, 255]], dtype=kind)
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "a.tif", tiffinfo={274: orientation, 262: 0 if white_is_zero else 1}, compression=compression)
+    shown = 255 - pixels if white_is_zero else pixels
+    upright = np.asarray(ORIENTED[orientation](shown))
+    assert np.array_equal(np.asarray(read_image(tmp_path, "a.tif"))[..., 0], upright)
+    assert image_size(tmp_path, "a.tif") == upright.shape[::-1]
 
 
 @pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 2), (6, 4)])

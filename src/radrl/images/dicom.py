@@ -73,13 +73,14 @@ def read_pixels(file: Path, notes: list[str] | None = None) -> np.ndarray:
 def _parse(file: Path, pixels: bool) -> Any:
     try:
         import pydicom
+        from pydicom.filereader import read_file_meta_info
     except ImportError:
         raise UserError(f"{file}: to read DICOM: pip install 'radrl[dicom]'") from None
     if file.stat().st_size > MAX_BYTES:
         raise UserError(f"{file}: more than {MAX_BYTES} bytes; no radiograph has as many, give one image a file")
     with file.open("rb") as opened:
         if opened.read(132)[128:] == b"DICM":
-            meta = pydicom.filereader.read_file_meta_info(file)
+            meta = read_file_meta_info(file)
             if str(meta.get("TransferSyntaxUID", "")) == _DEFLATED:  # it may unpack to any size
                 raise UserError(f"{file}: a deflated DICOM file is not read; unpack it with dcmconv or gdcmconv")
     # a file without preamble needs force
@@ -120,7 +121,7 @@ def _decode(file: Path, data: Any, notes: list[str]) -> np.ndarray:
         return _without_unused_bits(data, notes)
     if syntax == _EXTENDED and int(data.BitsStored) > 8:
         raise UserError(f"{file}: JPEG of 12 bits is not read; unpack it with dcmdjpeg")
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     name, package = decoder
     if name not in get_decoder(syntax).available_plugins:
@@ -230,7 +231,7 @@ def window(file: Path, values: np.ndarray, centre: float, width: float, function
         UserError: a width that the function does not allow, or an unknown function.
     """
     if not np.isfinite([centre, width]).all() or width < (1 if function == "LINEAR" else 1e-9):
-        raise UserError(f"{file}: window width {width:g} is not allowed with {function}; mend the tag or drop the file")
+        raise UserError(f"{file}: window width {width:g} is not allowed with {function}; fix the tag or drop the file")
     if function == "LINEAR":
         share = (
             np.ones_like(values) * (values > centre - 0.5)
@@ -242,7 +243,7 @@ def window(file: Path, values: np.ndarray, centre: float, width: float, function
     elif function == "SIGMOID":
         share = 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80)))
     else:
-        raise UserError(f"{file}: VOI LUT function {function!r} is unknown; mend the tag or drop the file")
+        raise UserError(f"{file}: VOI LUT function {function!r} is unknown; fix the tag or drop the file")
     return _clip(share * 255.0)
 
 
@@ -262,7 +263,7 @@ def _first(value: Any) -> float | None:
 def _colour(file: Path, data: Any, pixels: np.ndarray, kind: str) -> np.ndarray:
     """Returns colour pixels as RGB; pydicom has turned YBR into RGB already."""
     if kind == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut
+        from pydicom.pixels.processing import apply_color_lut
 
         pixels = apply_color_lut(pixels, data)
         pixels = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels

@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from radrl.errors import UserError, in_words
 from radrl.images import dicom
@@ -37,6 +38,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ACROSS = {_TURNS[k] for k in (5, 6, 7, 8)}  # width becomes height
 _log = logging.getLogger(__name__)
 _logged: set[str] = set()  # files whose notes were logged: a training run reads each again and again
 
@@ -81,8 +83,8 @@ def image_size(root: str | Path, path: str) -> tuple[int, int]:
         if _is_dicom(file):
             return dicom.read_size(file)
         with _open_image(file) as image:
-            turned = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-            return (image.height, image.width) if turned else image.size
+            across = _turn(image) in _ACROSS
+            return (image.height, image.width) if across else image.size
 
 
 def is_turned(root: str | Path, path: str) -> bool:
@@ -128,24 +130,30 @@ def log_notes(name: str, notes: Sequence[str]) -> None:
 
 def _read_file(file: Path) -> Image.Image:
     with _open_image(file) as image:
-        deep = _deep_colour(image)  # before getexif, which loads the pixels
-        # ImageOps.exif_transpose would also rewrite the other tags, and fails on broken ones
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+        deep = _deep_colour(file, image)  # before getexif, which loads the pixels
+        turn = _turn(image)
         if deep is not None:
-            picture = Image.fromarray(to_8_bit(deep))
-            return picture if turn is None else picture.transpose(turn)
-        image.load()
-        image = image if turn is None else image.transpose(turn)
-        if image.mode.startswith("I") or image.mode == "F":
+            pixels = to_8_bit(deep)
+        elif image.mode.startswith("I") or image.mode == "F":
             pixels = to_8_bit(np.asarray(image, dtype=np.float32))
-            return Image.fromarray(255 - pixels if _white_is_zero(image) else pixels)
-        if image.mode == "LA":
-            image = image.getchannel("L")
-        # through an array: drops EXIF, comments and palettes with the container
-        return Image.fromarray(np.asarray(image if image.mode == "L" else image.convert("RGB")))
+            pixels = 255 - pixels if _white_is_zero(image) else pixels
+        elif image.mode == "LA":
+            pixels = np.asarray(image.getchannel("L"))
+        else:
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    picture = Image.fromarray(pixels)  # through an array: drops EXIF, comments and palettes with the container
+    return picture if turn is None else picture.transpose(turn)
 
 
-def _deep_colour(image: Image.Image) -> np.ndarray | None:
+def _turn(image: ImageFile.ImageFile) -> Image.Transpose | None:
+    """Returns how a picture is to be turned to be upright. (ImageOps.exif_transpose would also rewrite the other tags,
+    and fails on broken ones.)"""
+    if image.format == "TIFF":  # Pillow gives the size of the upright picture, and turns it when it is loaded
+        return None
+    return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+
+
+def _deep_colour(file: Path, image: ImageFile.ImageFile) -> np.ndarray | None:
     """Returns the values of a PNG of several channels of 16 bits, float32 of shape (H, W) or (H, W, 3) without alpha;
     None where it is none. Pillow keeps the upper 8 bits of such, so that a film of 12 bits would be all but black.
 
@@ -154,8 +162,8 @@ def _deep_colour(image: Image.Image) -> np.ndarray | None:
     Raises:
         UserError: a TIFF of several channels of 16 bits.
     """
-    if image.format == "TIFF" and max(image.tag_v2.get(_BITS, (1,))) > 8 and len(image.getbands()) > 1:
-        raise UserError(f"{image.filename}: a colour TIFF of 16 bits is not read; convert it to a 16-bit PNG")
+    if max(_tiff_tag(image, _BITS, (1,))) > 8 and len(image.getbands()) > 1:
+        raise UserError(f"{file}: a colour TIFF of 16 bits is not read; convert it to a 16-bit PNG")
     tile = image.tile[0] if image.format == "PNG" and image.tile else None
     if tile is None or tile.args not in ("RGB;16B", "RGBA;16B", "LA;16B"):
         return None
@@ -165,7 +173,7 @@ def _deep_colour(image: Image.Image) -> np.ndarray | None:
         pixels = np.asarray(image).astype(np.float32)
         return pixels[..., 0] * 256 + pixels[..., 1]
     mode = tile.args.partition(";")[0]
-    with Image.open(image.filename, formats=("PNG",)) as again:  # a picture is unpacked once
+    with Image.open(file, formats=("PNG",)) as again:  # a picture is unpacked once
         again._mode, again.tile = mode, [again.tile[0]._replace(args=f"{mode};16L")]
         again.load()
         low = np.asarray(again)[..., :3].astype(np.float32)
@@ -175,12 +183,18 @@ def _deep_colour(image: Image.Image) -> np.ndarray | None:
 
 def _white_is_zero(image: Image.Image) -> bool:
     """Returns whether a TIFF says that 0 is white; Pillow turns such round up to 8 bits only."""
-    return image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
+    return _tiff_tag(image, _PHOTOMETRIC, None) == 0
+
+
+def _tiff_tag(image: Image.Image, tag: int, otherwise: Any) -> Any:
+    """Returns a tag of a TIFF; ``otherwise`` where it is not there, or the image is no TIFF."""
+    return getattr(image, "tag_v2", {}).get(tag, otherwise) if image.format == "TIFF" else otherwise
 
 
 @contextmanager
-def _open_image(file: Path) -> Iterator[Image.Image]:
-    with Image.open(file, formats=FORMATS) as image:
+def _open_image(file: Path) -> Iterator[ImageFile.ImageFile]:
+    # not by its name: Pillow maps a bare TIFF that says so into memory with width and height exchanged
+    with file.open("rb") as opened, Image.open(opened, formats=FORMATS) as image:
         check_size(file, image.width, image.height)
         if (pages := getattr(image, "n_frames", 1)) != 1:
             raise UserError(f"{file}: {pages} pages or frames; give one image a file")
@@ -195,7 +209,7 @@ def _reading(file: Path) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except FileNotFoundError:
-        raise UserError(f"{file}: no such image; mend the path in the manifest or put the file there") from None
+        raise UserError(f"{file}: no such image; fix the path in the manifest or put the file there") from None
     except UserError:
         raise
     except (

@@ -23,6 +23,7 @@ class Sized(Protocol):
 
     def sizes(self, index: int) -> list[Size]:
         """Returns width and height of the pictures of one Example."""
+        ...
 
 
 def resized_size(size: Size, factor: int, min_pixels: int, max_pixels: int) -> Size:
