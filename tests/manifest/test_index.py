@@ -115,21 +115,21 @@ def test_traces_are_laid_over(examples):
 
 def test_a_manifest_read_in_parts_is_the_same(manifest, monkeypatch, refusal):
     path = manifest(*({"images": []} if k % 3 else {"patient": f"p{k}"} for k in range(200)))
-    whole = read_manifests([path]).index
+    whole = read_manifests([path]).manifest_index
     monkeypatch.setattr(index, "LEAST_PART", 1000)
     monkeypatch.setattr(index, "cores", lambda: 3)
-    parts = read_manifests([path]).index
+    parts = read_manifests([path]).manifest_index
     for name in ("manifest", "start", "length", "task", "images", "patients", "ids"):
         assert (getattr(whole, name) == getattr(parts, name)).all(), name
-    index.begin([path], {})
+    index.start_reading([path], {})
     begun = index._begun[(path,), ()]
-    assert (read_manifests([path]).index.start == whole.start).all()
+    assert (read_manifests([path]).manifest_index.start == whole.start).all()
     assert not index._begun
-    assert all(part.done() for part in begun.found[0])
+    assert all(part.done() for part in begun.parts[0])
     lines = path.read_text().splitlines()
     lines[170] = "{"
-    index.begin([manifest(*lines)], {})
+    index.start_reading([manifest(*lines)], {})
     assert refusal(read_manifests, [path]).startswith(f"{path}:171:")
-    index.begin([path], {})
-    index.abandon()
+    index.start_reading([path], {})
+    index.stop_reading()
     assert not index._begun

@@ -99,4 +99,4 @@ def main() -> None:
         sys.exit(130)
     finally:
         if index := sys.modules.get("radrl.manifest.index"):
-            index.abandon()  # the run ended before it asked for its data
+            index.stop_reading()  # the run ended before it asked for its data

@@ -13,7 +13,7 @@ from PIL import Image
 from radrl.errors import UserError
 from radrl.example import TASKS, Example, Task
 from radrl.images.files import image_size, read_image
-from radrl.manifest.index import Index, read_index
+from radrl.manifest.index import ManifestIndex, read_index
 
 
 class ExampleSet(Sequence[Example]):
@@ -23,20 +23,22 @@ class ExampleSet(Sequence[Example]):
     GRPO group share one picture in memory. An Example may stand in a set more than once.
     """
 
-    def __init__(self, index: Index, rows: np.ndarray, traces: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, manifest_index: ManifestIndex, rows: np.ndarray, traces: Mapping[int, str] | None = None
+    ) -> None:
         """``rows`` are rows of the index, ``traces`` the thinking of some of them."""
-        self.index, self.rows, self.traces = index, rows, dict(traces or {})
+        self.manifest_index, self.rows, self.traces = manifest_index, rows, dict(traces or {})
         self._read = lru_cache(maxsize=64)(read_image)
         self._size = lru_cache(maxsize=65_536)(image_size)
         self._example = lru_cache(maxsize=4096)(self._parse)
 
     def __reduce__(self) -> tuple[Any, ...]:  # the Examples and pictures kept stay behind
-        return ExampleSet, (self.index, self.rows, self.traces)
+        return ExampleSet, (self.manifest_index, self.rows, self.traces)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Example:  # type: ignore[override]
+    def __getitem__(self, index: int) -> Example:  # pyright: ignore[reportIncompatibleMethodOverride]  # no slices
         """Returns an Example. Raises UserError, with file and line, where the manifest's line is none."""
         return self._example(int(self.rows[index]))
 
@@ -44,28 +46,43 @@ class ExampleSet(Sequence[Example]):
         return map(self._parse, self.rows.tolist())
 
     def _parse(self, row: int) -> Example:
-        example = self.index.example(row)
+        example = self.manifest_index.example(row)
         trace = self.traces.get(row)
         return example if trace is None else example.model_copy(update={"thinking": trace})
 
     @property
+    def task_codes(self) -> np.ndarray:
+        """Each Example's task, as its place in TASKS; int8 of shape (Examples,)."""
+        return self.manifest_index.task[self.rows]
+
+    @property
+    def image_hashes(self) -> np.ndarray:
+        """A hash of each Example's images, equal where two have the same ones; int64 of shape (Examples,)."""
+        return self.manifest_index.images[self.rows]
+
+    @property
+    def manifest_numbers(self) -> np.ndarray:
+        """Which manifest each Example is of, from 0; uint16 of shape (Examples,)."""
+        return self.manifest_index.manifest[self.rows]
+
+    @property
     def roots(self) -> list[Path]:
         """The folder of each Example's images."""
-        return [self.index.roots[number] for number in self.index.manifest[self.rows].tolist()]
+        return [self.manifest_index.roots[number] for number in self.manifest_numbers.tolist()]
 
     def root(self, index: int) -> Path:
         """Returns the folder of one Example's images."""
-        return self.index.roots[self.index.manifest[self.rows[index]]]
+        return self.manifest_index.roots[self.manifest_index.manifest[self.rows[index]]]
 
     @property
     def tasks(self) -> set[Task]:
         """The tasks there are."""
-        return {TASKS[code] for code in np.unique(self.index.task[self.rows]).tolist()}
+        return {TASKS[code] for code in np.unique(self.task_codes).tolist()}
 
     @property
     def thinking(self) -> np.ndarray:
         """Whether each Example has a thinking trace."""
-        own = self.index.thinking[self.rows].astype(bool)
+        own = self.manifest_index.thinking[self.rows].astype(bool)
         return own | np.isin(self.rows, list(self.traces)) if self.traces else own
 
     def pictures(self, index: int) -> list[Image.Image]:
@@ -84,15 +101,15 @@ class ExampleSet(Sequence[Example]):
 
     def take(self, indexes: Sequence[int] | np.ndarray) -> ExampleSet:
         """Returns the Examples at ``indexes``."""
-        return ExampleSet(self.index, self.rows[np.asarray(indexes, dtype=np.int64)], self.traces)
+        return ExampleSet(self.manifest_index, self.rows[np.asarray(indexes, dtype=np.int64)], self.traces)
 
     def select(self, tasks: Sequence[Task] | None = None, *, gold: bool = False) -> ExampleSet:
         """Returns the Examples of these tasks (None: all), with ``gold`` only those whose quality is gold."""
         kept = np.ones(len(self), bool)
         if tasks is not None:
-            kept &= np.isin(self.index.task[self.rows], [TASKS.index(task) for task in tasks])
+            kept &= np.isin(self.task_codes, [TASKS.index(task) for task in tasks])
         if gold:
-            kept &= self.index.gold[self.rows].astype(bool)
+            kept &= self.manifest_index.gold[self.rows].astype(bool)
         return self.take(np.flatnonzero(kept))
 
     def mixed(self, amounts: Sequence[tuple[float | None, int | None]], seed: int) -> ExampleSet:
@@ -105,9 +122,11 @@ class ExampleSet(Sequence[Example]):
         """
         taken = []
         for number, (weight, count) in enumerate(amounts):
-            own = np.flatnonzero(self.index.manifest[self.rows] == number)
+            own = np.flatnonzero(self.manifest_numbers == number)
             if count is not None and not len(own):
-                raise UserError(f"{self.index.paths[number]}: no Example of it is kept, so 'count' has none to take")
+                raise UserError(
+                    f"{self.manifest_index.paths[number]}: no Example of it is kept, so 'count' has none to take"
+                )
             wanted = count if count is not None else round((1 if weight is None else weight) * len(own))
             times, rest = divmod(wanted, len(own)) if len(own) else (0, 0)
             drawn = np.random.default_rng([seed, number]).permutation(len(own))[:rest]
@@ -117,19 +136,21 @@ class ExampleSet(Sequence[Example]):
     def repeated(self, times: Mapping[Task, int]) -> ExampleSet:
         """Returns each Example as often as its task says, copies side by side; once where it is not named."""
         often = np.array([times.get(task, 1) for task in TASKS])
-        return self.take(np.repeat(np.arange(len(self)), often[self.index.task[self.rows]]))
+        return self.take(np.repeat(np.arange(len(self)), often[self.task_codes]))
 
     def with_thinking(self, traces: Mapping[str, str]) -> ExampleSet:
         """Returns the Examples with the traces given by id; those that have none there keep their own."""
-        found = {row: traces[name] for row in self.rows.tolist() if (name := self.index.example(row).id) in traces}
-        return ExampleSet(self.index, self.rows, self.traces | found)
+        found = {
+            row: traces[name] for row in self.rows.tolist() if (name := self.manifest_index.example(row).id) in traces
+        }
+        return ExampleSet(self.manifest_index, self.rows, self.traces | found)
 
     def rows_by_image(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns (order, starts): row k is ``order[starts[k]:starts[k + 1]]``, indexes of at most ``most`` Examples
         with the same images. Rows stand in the order of the first Example of their images. An Example without images
         has a row of its own, and one that stands here a second time is not in a row with its first time.
         """
-        keys = self.index.images[self.rows] + _times_before(self.rows) * 0x5851F42D4C957F2D  # wraps around, as a hash
+        keys = self.image_hashes + _times_before(self.rows) * 0x5851F42D4C957F2D  # wraps around, as a hash
         _, first, group = np.unique(keys, return_index=True, return_inverse=True)
         group = np.argsort(np.argsort(first))[group]  # numbered by the first Example of each
         order = np.argsort(group, kind="stable")

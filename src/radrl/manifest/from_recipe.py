@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from radrl.errors import UserError
-from radrl.manifest import index
 from radrl.manifest.example_set import ExampleSet, read_manifests
+from radrl.manifest.index import start_reading
 from radrl.recipe.schema import Recipe
+
+Split = Literal["train", "dev", "test"]
 
 
 def begin_reading(recipe: Recipe) -> None:
@@ -16,10 +19,10 @@ def begin_reading(recipe: Recipe) -> None:
     Raises:
         UserError: a manifest is missing.
     """
-    index.begin(*_manifests(recipe, "train"))
+    start_reading(*_manifests(recipe, "train"))
 
 
-def load_examples(recipe: Recipe, split: str = "train", *, needed: bool = True) -> ExampleSet:
+def load_examples(recipe: Recipe, split: Split = "train", *, needed: bool = True) -> ExampleSet:
     """Returns the Examples of a split that the recipe's ``data`` section keeps.
 
     Raises:
@@ -31,7 +34,7 @@ def load_examples(recipe: Recipe, split: str = "train", *, needed: bool = True) 
     examples = examples.select(data.tasks, gold=data.quality == "gold")
     amounts = [(source.weight, source.count) for source in sources]
     if not needed:  # a count that has nothing to take from is no mistake then
-        kept = set(examples.index.manifest[examples.rows].tolist())
+        kept = set(examples.manifest_numbers.tolist())
         amounts = [amount if number in kept else (None, None) for number, amount in enumerate(amounts)]
     examples = examples.mixed(amounts, recipe.seed)
     if data.limit is not None:
@@ -41,7 +44,7 @@ def load_examples(recipe: Recipe, split: str = "train", *, needed: bool = True) 
     return examples
 
 
-def _manifests(recipe: Recipe, split: str) -> tuple[list[Path], dict[Path, Path]]:
+def _manifests(recipe: Recipe, split: Split) -> tuple[list[Path], dict[Path, Path]]:
     sources = recipe.sources(split)
     return [Path(one.manifest) for one in sources], {
         Path(one.manifest): Path(one.images) for one in sources if one.images

@@ -78,7 +78,7 @@ def find(mine: ExampleSet, other: ExampleSet) -> Leak:
 
 
 def _columns(examples: ExampleSet) -> tuple[Keys, Keys, Keys, Keys]:
-    index, rows = examples.index, examples.rows
+    index, rows = examples.manifest_index, examples.rows
     return index.patients[rows], index.studies[rows], index.images[rows], index.ids[rows]
 
 
@@ -99,7 +99,7 @@ class _Files(NamedTuple):
 
 
 def _files(examples: ExampleSet, images: Keys) -> _Files:
-    index = examples.index
+    index = examples.manifest_index
     return _Files(index.file_of, index.file, index.file_size).left(np.isin(index.file_of, images))
 
 
@@ -118,7 +118,7 @@ def _copies(mine: ExampleSet, other: ExampleSet, files: _Files, others: _Files) 
 def _digests(examples: ExampleSet, files: _Files, sizes: Keys) -> dict[int, bytes]:
     """Returns a digest of each file of these sizes; files that cannot be read are left out."""
     wanted = np.isin(files.size, sizes)
-    keys, first = np.unique(examples.index.images[examples.rows], return_index=True)
+    keys, first = np.unique(examples.image_hashes, return_index=True)
     rows = first[np.searchsorted(keys, np.unique(files.of[wanted]))]
     found: dict[int, bytes] = {}
     known = set(files.file[wanted].tolist())

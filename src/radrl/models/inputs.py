@@ -89,7 +89,7 @@ def check_chat(processor: ProcessorMixin, examples: ExampleSet, styles: Sequence
     Raises:
         UserError: the model has no chat template, or `prompt_text` refuses it.
     """
-    _, first = np.unique(examples.index.task[examples.rows], return_index=True)
+    _, first = np.unique(examples.task_codes, return_index=True)
     images = image_facts(processor.image_processor)
     for i in first.tolist():
         for style in styles:

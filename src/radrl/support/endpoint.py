@@ -168,7 +168,7 @@ def _retry_after(value: str | None) -> float:
         seconds = float(value or 0)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+            seconds = parsedate_to_datetime(value or "").timestamp() - time.time()
         except (ValueError, OverflowError):
             return 0.0
     return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else 0.0

@@ -6,7 +6,6 @@ the same. Lines are read in pieces by all cores, then each image once; about 100
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import sys
@@ -25,12 +24,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from radrl.data.manifests import burned_in
-from radrl.data.manifests.line_checks import CONTROL, MOST_LISTED, Asked, Found, key, look, look_at_model, pieces
+from radrl.data.manifests.line_checks import CONTROL, MOST_LISTED, Asked, Found, look, look_at_model, pieces
 from radrl.errors import UserError
 from radrl.example import Example
 from radrl.images.files import read_image
 from radrl.images.sizes import LONGEST
-from radrl.manifest.jsonl import parse_line
+from radrl.manifest.jsonl import manifest_lines
+from radrl.support.hashing import stable_hash
 
 SIDE = 16  # of the difference hash: 256 bits
 NEAR = 20  # of these bits, to be looked at closely: of 192,510 pairs of other NIH films the nearest differ in 22
@@ -219,7 +219,9 @@ def _images(
     paths: Sequence[Path], roots: Sequence[Path], lines: _Lines, split: NDArray, run: Any, report: Report
 ) -> None:
     # one path below one root is one file, whoever names it
-    root_of = np.array([key(os.path.realpath(root)) for root in roots], dtype=np.uint64)[lines.manifest[lines.of_line]]
+    root_of = np.array([stable_hash(os.path.realpath(root)) for root in roots], dtype=np.uint64)[
+        lines.manifest[lines.of_line]
+    ]
     files = lines.images ^ (root_of * np.uint64(0x9E3779B97F4A7C15))
     one, first, of_file = np.unique(files, return_index=True, return_inverse=True)
     report.images = len(one)
@@ -261,7 +263,7 @@ def _near(
     def of_row(row: int) -> NDArray[np.float32]:
         manifest = int(lines.manifest[lines.of_line[row]])
         example = _example(paths, lines, int(lines.of_line[row]))
-        path = next(image for image in example.images if key(image) == int(lines.images[row]))
+        path = next(image for image in example.images if stable_hash(image) == int(lines.images[row]))
         return detail(read_image(roots[manifest], path))
 
     of = []
@@ -296,7 +298,7 @@ def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], words: bool, batc
     found = []
     for manifest, start, wanted in batch.tolist():
         example = _example_at(paths[manifest], start)
-        path = next((image for image in example.images if key(image) == wanted), None)
+        path = next((image for image in example.images if stable_hash(image) == wanted), None)
         if path is None:
             raise UserError(f"{paths[manifest]}: was changed while it was checked; check it again")
         try:
@@ -309,7 +311,7 @@ def _look_at(paths: tuple[Path, ...], roots: tuple[Path, ...], words: bool, batc
         except (UserError, OSError) as error:
             found.append(_Seen(0, b"", str(error)))
             continue
-        content = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") or 1
+        content = stable_hash(data)
         odd = f"{path}: {'; '.join(notes)}" if notes else ""
         burned = (
             f"{path}: look at it; paint them over or leave it out" if words and burned_in.holds_words(picture) else ""
@@ -341,9 +343,10 @@ def detail(picture: Image.Image) -> NDArray[np.float32]:
 
 
 def _example_at(path: Path, start: int) -> Example:
-    with path.open("rb") as file:
-        file.seek(start)
-        return parse_line(path, 0, file.readline(), first=start == 0)
+    line = next(manifest_lines(path, start), None)
+    if line is None:
+        raise UserError(f"{path}: was changed while it was checked; check it again")
+    return line.example()
 
 
 def _example(paths: Sequence[Path], lines: _Lines, row: int) -> Example:

@@ -25,7 +25,7 @@ from radrl.clinical.cleaning import Cleaned, Removed, clean, key
 from radrl.clinical.extract import findings
 from radrl.errors import UserError, one_line
 from radrl.example import Example
-from radrl.manifest.jsonl import open_manifest, parse_line
+from radrl.manifest.jsonl import stream_manifest
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.prompt.messages import PromptStyle
@@ -77,7 +77,7 @@ def clean_manifest(
     text = instructions.read("cleaner", prompt)
     replies = _Replies(out.with_name(f"{out.name}.replies"), endpoint, text) if endpoint else None
     with replacing(out) as file:
-        examples = _examples(source)
+        examples = stream_manifest(source, needed=False)
         while some := list(islice(examples, AT_ONCE)):
             asked = [e for e in some if _is_report(e)]
             cleaned = replies.cleaned(asked, counts) if replies else {e.id: clean(e.reference) for e in asked}
@@ -90,13 +90,6 @@ def clean_manifest(
                 if made is not None:
                     file.write(f"{made.model_dump_json(exclude_defaults=True)}\n".encode())
     return counts, shown
-
-
-def _examples(source: Path) -> Iterator[Example]:
-    with open_manifest(source) as lines:
-        for number, raw in enumerate(lines, 1):
-            if raw.strip():
-                yield parse_line(source, number, raw, first=number == 1)
 
 
 def _is_report(example: Example) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from array import array
 from collections import Counter
@@ -19,9 +18,10 @@ from radrl.answers.parsing import parse
 from radrl.errors import UserError
 from radrl.example import Example
 from radrl.manifest.independence import unit_of
-from radrl.manifest.jsonl import parse_line
+from radrl.manifest.jsonl import ManifestLine, NotAnExample, count_line_ends, manifest_lines, stretches
 from radrl.prompt import control_tokens
 from radrl.prompt.messages import PromptStyle, answer_text, earlier, question
+from radrl.support.hashing import stable_hash
 
 CONTROL = "control token in a text"
 LEAST_WORDS = 3  # of a language's list, and twice as many as of any other, to say that a text is in it
@@ -73,49 +73,32 @@ MOST_LISTED = 200  # problems of a kind that a piece keeps; the others are count
 
 def pieces(path: Path, size: int = 4 << 20) -> list[Piece]:
     """Returns the manifest in pieces of about ``size`` bytes that end with a line. Raises UserError where it cannot."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such manifest; name JSONL files that 'radrl data prepare' wrote")
-    found, end = [], path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            start = 0
-            while start < end:
-                file.seek(min(start + size, end))
-                file.readline()
-                found.append(Piece(path, start, file.tell()))
-                start = file.tell()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the manifest: {error.strerror}") from None
-    return found
+    return [Piece(path, start, end) for start, end in stretches(path, size)]
 
 
 def look(piece: Piece, asked: Asked) -> Found:
     """Returns what the lines of a piece hold."""
     found = Found()
-    with piece.path.open("rb") as file:
-        file.seek(piece.start)
-        at = piece.start
-        while at < piece.end and (raw := file.readline()):
-            start, at = at, at + len(raw)
-            found.lines += 1
-            if raw.strip():
-                _line(piece, start, raw, asked, found)
+    for line in manifest_lines(piece.path, piece.start, piece.end):
+        found.lines = line.number
+        _line(line, asked, found)
+    found.lines = count_line_ends(piece.path, piece.start, piece.end)
     return found
 
 
-def _line(piece: Piece, start: int, raw: bytes, asked: Asked, found: Found) -> None:
+def _line(line: ManifestLine, asked: Asked, found: Found) -> None:
     try:
-        example = parse_line(piece.path, found.lines, raw, first=start == 0)
-    except UserError as error:
-        _say(found, "not an Example", str(error).split(":", 2)[-1].strip())
+        example = line.parse()
+    except NotAnExample as error:
+        _say(found, "not an Example", str(error))
         return
-    found.number.append(found.lines)
-    found.start.append(start)
-    found.ids.append(key(example.id))
-    found.patients.append(key(unit_of(example)) if example.patient else 0)
-    found.studies.append(key(unit_of(example)) if example.study and not example.patient else 0)
+    found.number.append(line.number)
+    found.start.append(line.start)
+    found.ids.append(stable_hash(example.id))
+    found.patients.append(stable_hash(unit_of(example)) if example.patient else 0)
+    found.studies.append(stable_hash(unit_of(example)) if example.study and not example.patient else 0)
     for image in example.images:
-        found.images.append(key(image))
+        found.images.append(stable_hash(image))
         found.of_line.append(len(found.start) - 1)
     found.tasks[example.task] += 1
     if not example.reference.strip() and example.task != "grounding":
@@ -163,11 +146,6 @@ def _say(found: Found, kind: str, why: str) -> None:
     found.more[kind] += 1
     if found.more[kind] <= MOST_LISTED:
         found.problems.append((found.lines, kind, why))
-
-
-def key(text: str) -> int:
-    """Returns a hash of 64 bits, the same in every process; never 0."""
-    return int.from_bytes(hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest(), "big") or 1
 
 
 @cache

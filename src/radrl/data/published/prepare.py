@@ -27,12 +27,13 @@ from radrl.data.published.readers import reader as reader_of
 from radrl.data.published.record import Reader, Record, Skipped, chosen
 from radrl.data.published.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_edge, frame_of, read_annotated
 from radrl.data.published.tables import is_plain
-from radrl.data.published.unfinished import Manifests, Summary, Text, id_hash, state_of
+from radrl.data.published.unfinished import Manifests, Summary, Text, state_of
 from radrl.errors import UserError, one_line
 from radrl.images.copies import RADVLM_PIXELS
 from radrl.images.files import image_size
 from radrl.manifest.independence import widest
 from radrl.support.files import no_space
+from radrl.support.hashing import stable_hash
 from radrl.support.machine import cores
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -178,7 +179,7 @@ def _text(chunk: list[Record | Skipped]) -> Text:
         renamed += item.renamed
         split = item.split or _drawn(reader.name, item, settings.shares)
         lines.setdefault(split, []).extend(example.model_dump_json(exclude_defaults=True) + "\n" for example in made)
-        ids += [id_hash(example.id) for example in made]
+        ids += [stable_hash(example.id) for example in made]
     return Text(
         {split: "".join(of).encode() for split, of in lines.items()},
         {split: len(of) for split, of in lines.items()},
@@ -247,7 +248,7 @@ def _first(error: Exception) -> str:
 def _drawn(name: str, record: Record, shares: Mapping[str, float]) -> str:
     """Returns the split that a unit falls into: the same for all records of one, whatever else is prepared."""
     _, unit = widest(record.patient, record.study, record.images, record.id)
-    place = id_hash(f"{name}/{unit}") / 2**64 * sum(shares.values())
+    place = stable_hash(f"{name}/{unit}") / 2**64 * sum(shares.values())
     for split, share in shares.items():
         place -= share
         if place < 0:

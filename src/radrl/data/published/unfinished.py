@@ -9,7 +9,6 @@ or none, and a flush to disk for each line would take hours for a data set of mi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ import numpy as np
 
 from radrl.errors import UserError, one_line
 from radrl.support.files import write_json
+from radrl.support.hashing import stable_hash
 
 SECONDS_BETWEEN_SAVES = 5.0
 STATE, SKIPPED, PARTS = "prepare.json", "skipped.jsonl", ".parts"
@@ -167,10 +167,5 @@ class Manifests:
                 name = json.loads(line)["id"]
                 if name in seen:
                     raise UserError(one_line(f"{self.out}: two records give id '{name}'; mend the published file"))
-                if id_hash(name) in twice:
+                if stable_hash(name) in twice:
                     seen.add(name)
-
-
-def id_hash(text: str) -> int:
-    """Returns a number below 2**64 that is the same in every run."""
-    return int.from_bytes(hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest(), "big")

@@ -17,7 +17,7 @@ from radrl.example import TASKS, Box, Example
 from radrl.images.copies import fitted_size
 from radrl.images.files import read_image
 from radrl.images.pixels import data_uri
-from radrl.manifest.jsonl import open_manifest, parse_line
+from radrl.manifest.jsonl import manifest_lines
 from radrl.output.page import _csp_hash, _environment
 from radrl.output.page.cases import TASK_NAMES
 from radrl.support.files import write_bytes
@@ -95,20 +95,16 @@ def _drawn(
     kept: list[tuple[Example, Path, int]] = []
     seen = 0
     for path in manifests:
-        with open_manifest(path) as lines:
-            for number, raw in enumerate(lines, 1):
-                if not raw.strip():
+        for line in manifest_lines(path):
+            example = None
+            if tasks or sources:
+                example = line.example()
+                if (tasks and example.task not in tasks) or (sources and example.source not in sources):
                     continue
-                example = None
-                if tasks or sources:
-                    example = parse_line(path, number, raw, first=number == 1)
-                    if (tasks and example.task not in tasks) or (sources and example.source not in sources):
-                        continue
-                seen += 1
-                place = len(kept) if len(kept) < count else draw.randrange(seen)
-                if place < count:
-                    example = example or parse_line(path, number, raw, first=number == 1)
-                    kept[place : place + 1] = [(example, path, number)]
+            seen += 1
+            place = len(kept) if len(kept) < count else draw.randrange(seen)
+            if place < count:
+                kept[place : place + 1] = [(example or line.example(), path, line.number)]
     order = {path: k for k, path in enumerate(manifests)}
     return sorted(kept, key=lambda one: (order[one[1]], one[2])), seen
 

@@ -39,7 +39,7 @@ def check_examples(recipe: Recipe, examples: ExampleSet) -> None:
     if recipe.prompt.box_format != "pixel":
         return
     asked = examples.select(["grounding"])
-    bare = np.flatnonzero(~np.isin(asked.index.images[asked.rows], asked.index.file_of))
+    bare = np.flatnonzero(~np.isin(asked.image_hashes, asked.manifest_index.file_of))
     if len(bare):
         raise UserError(
             f"{recipe.file}: key 'prompt.box_format': Example '{asked[int(bare[0])].id}' has no image whose pixels "

@@ -130,7 +130,7 @@ def check_packages(run: Run) -> str:
 
 def check_data(run: Run) -> str:
     """The manifests hold Examples of tasks that the stage knows what to do with."""
-    codes, counts = np.unique(run.examples.index.task[run.examples.rows], return_counts=True)
+    codes, counts = np.unique(run.examples.task_codes, return_counts=True)
     tasks = {TASKS[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
     missing = sorted(tasks.keys() - set(run.recipe.rewards)) if run.kind == "grpo" else []
     if missing:
@@ -261,7 +261,7 @@ def before_loading(run: Run) -> Run:
 
 def _image_sizes(examples: ExampleSet) -> Iterator[tuple[int, tuple[int, int]]]:
     """Yields, of the first 5,000 different sets of images, the index of its first Example and each picture's size."""
-    _, first = np.unique(examples.index.images[examples.rows], return_index=True)
+    _, first = np.unique(examples.image_hashes, return_index=True)
     first = np.sort(first)[:LOOKED_AT]
     with ThreadPoolExecutor(8) as pool:  # waiting for a disk is what takes time
         for at, sizes in zip(first.tolist(), pool.map(examples.sizes, first.tolist()), strict=True):
@@ -276,7 +276,7 @@ def tokens_of_a_row(run: Run) -> float:
 
 def _lengths(run: Run, most: int) -> Iterator[int]:
     """Yields the number of tokens of up to ``most`` Examples of each task, as the stage puts them."""
-    codes = run.examples.index.task[run.examples.rows]
+    codes = run.examples.task_codes
     for code in np.unique(codes).tolist():
         for at in np.flatnonzero(codes == code)[:most].tolist():
             example, pictures = run.examples[at], run.examples.pictures(at)

@@ -55,7 +55,7 @@ class Dev:
             raise UserError(f"{recipe.file}: key 'data.dev' holds no Example of a task that is trained")
         order = np.random.default_rng(recipe.seed).permutation(len(dev)).tolist()
         self.tasks: tuple[Task, ...] = tuple(task for task in TASKS if task in dev.tasks)
-        codes = dev.index.task[dev.rows]
+        codes = dev.task_codes
         rows = [sorted([i for i in order if TASKS[codes[i]] == task][:A_TASK]) for task in self.tasks]
         self.all, self.examples = dev, dev.take([i for of_task in rows for i in of_task])
         self.recipe, self.style = protocols.apply(recipe), style

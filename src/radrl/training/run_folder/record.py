@@ -76,7 +76,7 @@ class Record(TrainerCallback):
             if getattr(self.recipe.data, split)
             for path in self.recipe.manifests(split)
         ]
-        counts = np.bincount(examples.index.task[examples.rows], minlength=len(TASKS)).tolist()
+        counts = np.bincount(examples.task_codes, minlength=len(TASKS)).tolist()
         self.start["examples"] = {task: count for task, count in zip(TASKS, counts, strict=True) if count}
         self._write()
 
