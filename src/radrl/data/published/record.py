@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict
 
-from radrl.data.published.tables import DAMAGED, Row, Wrong
+from radrl.data.published.tables import DAMAGED, Row, Wrong, grouped
 from radrl.errors import UserError, in_words, nearest
 from radrl.example import Example, Presence
 
@@ -142,19 +143,58 @@ class Reader:
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 
 
-def each(rows: Iterable[Row | Wrong], make: Callable[[Row], Record | Skipped | None]) -> Iterator[Record | Skipped]:
-    """Yields ``make(row)`` of every row; a row that is wrong, or of which ``make`` raises ValueError, KeyError or
-    IndexError, gives a Skipped that is bad. None gives nothing."""
+Made = Record | Skipped | Sequence[Record | Skipped] | None
+"""What a reader makes of a row, an item or a group of rows: one, several or nothing."""
+
+
+def each(
+    rows: Iterable[Row | Wrong], make: Callable[[Row], Made], wrong: str = "not readable"
+) -> Iterator[Record | Skipped]:
+    """Yields ``make(row)`` of every row. A row that is Wrong, or of which ``make`` raises an error of `DAMAGED`, gives
+    a Skipped that is bad, for the reason ``wrong``."""
     for row in rows:
         if isinstance(row, Wrong):
-            yield Skipped(row.where, row.why, bad=True, where=row.where)
-            continue
-        try:
-            made = make(row)
-        except DAMAGED as error:
-            made = Skipped(row.where, "not readable", bad=True, where=row.where, detail=in_words(error))
-        if made is not None:
-            yield made
+            yield _skipped(row)
+        else:
+            yield from _made(row.where, row.where, partial(make, row), wrong)
+
+
+def each_item(
+    items: Iterable[tuple[str, Any] | Wrong], make: Callable[[str, Any], Made], wrong: str = "not readable"
+) -> Iterator[Record | Skipped]:
+    """Yields ``make(where, item)`` of every pair of a place (file and item) and what stands there, as `each` does."""
+    for item in items:
+        if isinstance(item, Wrong):
+            yield _skipped(item)
+        else:
+            yield from _made(item[0], item[0], partial(make, *item), wrong)
+
+
+def each_group(
+    rows: Iterable[Row | Wrong], key: str, make: Callable[[str, list[Row]], Made], wrong: str = "not readable"
+) -> Iterator[Record | Skipped]:
+    """Yields ``make(name, rows)`` of the rows that have the same ``name`` in column ``key``, as `each` does. The rows
+    need not stand together."""
+    for group in grouped(rows, lambda row: row[key]):
+        if isinstance(group, Wrong):
+            yield _skipped(group)
+        else:
+            name, own = group
+            yield from _made(name, own[0].where, partial(make, name, own), wrong)
+
+
+def _made(name: str, where: str, make: Callable[[], Made], wrong: str) -> Sequence[Record | Skipped]:
+    try:
+        made = make()
+    except DAMAGED as error:
+        return [Skipped(name, wrong, bad=True, where=where, detail=in_words(error))]
+    if made is None:
+        return []
+    return [made] if isinstance(made, Record | Skipped) else made
+
+
+def _skipped(row: Wrong) -> Skipped:
+    return Skipped(row.where, row.why, bad=True, where=row.where)
 
 
 def chosen(reader: Reader, given: Mapping[str, str]) -> dict[str, str]:

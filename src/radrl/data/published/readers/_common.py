@@ -1,4 +1,4 @@
-"""What several readers share: the cells of label tables, and report text on one line."""
+"""What several readers share: the cells of label tables, report text on one line, and where files lie."""
 
 from __future__ import annotations
 
@@ -57,3 +57,9 @@ def first_there(root: Path, paths: Iterable[str]) -> str:
     paths = list(paths)
     # os.path: pathlib would take most of the time that a reader needs
     return next((path for path in paths if os.path.isfile(f"{root}/{path}")), paths[0])
+
+
+def folders_there(root: Path, folders: Iterable[str]) -> list[str]:
+    """Returns those of the folders that are below the root; the first one where none is. Spares a look a film."""
+    folders = list(folders)
+    return [folder for folder in folders if (Path(root) / folder).is_dir()] or folders[:1]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from radrl.choices.picking import LETTERS
-from radrl.data.published.record import Option, Record, Skipped
-from radrl.data.published.tables import DAMAGED, Wrong
-from radrl.errors import in_words
+from radrl.data.published.record import QA, Option, Skipped
 
 DUPLICATES = Option(("keep", "drop"), "questions that stand twice with the same image and answer: keep or drop")
 
@@ -67,6 +63,11 @@ def lettered(options: Any) -> dict[str, str]:
     return {letter: found[letter] for letter in LETTERS[: len(found)]}
 
 
+def letter(row: Mapping[str, Any], key: str) -> str:
+    """Returns the letter under a key, which may be written as ``(b)`` or ``B.``. Raises as `said` does."""
+    return said(row, key).strip(" .:()").upper()
+
+
 def closed(name: str, where: str, options: Mapping[str, str], right: str) -> Skipped | None:
     """Returns why a question of these options, whose right one has the letter ``right``, cannot be asked; None where it
     can.
@@ -83,25 +84,12 @@ def closed(name: str, where: str, options: Mapping[str, str], right: str) -> Ski
     return None
 
 
-def each_item(items: Iterable[tuple[str, Any] | Wrong], make: Callable[[str, Any], Any]) -> Iterator[Record | Skipped]:
-    """Yields ``make(where, item)`` of every item, as `reading.each` does of rows; None gives nothing."""
-    for item in items:
-        if isinstance(item, Wrong):
-            yield Skipped(item.where, item.why, bad=True, where=item.where)
-            continue
-        where, value = item
-        try:
-            made = make(where, value)
-        except KeyError as error:
-            made = Skipped(where, "not readable", bad=True, where=where, detail=f"no key {error}")
-        except ValidationError as error:  # its own text quotes the whole record
-            first = error.errors()[0]
-            detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            made = Skipped(where, "not readable", bad=True, where=where, detail=detail)
-        except DAMAGED as error:
-            made = Skipped(where, "not readable", bad=True, where=where, detail=in_words(error))
-        if made is not None:
-            yield made
+def multiple_choice(
+    name: str, where: str, question: str, options: Mapping[str, str], right: str, kind: str = ""
+) -> QA | Skipped:
+    """Returns the question of these options by letter, answered with the one of letter ``right``; or why it cannot be
+    asked, as `closed` does. Raises as `closed` does."""
+    return closed(name, where, options, right) or QA("", question, options[right], tuple(options.values()), kind)
 
 
 def first_folder(root: Path, folders: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from radrl.data.published.readers._common import first_there
-from radrl.data.published.readers._files import SPLIT_OPTION, MimicSplit
+from radrl.data.published.readers._mimic_split import SPLIT_OPTION, MimicSplit
 from radrl.data.published.record import Option, Reader, Record, Region, Skipped, Split
 from radrl.data.published.sizes import Size
 from radrl.data.published.tables import DAMAGED, Lookup, Row, Wrong, has, is_plain, read_bytes, table

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.readers._common import first_there, spoken
-from radrl.data.published.record import Reader, Record, Region, Skipped, Split
-from radrl.data.published.tables import DAMAGED, read_json
+from radrl.data.published.record import Reader, Record, Region, Skipped, Split, each_item
+from radrl.data.published.tables import read_json
 from radrl.errors import UserError
 
 SIDE = 1024.0
@@ -25,12 +25,8 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         films = read_json(root, [file])
         if not isinstance(films, list):
             raise UserError(f"{root}/{file}: a list of films is wanted; use the published file")
-        for number, film in enumerate(films):
-            where = f"{file}[{number}]"
-            try:
-                yield _record(root, split, film)
-            except DAMAGED as error:
-                yield Skipped(where, "not a film with boxes", bad=True, where=where, detail=str(error))
+        items = ((f"{file}[{number}]", film) for number, film in enumerate(films))
+        yield from each_item(items, lambda _, film, split=split: _record(root, split, film), "not a film with boxes")
 
 
 def _record(root: Path, split: Split, film: dict[str, Any]) -> Record:

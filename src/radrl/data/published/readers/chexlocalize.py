@@ -13,8 +13,8 @@ from typing import Any
 
 from radrl.data.published.masks import boxes_of, coco_runs
 from radrl.data.published.readers._common import first_there, spoken
-from radrl.data.published.record import Reader, Record, Region, Skipped, Split
-from radrl.data.published.tables import DAMAGED, has, read_json
+from radrl.data.published.record import Reader, Record, Region, Skipped, Split, each_item
+from radrl.data.published.tables import has, read_json
 from radrl.errors import UserError
 
 PLACES = ("", "CheXlocalize/", "sample/")
@@ -36,11 +36,12 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         films = read_json(root, [file])
         if not isinstance(films, dict):
             raise UserError(f"{root}/{file}: films by name are wanted; use the published file")
-        for name, masks in films.items():
-            try:
-                yield _record(root, name, masks, word, split)
-            except DAMAGED as error:
-                yield Skipped(name, "not a film with masks", bad=True, where=f"{file}:{name}", detail=str(error))
+        items = ((f"{file}:{name}", (name, masks)) for name, masks in films.items())
+        yield from each_item(
+            items,
+            lambda _, film, word=word, split=split: _record(root, *film, word, split),
+            "not a film with masks",
+        )
 
 
 def _record(root: Path, name: str, masks: dict[str, Any], word: str, split: Split) -> Record:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published.record import Reader, Record, Region, Skipped
-from radrl.data.published.tables import DAMAGED, Wrong, json_lines
+from radrl.data.published.record import Reader, Record, Region, Skipped, each_item
+from radrl.data.published.tables import json_lines
 from radrl.errors import UserError
 
 FILE = "metadata.jsonl"
@@ -26,14 +26,11 @@ DOUBLES = {f"ccbyncsa/16660_{k}_1.jpg" for k in (2, 3, 4, 5)}
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a film, sorted by path. Raises UserError where there are no more films than are held out."""
     films: list[Record] = []
-    for line in json_lines(root, [FILE]):
-        where = line.where if isinstance(line, Wrong) else line[0]
-        try:
-            if isinstance(line, Wrong):
-                raise ValueError(line.why)
-            films.append(_film(line[1]))
-        except DAMAGED as error:
-            yield Skipped(where, "not a film with lung boxes", bad=True, where=where, detail=str(error))
+    for made in each_item(json_lines(root, [FILE]), lambda _, row: _film(row), "not a film with lung boxes"):
+        if isinstance(made, Record):
+            films.append(made)
+        else:
+            yield made
     if len(films) <= HELD_OUT:
         raise UserError(f"{root}: {len(films)} films, but {HELD_OUT} alone are held out; use the whole data set")
     films.sort(key=lambda film: film.id)

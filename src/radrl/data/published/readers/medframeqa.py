@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.parquet import rows, shards
-from radrl.data.published.readers._vqa import closed, each_item, lettered, said, text_or_none
-from radrl.data.published.record import QA, Reader, Record, Skipped
+from radrl.data.published.readers._vqa import letter, lettered, multiple_choice, said, text_or_none
+from radrl.data.published.record import Reader, Record, Skipped, each_item
 from radrl.errors import UserError
 
 COLUMNS = ("question", "options", "correct_answer")
@@ -31,9 +31,10 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
 
 def _record(where: str, row: dict[str, Any]) -> Record | Skipped:
     name = text_or_none(row, "question_id") or where.rpartition("/")[2].replace(".parquet, row ", "/")
-    options, right = lettered(row["options"]), said(row, "correct_answer").strip(" .:()").upper()
-    if skipped := closed(name, where, options, right):
-        return skipped
+    options, right = lettered(row["options"]), letter(row, "correct_answer")
+    asked = multiple_choice(name, where, said(row, "question"), options, right)
+    if isinstance(asked, Skipped):
+        return asked
     images = tuple(row[column] for column in IMAGES if row.get(column))
     if not images:
         raise ValueError("it has no image")
@@ -42,7 +43,7 @@ def _record(where: str, row: dict[str, Any]) -> Record | Skipped:
         images,
         study=text_or_none(row, "video_id") or None,
         split="test",
-        questions=(QA("", said(row, "question"), options[right], tuple(options.values())),),
+        questions=(asked,),
         meta={"language": "en", **{key: text_or_none(row, key) for key in META}},
     )
 

@@ -14,8 +14,8 @@ from typing import Any
 from radrl.choices.picking import LETTERS
 from radrl.data.published.json_lists import json_items
 from radrl.data.published.parquet import rows, shards
-from radrl.data.published.readers._vqa import closed, each_item, said, text_or_none
-from radrl.data.published.record import QA, Reader, Record, Skipped, Split
+from radrl.data.published.readers._vqa import multiple_choice, said, text_or_none
+from radrl.data.published.record import Reader, Record, Skipped, Split, each_item
 from radrl.data.published.tables import has
 from radrl.errors import UserError
 
@@ -63,16 +63,15 @@ def _record(where: str, row: dict[str, Any], part: str, first: int) -> Record | 
     if isinstance(cop, bool) or not isinstance(cop, int) or not 0 <= cop - first < len(OPTIONS):
         raise ValueError(f"cop {str(cop)[:40]} is none of {first} .. {first + 3}")
     right = LETTERS[cop - first]
-    if skipped := closed(name, where, options, right):
-        return skipped
+    asked = multiple_choice(name, where, said(row, "question"), options, right, text_or_none(row, "choice_type"))
+    if isinstance(asked, Skipped):
+        return asked
     meta = {"subject": text_or_none(row, "subject_name"), "topic": text_or_none(row, "topic_name")}
     return Record(
         name,
         (),
         split=SPLITS[part],
-        questions=(
-            QA("", said(row, "question"), options[right], tuple(options.values()), text_or_none(row, "choice_type")),
-        ),
+        questions=(asked,),
         meta={"language": "en", **meta},
     )
 

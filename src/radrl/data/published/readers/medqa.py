@@ -12,8 +12,8 @@ from typing import Any
 
 from radrl.data.published.json_lists import json_items
 from radrl.data.published.parquet import rows, shards
-from radrl.data.published.readers._vqa import closed, each_item, lettered, said, text_or_none
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split
+from radrl.data.published.readers._vqa import lettered, multiple_choice, said, text_or_none
+from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_item
 from radrl.data.published.tables import has
 from radrl.errors import UserError
 
@@ -47,8 +47,9 @@ def _record(where: str, row: dict[str, Any], split: Split, number: int) -> Recor
     options, right = lettered(row["options"]), said(row, "answer_idx").upper()
     if len(options) != number:
         raise ValueError(f"{len(options)} options, not {number}")
-    if skipped := closed(name, where, options, right):
-        return skipped
+    asked = multiple_choice(name, where, said(row, "question"), options, right, text_or_none(row, "meta_info"))
+    if isinstance(asked, Skipped):
+        return asked
     answer = text_or_none(row, "answer")
     if answer and answer != options[right]:
         raise ValueError(f"answer_idx {right} is '{options[right][:80]}', answer is '{answer[:80]}'")
@@ -56,9 +57,7 @@ def _record(where: str, row: dict[str, Any], split: Split, number: int) -> Recor
         name,
         (),
         split=split,
-        questions=(
-            QA("", said(row, "question"), options[right], tuple(options.values()), text_or_none(row, "meta_info")),
-        ),
+        questions=(asked,),
         meta={"language": "en"},
     )
 

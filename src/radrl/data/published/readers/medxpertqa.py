@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.json_lists import json_items
-from radrl.data.published.readers._vqa import closed, each_item, first_folder, lettered, said, text_or_none
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split
+from radrl.data.published.readers._vqa import first_folder, lettered, multiple_choice, said, text_or_none
+from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_item
 from radrl.data.published.tables import has
 from radrl.errors import UserError
 
@@ -35,9 +35,11 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
 def _record(where: str, row: dict[str, Any], split: Split, folder: str) -> Record | Skipped:
     name, options = said(row, "id"), lettered(row["options"])
     label = row["label"]
-    right = label[0] if isinstance(label, list) and len(label) == 1 else said(row, "label")
-    if skipped := closed(name, where, options, str(right)):
-        return skipped
+    right = str(label[0]) if isinstance(label, list) and len(label) == 1 else said(row, "label")
+    question = _asked(said(row, "question"), options)
+    asked = multiple_choice(name, where, question, options, right, text_or_none(row, "question_type"))
+    if isinstance(asked, Skipped):
+        return asked
     images = row.get("images") or ()
     if not all(isinstance(image, str) for image in images):
         raise ValueError("'images' holds something else than names")
@@ -45,12 +47,9 @@ def _record(where: str, row: dict[str, Any], split: Split, folder: str) -> Recor
         name,
         tuple(f"{folder}/{image}" for image in images),
         split=split,
-        questions=(
-            QA("", _asked(said(row, "question"), options), options[right], tuple(options.values()),
-               text_or_none(row, "question_type")),
-        ),
+        questions=(asked,),
         meta={"language": "en", **{key: text_or_none(row, key) for key in ("medical_task", "body_system")}},
-    )  # fmt: skip
+    )
 
 
 def _asked(question: str, options: Mapping[str, str]) -> str:

@@ -14,15 +14,15 @@ from radrl.data.published.readers._common import (
     tidy,
 )
 from radrl.data.published.readers._mimic_sections import is_set_apart, sections
-from radrl.data.published.record import Option, Reader, Record, Skipped, each
-from radrl.data.published.tables import Lookup, Row, Wrong, grouped, has, inside, read_text, table
+from radrl.data.published.readers._mimic_split import MIMIC_SPLITS
+from radrl.data.published.record import Option, Reader, Record, Skipped, each_group
+from radrl.data.published.tables import Lookup, Row, has, inside, read_text, table
 from radrl.errors import UserError
 from radrl.example import Presence
 
 PREFIX = "mimic-cxr-2.0.0-"
 METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition")
 FRONTAL = {"AP", "PA"}
-SPLITS = {"train": "train", "validate": "dev", "test": "test"}
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
@@ -35,19 +35,13 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     for wrong in (*split.wrong, *(labels.wrong if labels else ())):
         yield Skipped(wrong.where, wrong.why, bad=True, where=wrong.where)
     rows = table(root, [f"{PREFIX}metadata.csv"], METADATA)
-    for group in grouped(rows, lambda row: row["study_id"]):
-        if isinstance(group, Wrong):
-            yield Skipped(group.where, group.why, bad=True, where=group.where)
-        else:
-            # each: whatever is wrong with a study is said of its first row
-            for made in each([group[1][0]], lambda _, g=group[1]: _study(root, g, split, labels, options)):
-                yield from made if isinstance(made, list) else [made]
+    yield from each_group(rows, "study_id", lambda study, own: _study(root, study, own, split, labels, options))
 
 
 def _study(
-    root: Path, rows: list[Row], splits: Lookup, labels: Lookup | None, options: Mapping[str, str]
+    root: Path, study: str, rows: list[Row], splits: Lookup, labels: Lookup | None, options: Mapping[str, str]
 ) -> list[Record | Skipped]:
-    subject, study = rows[0]["subject_id"], rows[0]["study_id"]
+    subject = rows[0]["subject_id"]
     if not (subject.isdigit() and study.isdigit() and len(subject) == 8) or {r["subject_id"] for r in rows} != {
         subject
     }:
@@ -68,7 +62,7 @@ def _study(
     for unit in units:
         names = [row["dicom_id"] for row in unit]
         split = {(splits.get(name) or {}).get("split", "") for name in names}
-        if len(split) != 1 or not split <= set(SPLITS):
+        if len(split) != 1 or not split <= set(MIMIC_SPLITS):
             raise ValueError(f"images of s{study} stand in split {', '.join(map(repr, sorted(split)))}")
         made.append(
             Record(
@@ -76,7 +70,7 @@ def _study(
                 tuple(first_there(root, (f"{folder}/{name}.jpg", f"{folder}/{name}.dcm")) for name in names),
                 patient=subject,
                 study=study,
-                split=SPLITS[split.pop()],
+                split=MIMIC_SPLITS[split.pop()],
                 report=report,
                 labels=said,
                 lacks={"report": lacks, "list": no_label, "yesno": no_label},

@@ -14,8 +14,8 @@ from typing import Any
 
 from radrl.data.formats.image_tags import TAG, without_tags
 from radrl.data.published.parquet import rows, shards
-from radrl.data.published.readers._vqa import closed, each_item, lettered, said, text_or_none
-from radrl.data.published.record import QA, Reader, Record, Skipped, Split
+from radrl.data.published.readers._vqa import closed, lettered, said, text_or_none
+from radrl.data.published.record import QA, Reader, Record, Skipped, Split, each_item
 from radrl.errors import UserError
 
 SUBJECTS = (

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published.readers._common import first_there
-from radrl.data.published.readers._files import SPLIT_OPTION, MimicSplit
-from radrl.data.published.record import Phrase, Reader, Record, Skipped, Split
-from radrl.data.published.tables import Row, Wrong, grouped, table
+from radrl.data.published.readers._mimic_split import SPLIT_OPTION, MimicSplit
+from radrl.data.published.record import Phrase, Reader, Record, Skipped, Split, each_group
+from radrl.data.published.tables import Row, table
 
 FILES = ("MS_CXR_Local_Alignment_v1.1.0.csv", "MS_CXR_Local_Alignment_v1.0.0.csv")
 COLUMNS = ("dicom_id", "category_name", "label_text", "path", "x", "y", "w", "h", "image_width", "image_height")
@@ -25,15 +25,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a film, with each of its phrases."""
     splits = MimicSplit(root) if options["split"] == "mimic" else None
     rows = table(root, FILES, COLUMNS, optional=["split"])
-    for group in grouped(rows, lambda row: row["dicom_id"]):
-        if isinstance(group, Wrong):
-            yield Skipped(group.where, group.why, bad=True, where=group.where)
-            continue
-        film, of = group
-        try:
-            yield _record(root, film, of, splits)
-        except ValueError as error:
-            yield Skipped(film, "not a box of a phrase", bad=True, where=of[0].where, detail=str(error))
+    return each_group(rows, "dicom_id", lambda film, own: _record(root, film, own, splits), "not a box of a phrase")
 
 
 def _record(root: Path, film: str, rows: list[Row], splits: MimicSplit | None) -> Record:

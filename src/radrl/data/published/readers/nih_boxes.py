@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from radrl.data.published.readers._common import first_there, spoken
-from radrl.data.published.readers._files import folders_there
-from radrl.data.published.record import Reader, Record, Region, Skipped
-from radrl.data.published.tables import Wrong, grouped, table
+from radrl.data.published.readers._common import first_there, folders_there, spoken
+from radrl.data.published.record import Reader, Record, Region, Skipped, each_group
+from radrl.data.published.tables import Row, table
 
 FILE = "BBox_List_2017.csv"
 COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
@@ -23,24 +22,18 @@ FOLDERS = ["images", *(f"images_{n:03d}/images" for n in range(1, 13))]
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a film."""
     folders = folders_there(root, FOLDERS)
-    for group in grouped(table(root, [FILE], COLUMNS), lambda row: row["Image Index"]):
-        if isinstance(group, Wrong):
-            yield Skipped(group.where, group.why, bad=True, where=group.where)
-            continue
-        file, rows = group
-        try:
-            regions = []
-            for row in rows:
-                x, y, w, h = (float(row[key]) for key in COLUMNS[2:])
-                regions.append(
-                    Region(spoken(row["Finding Label"]).replace("infiltrate", "infiltration"), (x, y, x + w, y + h))
-                )
-            path = first_there(root, [f"{folder}/{file}" for folder in folders])
-            patient = str(int(file.split("_")[0]))
-        except ValueError as error:
-            yield Skipped(file, "not a box of a film", bad=True, where=rows[0].where, detail=str(error))
-            continue
-        yield Record(file, (path,), patient=patient, frame=(SIDE, SIDE), regions=tuple(regions))
+
+    def record(file: str, rows: list[Row]) -> Record:
+        regions = []
+        for row in rows:
+            x, y, w, h = (float(row[key]) for key in COLUMNS[2:])
+            label = spoken(row["Finding Label"]).replace("infiltrate", "infiltration")
+            regions.append(Region(label, (x, y, x + w, y + h)))
+        path = first_there(root, [f"{folder}/{file}" for folder in folders])
+        patient = str(int(file.split("_")[0]))
+        return Record(file, (path,), patient=patient, frame=(SIDE, SIDE), regions=tuple(regions))
+
+    return each_group(table(root, [FILE], COLUMNS), "Image Index", record, "not a box of a film")
 
 
 READER = Reader(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.json_lists import json_items
-from radrl.data.published.readers._vqa import each_item, said
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped
+from radrl.data.published.readers._vqa import said
+from radrl.data.published.record import QA, Option, Reader, Record, Skipped, each_item
 from radrl.errors import UserError
 
 FOLDERS = {"open": ("Open-access",), "restricted": ("Restricted-access",), "all": ("Open-access", "Restricted-access")}

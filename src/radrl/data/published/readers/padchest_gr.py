@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.readers._common import first_there
-from radrl.data.published.record import Option, Phrase, Reader, Record, Skipped, Split
-from radrl.data.published.tables import DAMAGED, Lookup, read_json, table
+from radrl.data.published.record import Option, Phrase, Reader, Record, Skipped, Split, each_item
+from radrl.data.published.tables import Lookup, read_json, table
 from radrl.errors import UserError
 
 FILE, TABLE = "grounded_reports_20240819.json", "master_table.csv"
@@ -26,12 +26,8 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     if not isinstance(studies, list):
         raise UserError(f"{root}/{FILE}: a list of studies is wanted; use the published file")
     rows = Lookup(table(root, [TABLE], ["ImageID", "PatientID", "split"]), lambda row: row["ImageID"])
-    for number, study in enumerate(studies):
-        where = f"{FILE}[{number}]"
-        try:
-            yield from _study(root, study, rows, options)
-        except DAMAGED as error:
-            yield Skipped(where, "not a study with findings", bad=True, where=where, detail=str(error))
+    items = ((f"{FILE}[{number}]", study) for number, study in enumerate(studies))
+    yield from each_item(items, lambda _, study: list(_study(root, study, rows, options)), "not a study with findings")
 
 
 def _study(root: Path, study: dict[str, Any], rows: Lookup, options: Mapping[str, str]) -> Iterator[Record | Skipped]:

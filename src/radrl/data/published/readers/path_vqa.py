@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.json_lists import pickled_items
-from radrl.data.published.readers._vqa import DUPLICATES, Seen, each_item, said, yes_no
-from radrl.data.published.record import QA, Reader, Record, Skipped
+from radrl.data.published.readers._vqa import DUPLICATES, Seen, said, yes_no
+from radrl.data.published.record import QA, Reader, Record, Skipped, each_item
 from radrl.data.published.tables import has
 from radrl.errors import UserError
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.readers._common import tidy
-from radrl.data.published.record import Reader, Record, Skipped
-from radrl.data.published.tables import DAMAGED, read_json
+from radrl.data.published.record import Reader, Record, Skipped, Split, each_item
+from radrl.data.published.tables import read_json
 from radrl.errors import UserError, one_line
 
 FILE = "annotation.json"
-SPLITS = {"train": "train", "val": "dev", "test": "test"}
+SPLITS: Mapping[str, Split] = {"train": "train", "val": "dev", "test": "test"}
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
@@ -23,15 +23,11 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     for split, rows in value.items():
         if split not in SPLITS or not isinstance(rows, list):
             raise UserError(one_line(f"{root}/{FILE}: '{split[:40]}' is no split of reports; use R2Gen's file"))
-        for number, row in enumerate(rows):
-            where = f"{FILE}:{split}[{number}]"
-            try:
-                yield _record(row, SPLITS[split])
-            except DAMAGED as error:
-                yield Skipped(where, "not readable", bad=True, where=where, detail=str(error))
+        items = ((f"{FILE}:{split}[{number}]", row) for number, row in enumerate(rows))
+        yield from each_item(items, lambda _, row, split=SPLITS[split]: _record(row, split))
 
 
-def _record(row: Mapping[str, Any], split: str) -> Record:
+def _record(row: Mapping[str, Any], split: Split) -> Record:
     name, images, text = row["id"], row["image_path"], row["report"]
     if not (isinstance(name, str) and name and isinstance(text, str)):
         raise ValueError("id or report is no text")

@@ -9,8 +9,8 @@ from typing import Any
 from radrl.data.published.json_lists import json_members
 from radrl.data.published.readers import _rex
 from radrl.data.published.readers._common import tidy
-from radrl.data.published.readers._vqa import each_item, text_or_none
-from radrl.data.published.record import Option, Reader, Record, Skipped, Split
+from radrl.data.published.readers._vqa import text_or_none
+from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_item
 
 SECTIONS = {"findings": "Findings", "impression": "Impression", "indication": "Indication"}
 FRONTAL = {"PA", "AP", "POSTERO_ANTERIOR", "ANTERO_POSTERIOR", "AP AXIAL"}  # the views that ImageViewPosition has
@@ -24,8 +24,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         def study(where: str, one: tuple[str, Any], split: Split = split) -> list[Record | Skipped]:
             return _study(root, *one, split, options)
 
-        for made in each_item(json_members(root, [path]), study):
-            yield from made if isinstance(made, list) else [made]
+        yield from each_item(json_members(root, [path]), study)
 
 
 def _study(

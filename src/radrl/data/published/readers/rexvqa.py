@@ -8,8 +8,8 @@ from typing import Any
 
 from radrl.data.published.json_lists import json_members
 from radrl.data.published.readers import _rex
-from radrl.data.published.readers._vqa import closed, each_item, lettered, said, text_or_none
-from radrl.data.published.record import QA, Reader, Record, Skipped, Split
+from radrl.data.published.readers._vqa import letter, lettered, multiple_choice, said, text_or_none
+from radrl.data.published.record import Reader, Record, Skipped, Split, each_item
 
 META = ("category", "subcategory")
 
@@ -21,18 +21,17 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
 
 
 def _record(root: Path, where: str, name: str, item: dict[str, Any], split: Split) -> Record | Skipped:
-    options, right = lettered(item["options"]), said(item, "correct_answer").strip(" .:()").upper()
-    if skipped := closed(name, where, options, right):
-        return skipped
+    options, right = lettered(item["options"]), letter(item, "correct_answer")
+    asked = multiple_choice(name, where, said(item, "question"), options, right, text_or_none(item, "task_name"))
+    if isinstance(asked, Skipped):
+        return asked
     return Record(
         name,
         tuple(_rex.images(root, item)),
         patient=text_or_none(item, "PatientID") or None,
         study=text_or_none(item, "StudyInstanceUid") or text_or_none(item, "study_id") or None,
         split=split,
-        questions=(
-            QA("", said(item, "question"), options[right], tuple(options.values()), text_or_none(item, "task_name")),
-        ),
+        questions=(asked,),
         meta={"language": "en", **{key: text_or_none(item, key) for key in META}},
     )
 

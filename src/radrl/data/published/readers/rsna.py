@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published.readers._common import first_there
-from radrl.data.published.record import Reader, Record, Region, Skipped
-from radrl.data.published.tables import Lookup, Row, Wrong, grouped, has, table
+from radrl.data.published.record import Reader, Record, Region, Skipped, each_group
+from radrl.data.published.tables import Lookup, Row, has, table
 
 FILE, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 COLUMNS = ("patientId", "x", "y", "width", "height", "Target")
@@ -24,15 +24,8 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     classes = None
     if has(root, [CLASSES]):
         classes = Lookup(table(root, [CLASSES], ["patientId", "class"]), lambda row: row["patientId"])
-    for group in grouped(table(root, [FILE, f"kaggle_{FILE}"], COLUMNS), lambda row: row["patientId"]):
-        if isinstance(group, Wrong):
-            yield Skipped(group.where, group.why, bad=True, where=group.where)
-            continue
-        film, rows = group
-        try:
-            yield _record(root, film, rows, classes)
-        except ValueError as error:
-            yield Skipped(film, "not a box of a film", bad=True, where=rows[0].where, detail=str(error))
+    rows = table(root, [FILE, f"kaggle_{FILE}"], COLUMNS)
+    return each_group(rows, "patientId", lambda film, own: _record(root, film, own, classes), "not a box of a film")
 
 
 def _record(root: Path, film: str, rows: list[Row], classes: Lookup | None) -> Record:

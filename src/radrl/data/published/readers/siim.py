@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from radrl.data.published.masks import boxes_of, relative_runs
-from radrl.data.published.record import Reader, Record, Region, Skipped
-from radrl.data.published.tables import Row, Wrong, grouped, table
+from radrl.data.published.record import Reader, Record, Region, Skipped, each_group
+from radrl.data.published.tables import Row, table
 
 FILES = ("train-rle.csv", "stage_2_train.csv", "siim-pneumothorax-train-rle.csv")
 SIDE = 1024
@@ -28,16 +28,8 @@ MOST_FILES = 200_000
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a film."""
-    where = _images(root)
-    for group in grouped(table(root, FILES, ["ImageId", "EncodedPixels"]), lambda row: row["ImageId"]):
-        if isinstance(group, Wrong):
-            yield Skipped(group.where, group.why, bad=True, where=group.where)
-            continue
-        film, rows = group
-        try:
-            yield _record(film, rows, where)
-        except ValueError as error:
-            yield Skipped(film, "not a mask of a film", bad=True, where=rows[0].where, detail=str(error))
+    rows, where = table(root, FILES, ["ImageId", "EncodedPixels"]), _images(root)
+    return each_group(rows, "ImageId", lambda film, own: _record(film, own, where), "not a mask of a film")
 
 
 def _record(film: str, rows: list[Row], where: Mapping[str, str]) -> Record:

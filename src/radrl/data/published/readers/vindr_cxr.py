@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published.fusion import RULES, fuse
-from radrl.data.published.readers._common import first_there, spoken
-from radrl.data.published.readers._files import folders_there
-from radrl.data.published.record import Frame, Option, Reader, Record, Region, Skipped, Split
-from radrl.data.published.tables import Row, Wrong, grouped, has, table
+from radrl.data.published.readers._common import first_there, folders_there, spoken
+from radrl.data.published.record import Frame, Option, Reader, Record, Region, Skipped, Split, each_group
+from radrl.data.published.tables import Row, has, table
 from radrl.errors import UserError
 
 TABLES: tuple[tuple[tuple[str, ...], Split, str], ...] = (
@@ -40,15 +39,12 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     for names, split, folder in there:
         folders = folders_there(root, (folder, f"{folder}_jpg", f"{folder}_png"))
         rows = table(root, names, ["image_id", "class_name", *ENDS], optional=["rad_id", "rad_ID", "width", "height"])
-        for group in grouped(rows, lambda row: row["image_id"]):
-            if isinstance(group, Wrong):
-                yield Skipped(group.where, group.why, bad=True, where=group.where)
-                continue
-            film, of = group
-            try:
-                yield _record(root, film, of, split, folders, options)
-            except ValueError as error:
-                yield Skipped(film, "not a box of a film", bad=True, where=of[0].where, detail=str(error))
+        yield from each_group(
+            rows,
+            "image_id",
+            lambda film, own, split=split, folders=folders: _record(root, film, own, split, folders, options),
+            "not a box of a film",
+        )
 
 
 def _record(

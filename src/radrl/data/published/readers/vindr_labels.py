@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published.readers._common import first_there, spoken
-from radrl.data.published.record import Option, Reader, Record, Skipped, each
-from radrl.data.published.tables import Row, Wrong, grouped, table
+from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_group
+from radrl.data.published.tables import Row, table
 from radrl.errors import UserError
 
 LABELS = (
@@ -19,25 +19,23 @@ LABELS = (
     "Nodule/Mass", "Pleural effusion", "Pleural thickening", "Pneumothorax", "Pulmonary fibrosis", "Rib fracture",
     "Other lesion", "COPD", "Lung tumor", "Pneumonia", "Tuberculosis",
 )  # fmt: skip
+SPLITS: tuple[Split, ...] = ("train", "test")
 OTHER = ("Other diseases", "Other disease")  # the tables differ
 NEEDED = {"any": lambda readers: 1, "majority": lambda readers: readers // 2 + 1, "all": lambda readers: readers}
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record an image; a label is present where enough of its readers say so, else absent."""
-    for split in ("train", "test"):
+    for split in SPLITS:
         name = f"image_labels_{split}.csv"
         columns = ("image_id", *LABELS, "No finding")
         rows = table(root, [f"annotations/{name}", name], columns, optional=(*OTHER, "rad_id"))
-        for group in grouped(rows, lambda row: row["image_id"]):
-            if isinstance(group, Wrong):
-                yield Skipped(group.where, group.why, bad=True, where=group.where)
-            else:
-                yield from each([group[1][0]], lambda _, g=group[1], s=split: _record(root, g, s, options["vote"]))
+        yield from each_group(
+            rows, "image_id", lambda film, own, split=split: _record(root, film, own, split, options["vote"])
+        )
 
 
-def _record(root: Path, rows: list[Row], split: str, vote: str) -> Record:
-    name = rows[0]["image_id"]
+def _record(root: Path, name: str, rows: list[Row], split: Split, vote: str) -> Record:
     other = next((column for column in OTHER if column in rows[0]), None)
     if other is None:
         raise UserError(f"{rows[0].file}: wants a column '{OTHER[0]}'; use the published file")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from radrl.data.published.json_lists import text_lines
-from radrl.data.published.readers._vqa import each_item, first_folder, yes_no
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped
+from radrl.data.published.readers._vqa import first_folder, yes_no
+from radrl.data.published.record import QA, Option, Reader, Record, Skipped, each_item
 from radrl.data.published.tables import Wrong, has
 from radrl.errors import UserError
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.json_lists import json_items
-from radrl.data.published.readers._vqa import DUPLICATES, Seen, each_item, first_folder, said, yes_no
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped
+from radrl.data.published.readers._vqa import DUPLICATES, Seen, first_folder, said, yes_no
+from radrl.data.published.record import QA, Option, Reader, Record, Skipped, each_item
 
 FILES = ("VQA_RAD Dataset Public.json", "vqa_rad_dataset_public.json")
 FOLDERS = ("VQA_RAD Image Folder", "images")

@@ -1,8 +1,7 @@
-"""What several readers of boxes share: which folders are there, and MIMIC's official split."""
+"""MIMIC-CXR's official split, by film: also for the sets of boxes that are made of MIMIC-CXR."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from radrl.data.published.record import Option, Split
@@ -14,12 +13,6 @@ SPLIT_OPTION = Option(
     ("mimic", "own"),
     "mimic: MIMIC-CXR's official split, so that no film is trained on as a report and tested here; own: the set's",
 )
-
-
-def folders_there(root: Path, folders: Iterable[str]) -> list[str]:
-    """Returns those of the folders that are below the root; the first one where none is. Spares a look a film."""
-    folders = list(folders)
-    return [folder for folder in folders if (Path(root) / folder).is_dir()] or folders[:1]
 
 
 class MimicSplit:
