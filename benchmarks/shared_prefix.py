@@ -208,7 +208,7 @@ class Work:
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
         fields = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
-        self.trainer._get_per_token_logps_and_entropies(
+        self.trainer.token_log_probs(
             self.trainer.model,
             ids,
             mask,
@@ -219,12 +219,12 @@ class Work:
     def rollout(self, ours: bool) -> None:
         self.trainer.sharing = ours
         prompts = [trl.data_utils.prepare_multimodal_messages(r["prompt"], images=r["images"]) for r in self.rows]
-        ids, images, fields = self.trainer._tokenize_prompts(prompts)
-        self.trainer._generate_single_turn(ids, images, fields, len(ids))
+        ids, images, fields = self.trainer.tokenize_prompts(prompts)
+        self.trainer.complete_prompts(ids, images, fields, len(ids))
 
     def step(self, ours: bool) -> None:
-        self.trainer.sharing, self.trainer._checked, self.trainer._step = ours, True, 0
-        inputs = self.trainer._prepare_inputs(self.rows)
+        self.trainer.sharing, self.trainer.checked, self.trainer._step = ours, True, 0
+        inputs = self.trainer.prepare_inputs(self.rows)
         self.trainer.compute_loss(self.trainer.model, inputs).backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -161,7 +161,7 @@ class Bench:
             yield f"{name}, what is taught", marks_of(own, [n for n in inputs["labels"][0] if n >= 0])
         row = messages(example, THINKING, control=of(own))
         row = prepare_multimodal_messages(row, images=pictures) if pictures else row
-        yield "GRPO, TRL's prompt ids", marks_of(own, self.trainer._tokenize_prompts([row])[0][0])
+        yield "GRPO, TRL's prompt ids", marks_of(own, self.trainer.tokenize_prompts([row])[0][0])
         for style in (PLAIN_STYLE, PromptStyle(template="{options}{question}{question}", options="lines")):
             inputs = prompt_inputs(self.processor, [example], [pictures], style)
             yield "evaluation", marks_of(own, inputs["input_ids"][0])

@@ -90,10 +90,10 @@ def main() -> None:
         setattr(owner, method, run)
 
     for name, method in (
-        ("images and prompts", "_tokenize_prompts"),
-        ("rollout", "_generate_single_turn"),
-        ("self check", "_check"),
-        ("rewards", "_calculate_rewards"),
+        ("images and prompts", "tokenize_prompts"),
+        ("rollout", "complete_prompts"),
+        ("self check", "check_against_trl"),
+        ("rewards", "compute_rewards"),
         ("forward of the update", "compute_loss"),
         ("whole step", "training_step"),
     ):

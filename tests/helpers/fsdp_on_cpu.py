@@ -43,7 +43,7 @@ def shard() -> None:
 
 def fix_completions(tokens: int = 700) -> None:
     """A rollout is made, and replaced by completions that depend on nothing but the step and the row."""
-    generate = RadrlGRPOTrainer._generate_single_turn
+    generate = RadrlGRPOTrainer.complete_prompts
 
     def drawn(self, prompt_ids, *args, **kwargs):
         if self.args.output_dir.endswith("planted") and self.accelerator.process_index == 1:
@@ -53,7 +53,7 @@ def fix_completions(tokens: int = 700) -> None:
         draws = [np.random.default_rng([self.state.global_step, first + i]) for i in range(len(made))]
         return [draw.integers(0, tokens, draw.integers(1, 9)).tolist() for draw in draws], None
 
-    RadrlGRPOTrainer._generate_single_turn = drawn
+    RadrlGRPOTrainer.complete_prompts = drawn
 
 
 def run(arguments: list[str]) -> None:

@@ -36,8 +36,8 @@ class Trainer(SharedPrefixGRPOTrainer):
                 state._shared_state["distributed_type"] = DistributedType.FSDP
             self.is_fsdp_enabled = True
 
-    def _generate_single_turn(self, prompt_ids, *args, **kwargs):
-        made, _ = super()._generate_single_turn(prompt_ids, *args, **kwargs)
+    def complete_prompts(self, prompt_ids, *args, **kwargs):
+        made, _ = super().complete_prompts(prompt_ids, *args, **kwargs)
         assert len(made) == len(prompt_ids)
         first = self.accelerator.process_index * len(prompt_ids)
         draws = [np.random.default_rng([self.state.global_step, first + i]) for i in range(len(prompt_ids))]

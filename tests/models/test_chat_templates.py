@@ -180,7 +180,7 @@ def test_grpo_asks_by_the_recipe_s_style(tiny, examples, make_recipe, monkeypatc
     assert trainer.chat_template_kwargs == {"add_vision_id": False, "enable_thinking": False}
     rows = [trainer.train_dataset[i] for i in range(6)]
     prompts = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
-    ids, *_ = trainer._tokenize_prompts(prompts)
+    ids, *_ = trainer.tokenize_prompts(prompts)
     ours = prompt_inputs(processor, [r["example"] for r in rows], [r["images"] for r in rows], recipe.style())
     assert ids == [i[m.bool()].tolist() for i, m in zip(ours["input_ids"], ours["attention_mask"], strict=True)]
     text = processor.tokenizer.decode(ids[0])

@@ -114,16 +114,17 @@ def test_trl_makes_the_same_prompts(tiny, examples, make_recipe, thinking, monke
         question(e, PromptStyle(thinking=thinking)) for e in fetched["example"]
     ]
     prompts = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
-    ids, images, fields = trainer._tokenize_prompts(prompts)
+    ids, images, fields = trainer.tokenize_prompts(prompts)
 
     style = PromptStyle(recipe.prompt.box_format, thinking)
     ours = prompt_inputs(processor, [row["example"] for row in rows], [row["images"] for row in rows], style)
     mask = ours["attention_mask"].bool()
     assert ids == [ours["input_ids"][row][mask[row]].tolist() for row in range(len(rows))]
     assert not fields  # the pictures are kept aside, once each
-    pictures = [picture for prompt in trainer._prompts for picture in prompt.pictures]
+    pictures = [picture for row in trainer.rollout.pictures for picture in row]
     assert torch.equal(torch.cat([picture.pixels for picture in pictures]), ours["pixel_values"])
     assert torch.equal(torch.tensor([picture.grid for picture in pictures]), ours["image_grid_thw"])
     assert pictures[0] is pictures[1]
-    assert [row[0] for row in images] == [row["images"][0] for row in rows]
+    assert images is None
+    assert [row[0] for row in trainer.rollout.images] == [row["images"][0] for row in rows]
     assert rows[0]["images"][0] is rows[1]["images"][0]  # Examples of one film share its picture

@@ -94,7 +94,7 @@ def test_the_gradient_of_kl_is_that_of_grpos_papers(trainer_of, tiny_folder, mon
     policy = torch.tensor([[-1.0, -2.0, -0.5], [-3.0, -0.1, -1.0]], requires_grad=True)
     reference = torch.tensor([[-1.5, -1.0, -0.5], [-2.0, -0.4, -1.1]])
     logps = lambda *_, **__: (policy, torch.zeros_like(policy), None)  # noqa: E731
-    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", logps)
+    monkeypatch.setattr(trainer, "token_log_probs", logps)
     ones = torch.ones(2, 3)
     rows = {f"{part}_{what}": ones.long() for part in ("prompt", "completion") for what in ("ids", "mask")}
     trainer._compute_loss(None, {**rows, "advantages": torch.zeros(2), "ref_per_token_logps": reference}).backward()

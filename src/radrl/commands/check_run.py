@@ -10,8 +10,6 @@ import torch
 from radrl.errors import UserError, one_line
 from radrl.recipe.schema import Recipe
 from radrl.training.checks import run_checks
-from radrl.training.checks.loggers import SECTIONS
-from radrl.training.checks.rehearsal import settings_of
 from radrl.training.checks.run_checks import Kind, Run
 from radrl.training.run_folder.stage_folder import Kind as TrainingKind
 
@@ -53,7 +51,8 @@ def _folder(recipe: Recipe, name: str) -> Path:
 
 def _as_there(recipe: Recipe, kind: TrainingKind, processes: int) -> Recipe:
     """Returns the recipe as this process can look at it for the machine where it will run."""
-    settings = dict(settings_of(recipe, kind))
+    section, settings = recipe.trl_section(kind)
+    settings = dict(settings)
     if not torch.cuda.is_available():
         settings.pop("tf32", None)  # which transformers refuses where there is no GPU
     if processes > 1:
@@ -62,7 +61,7 @@ def _as_there(recipe: Recipe, kind: TrainingKind, processes: int) -> Recipe:
         settings = {key: value for key, value in settings.items() if not key.startswith("fsdp")}
     if kind == "coldstart":
         return recipe.model_copy(update={"coldstart": recipe.coldstart.model_copy(update={"sft": settings})})
-    return recipe.model_copy(update={SECTIONS[kind]: settings})
+    return recipe.model_copy(update={section: settings})
 
 
 def _check(asked: Run) -> list[str]:

@@ -21,13 +21,12 @@ from radrl.models.processor import Qwen3VLProcessor, resized
 from radrl.models.tiny import tiny_model
 from radrl.prompt.messages import TEMPLATE, earlier, question, target
 from radrl.recipe.endpoints import Teacher
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.support.files import write_text
 from radrl.training import teacher
 from radrl.training.checks import loggers, pixel_boxes, run_checks
 from radrl.training.run_folder import stage_folder
 from radrl.training.run_folder.record import Record, recorded
-from radrl.training.run_folder.stage_folder import Kind
 from radrl.training.sft import train_sft
 from radrl.training.stage import Stage
 
@@ -115,7 +114,7 @@ def run_grpo(recipe: Recipe, name: str = "grpo", *, resume: bool = False, restar
 
 def _run(
     recipe: Recipe,
-    kind: Kind,
+    kind: StageKind,
     stage: Stage,
     train: Callable[[Stage, Path | None, Record], None],
     resume: bool,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radrl.errors import UserError, in_words, one_line
+from radrl.models.library_internals import set_source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -70,5 +71,5 @@ def merge(model: PreTrainedModel, start: str) -> PreTrainedModel:
         raise UserError(one_line(f"{start}: the adapter does not fit its base: {in_words(error)[:300]}")) from None
     if missing:  # peft would only warn, and the layer would stay the base's
         raise UserError(one_line(f"{start}: {len(missing)} weights of the adapter are missing, {missing[0]} first"))
-    merged.config._name_or_path = ""
+    set_source(merged, "")
     return merged

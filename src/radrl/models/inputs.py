@@ -26,6 +26,7 @@ from radrl.errors import UserError, one_line
 from radrl.example import Example
 from radrl.images.sizes import box_size, image_facts, seen_size
 from radrl.manifest.example_set import ExampleSet
+from radrl.models.library_internals import rope_positions
 from radrl.prompt import control_tokens
 from radrl.prompt.messages import PromptStyle, messages, target
 
@@ -237,7 +238,8 @@ def branch_attention(model: nn.Module, inputs: dict[str, torch.Tensor]) -> dict[
     segments = inputs.pop("segments", None)
     if segments is None:
         return inputs
-    places, _ = model.model.get_rope_index(
+    places = rope_positions(
+        model,
         inputs["input_ids"],
         mm_token_type_ids=inputs["mm_token_type_ids"],
         image_grid_thw=inputs.get("image_grid_thw"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -28,10 +27,9 @@ from radrl.errors import UserError, one_line
 from radrl.models import adapters
 from radrl.models.allocator import keep_freed_memory
 from radrl.models.cannot_load import cannot_load, lfs_pointer
+from radrl.models.library_internals import set_source
 from radrl.models.processor import Qwen3VLProcessor
 from radrl.support.vector_math import choose_kernels
-
-HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
 
 
 def load(
@@ -96,7 +94,7 @@ def skeleton(start: str) -> PreTrainedModel:
         raise _cannot(base, error) from None
     if Path(base).is_dir():
         _check_weight_files(Path(base))
-    model.config._name_or_path = base if base == start else ""  # as `load` leaves it
+    set_source(model, base if base == start else "")  # as `load` leaves it
     model.generation_config = own_generation_config(start)
     return model
 

@@ -23,10 +23,11 @@ from transformers.models.qwen3_vl import processing_qwen3_vl
 
 from radrl.errors import UserError
 from radrl.images.sizes import LONGEST
+from radrl.models.library_internals import ImageStep
 from radrl.support.files import write_json
 
 
-class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
+class Qwen3VLProcessor(ImageStep, processing_qwen3_vl.Qwen3VLProcessor):
     """transformers' Qwen3-VL processor without its video half. The name is kept: it is written into saved folders."""
 
     def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
@@ -36,7 +37,7 @@ class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
         for name in ("image_token", "video_token", "vision_start_token", "vision_end_token"):
             setattr(self, f"{name}_id", tokenizer.convert_tokens_to_ids(getattr(self, name)))
 
-    def _process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
+    def process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
         """Resizes each picture once: the copies of a prompt in a GRPO group share one picture object."""
         flat = make_flat_list_of_images(images)
         for image in flat:
@@ -47,8 +48,8 @@ class Qwen3VLProcessor(processing_qwen3_vl.Qwen3VLProcessor):
                 )
         distinct = {id(image): image for image in flat}
         if len(distinct) == len(flat):
-            return super()._process_images(images, **kwargs)
-        done, _ = super()._process_images(list(distinct.values()), **kwargs)
+            return super().process_images(images, **kwargs)
+        done, _ = super().process_images(list(distinct.values()), **kwargs)
         counts = [int(grid.prod()) for grid in done["image_grid_thw"]]  # patches of each distinct picture
         starts = np.cumsum([0, *counts])
         place = {key: k for k, key in enumerate(distinct)}

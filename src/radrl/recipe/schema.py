@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.sft_config import SFTConfig
 
+StageKind = Literal["sft", "coldstart", "grpo"]
+"""Which training command a stage is of."""
+
 
 class Recipe(Section):
     """A whole recipe: a section each, and where its paths lead. `read` reads one from a file."""
@@ -139,6 +142,15 @@ class Recipe(Section):
         folder = self.path(start)
         written_as_path = start.startswith((".", "/", "~")) or start.count("/") > 1
         return str(folder) if start != "tiny" and (written_as_path or folder.is_dir()) else start
+
+    def trl_section(self, kind: StageKind) -> tuple[str, dict[str, Any]]:
+        """Returns the section of TRL's settings for a training command: its dotted name and its settings."""
+        sections: dict[StageKind, tuple[str, dict[str, Any]]] = {
+            "sft": ("sft", self.sft),
+            "coldstart": ("coldstart.sft", self.coldstart.sft),
+            "grpo": ("grpo", self.grpo),
+        }
+        return sections[kind]
 
     def sft_config(self, out_dir: str | Path, **ours: Any) -> SFTConfig:
         """Returns TRL's config of the ``sft`` section; its keys win over ``ours``. Raises UserError."""

@@ -24,6 +24,7 @@ from radrl.example import Answer
 from radrl.images.sizes import box_size, image_facts
 from radrl.manifest.example_set import ExampleSet
 from radrl.models.inputs import template_kwargs
+from radrl.models.library_internals import source_of
 from radrl.models.loading import suit_to_cpu
 from radrl.prompt import control_tokens
 from radrl.prompt.control_tokens import FAMILIES, ControlTokens
@@ -106,7 +107,7 @@ class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefi
         """Returns what the audit says of them."""
         return self.audit.look_at_dev(answers)
 
-    def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
+    def train_sampler(self, dataset: Dataset | None) -> EpochSampler:
         return EpochSampler(
             data_source=dataset if dataset is not None else self.train_dataset,
             mini_repeat_count=self.num_generations,
@@ -116,23 +117,23 @@ class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefi
             seed=self.args.seed,
         )
 
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        output = super()._generate_and_score_completions(inputs)
+    def roll_out(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = super().roll_out(rows)
         if self.samples is not None and self.model.training:
-            self.samples.look(self, inputs)
-        return output
+            self.samples.look(self, rows)
+        return batch
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        texts_only(self._logs)
+        texts_only(self.texts_to_log)
         super().log(logs, start_time)
 
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+    def compute_rewards(self, rows: Any, prompts: Any, completions: Any, completion_ids: Any) -> torch.Tensor:
+        rewards = super().compute_rewards(rows, prompts, completions, completion_ids)
         if rewards.isinf().any():  # TRL would make advantages of 0 of them, for the whole group
             name = self.reward_func_names[int(rewards.isinf().any(0).nonzero()[0])]
             raise UserError(f"reward '{name}' is infinite in float32; lower its 'scale' under 'rewards'")
         if self.audit is not None and self.model.training:
-            self.audit.look(inputs, completions, rewards)
+            self.audit.look(rows, completions, rewards)
         return rewards
 
 
@@ -218,7 +219,7 @@ def grpo_trainer(
 
 def check_reference(recipe: Recipe, config: Any, model: PreTrainedModel) -> None:
     """Raises UserError where KL asks for a reference and there is no folder to read it from."""
-    if config.beta and recipe.model.lora is None and not model.config._name_or_path:  # TRL reads it a second time
+    if config.beta and recipe.model.lora is None and not source_of(model):  # TRL reads it a second time
         raise UserError(
             f"{recipe.file}: key 'grpo.beta' is above 0, but a model that is made on the spot or merged has no folder "
             "to read the reference from; start from a stage's folder, with --start, add 'model.lora', or leave "

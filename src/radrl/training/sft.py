@@ -189,7 +189,7 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
             part = list(mine[start : start + self.args.per_device_eval_batch_size])
             # one whose share has ended goes on beside the others: weights may be spread over all
             made = [{"row": row} for row in rows({"index": part or [0]})["row"]]
-            inputs = self._prepare_inputs(self.data_collator(made))
+            inputs = self.prepare_inputs(self.data_collator(made))
             if several:
                 inputs.setdefault("segments", inputs["attention_mask"] - 1)  # all are PREFIX, or PADDING
             tokens = (inputs["labels"][:, 1:] != IGNORE).sum()
@@ -220,7 +220,7 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
         logits, labels = logits[kept], labels[kept]  # (N, V), (N,)
         losses = self._token_losses(logits, labels)
         mode = "train" if model.training else "eval"
-        self._metrics[mode]["mean_token_accuracy"].append((logits.argmax(-1) == labels).float().mean().item())
+        self.figures_to_log[mode]["mean_token_accuracy"].append((logits.argmax(-1) == labels).float().mean().item())
         count = kept.sum() if num_items_in_batch is None else num_items_in_batch
         loss = losses.sum() / count
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
@@ -284,7 +284,7 @@ def train_sft(
     """
     clock = Clock(checkpoint)
     options = {"thinking_share": thinking_share, "config": config, "seconds": seconds, "dev": dev}
-    with told(recipe, "sft" if config is None else "coldstart.sft"):
+    with told(recipe, "sft" if config is None else "coldstart"):
         trainer = sft_trainer(recipe, model, processor, examples, stage, clock, **options)
         return finish(trainer, processor, stage, clock, checkpoint)
 

@@ -15,14 +15,14 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from radrl.errors import UserError
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.support import processes
 from radrl.support.files import write_json, write_text
 from radrl.support.progress import progress_bar
 from radrl.training.run_folder import stage_folder
 from radrl.training.run_folder.record import FILE as RECORD
 from radrl.training.run_folder.resuming import batch_of, check_batch
-from radrl.training.run_folder.stage_folder import RECIPE, Kind
+from radrl.training.run_folder.stage_folder import RECIPE
 
 MARKER = "radrl.json"  # written last into a checkpoint: without it the checkpoint is half-written
 DONE = "done.json"
@@ -45,7 +45,7 @@ class Stage:
         path = self.folder / DONE
         return json.loads(path.read_text()) if path.is_file() and self.model.is_dir() else None
 
-    def begin(self, recipe: Recipe, kind: Kind, *, resume: bool, restart: bool = False) -> Path | None:
+    def begin(self, recipe: Recipe, kind: StageKind, *, resume: bool, restart: bool = False) -> Path | None:
         """Prepares the folder; returns the checkpoint to go on from, or None to start anew.
 
         Raises:

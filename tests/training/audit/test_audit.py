@@ -48,7 +48,7 @@ class Stream:
             reward_func_names=list(rewards),
             state=SimpleNamespace(global_step=0),
             is_world_process_zero=lambda: True,
-            _metrics={"train": defaultdict(list)},
+            figures_to_log={"train": defaultdict(list)},
             log=lambda figures: None,
         )
 
@@ -59,7 +59,7 @@ class Stream:
         texts = [[{"role": "assistant", "content": text}] for _ in range(8) for text in completions]
         self.audit.look(rows, texts, torch.tensor([[reward(t[0]["content"])] for t in texts]))
         trainer.state.global_step += 1
-        return {key: values[-1] for key, values in trainer._metrics["train"].items()}
+        return {key: values[-1] for key, values in trainer.figures_to_log["train"].items()}
 
     @property
     def kinds(self):

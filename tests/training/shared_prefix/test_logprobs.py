@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from radrl.training.shared_prefix import kernels, logprobs
-from radrl.training.shared_prefix.attention import Segments
+from radrl.training.shared_prefix.attention import attend
+from radrl.training.shared_prefix.segments import Segments
 
 
 @pytest.mark.parametrize("chunk", [1, 700, 10**6])
@@ -66,7 +67,7 @@ def test_attention_of_a_row_is_the_attention_of_its_branches(monkeypatch, produc
     sees = same & (place[:, None] >= place[None]) & ((number[None] < 0) | (number[:, None] == number[None]))
     wide = [x.repeat_interleave(2, 1) for x in (k, v)]
     wanted = torch.nn.functional.scaled_dot_product_attention(q, *wide, attn_mask=sees, scale=0.3).transpose(1, 2)
-    made = segments.attend(q, k, v, 0.3)
+    made = attend(segments, q, k, v, 0.3)
     torch.testing.assert_close(made, wanted, rtol=0, atol=1e-12)
     weight = torch.randn(made.shape, dtype=torch.float64, generator=generator)
     for one, other in zip(

@@ -45,10 +45,10 @@ def losses(tmp_path, monkeypatch):
         rows = make_rows((1, 0, 2, 1))
         trainer = make_trainer(tmp_path / "run", model, processor, rows, num_iterations=2, **settings)
         assert trainer.sharing
-        trainer._checked = True  # the rollout's own check is not what is tested here
+        trainer.checked = True  # the rollout's own check is not what is tested here
         trainer.model.train()
         trainer.current_gradient_accumulation_steps = 1
-        inputs = trainer._prepare_inputs([rows[k // 4] for k in range(16)])
+        inputs = trainer.prepare_inputs([rows[k // 4] for k in range(16)])
         noise = torch.Generator().manual_seed(0)
         with torch.no_grad():  # so that the ratio of new to old is not 1
             for weight in model.parameters():

@@ -76,7 +76,7 @@ def test_completions_are_generates(asked, how, monkeypatch):
     torch.manual_seed(0)
     wanted = plain.generate(**inputs, generation_config=settings)[:, inputs["input_ids"].shape[1] :].tolist()
     torch.manual_seed(0)
-    assert rollout.rollout(prepared, prepared, prompts, index, settings) == wanted
+    assert rollout.sample_completions(prepared, prepared, prompts, index, settings) == wanted
     assert len({tuple(row) for row in wanted}) >= 3
 
 
@@ -104,15 +104,15 @@ def test_rows_that_end_are_dropped_and_the_others_go_on_as_before(asked):
         stop = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
         wanted.append(row[:stop])
     assert len({len(row) for row in wanted}) > 1
-    assert rollout.rollout(prepared, prepared, prompts, index, settings) == wanted
+    assert rollout.sample_completions(prepared, prepared, prompts, index, settings) == wanted
 
 
 def test_a_group_need_not_lie_together(asked):
     plain, prepared, prompts, index, _ = asked
     settings = config(plain, do_sample=False)
     order = [4, 0, 8, 3, 1, 7, 2]
-    straight = rollout.rollout(prepared, prepared, prompts, index, settings)
-    mixed = rollout.rollout(prepared, prepared, prompts, [index[i] for i in order], settings)
+    straight = rollout.sample_completions(prepared, prepared, prompts, index, settings)
+    mixed = rollout.sample_completions(prepared, prepared, prompts, [index[i] for i in order], settings)
     assert mixed == [straight[i] for i in order]
 
 

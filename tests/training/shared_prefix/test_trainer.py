@@ -11,7 +11,8 @@ from peft import LoraConfig
 from prefix_models import as_stock, in_float64, make_model, make_rows, make_trainer
 
 from radrl.training.shared_prefix import packing
-from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer, split_groups
+from radrl.training.shared_prefix.rollout_batch import split_groups
+from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 LORA = {"r": 4, "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj"], "task_type": "CAUSAL_LM"}
 LOSSES = ("grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo")
@@ -31,7 +32,7 @@ def logps(trainer, inputs, model):
         k: inputs[k] for k in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids") if k in inputs
     }
     with torch.no_grad():
-        made = trainer._get_per_token_logps_and_entropies(
+        made = trainer.token_log_probs(
             model, ids, mask, inputs["completion_ids"].shape[1], compute_entropy=True, **fields
         )
     return made[0], made[1]
@@ -46,10 +47,10 @@ def compare(trainer, scored=True):
         for k in range(trainer.args.per_device_train_batch_size * trainer.args.steps_per_generation)
     ]
     trainer._step = 0
-    batches = [trainer._prepare_inputs(rows)]
+    batches = [trainer.prepare_inputs(rows)]
     for step in range(1, trainer.args.steps_per_generation):
         trainer._step = step
-        batches.append(trainer._prepare_inputs(rows))
+        batches.append(trainer.prepare_inputs(rows))
     assert trainer.sharing
     for inputs in batches:
         stock = as_stock(trainer, inputs)
@@ -163,8 +164,8 @@ def test_the_tower_sees_each_image_once_a_forward(build):
         tower.register_forward_pre_hook(lambda _, args, kwargs: seen.append(len(kwargs["grid_thw"])), with_kwargs=True)
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1
-    trainer._checked = True  # the check goes TRL's way too
-    inputs = trainer._prepare_inputs([trainer.train_dataset[k // 4] for k in range(16)])
+    trainer.checked = True  # the check goes TRL's way too
+    inputs = trainer.prepare_inputs([trainer.train_dataset[k // 4] for k in range(16)])
     assert "old_per_token_logps" in inputs
     assert seen == [3, 3]  # the prefill, whose features the old policy reads again, and the reference
     trainer.compute_loss(trainer.model, inputs)
@@ -212,7 +213,7 @@ def test_what_cannot_be_shared_goes_trls_way_and_says_so(build, caplog, settings
 def test_a_compiled_model_goes_trls_way():
     nothing = dict.fromkeys(("tools", "environment_factories", "rollout_func", "aux_loss_enabled"))
     trainer = SimpleNamespace(**nothing, args=SimpleNamespace(torch_compile=True))
-    assert "torch.compile" in SharedPrefixGRPOTrainer._why_not(trainer)
+    assert "torch.compile" in SharedPrefixGRPOTrainer.why_not_shared(trainer)
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
@@ -227,7 +228,7 @@ def test_the_fallback_serves_prompts_without_images_too(build, family):
     kinds = set()
     for step in range(8):
         trainer._step = step
-        inputs = trainer._prepare_inputs(rows)
+        inputs = trainer.prepare_inputs(rows)
         kinds.add(tuple(n > 0 for n in inputs["num_images"]))
         scored = logps(trainer, inputs, trainer.model)[0]
         torch.testing.assert_close(inputs["old_per_token_logps"], scored, rtol=0, atol=1e-5)

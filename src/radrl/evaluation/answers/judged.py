@@ -151,7 +151,9 @@ def _taken(recipe: Recipe, thinking: bool, own: GenerationConfig, where: str) ->
     """Returns the settings of a model's own that the recipe leaves open, by transformers' names for them."""
     from transformers import GenerationConfig
 
-    neutral = dict.fromkeys(vars(GenerationConfig())) | GenerationConfig._get_default_generation_params()
+    from radrl.models.library_internals import generation_defaults
+
+    neutral = dict.fromkeys(vars(GenerationConfig())) | generation_defaults()
     said = set(recipe.evaluation.model_fields_set)
     if thinking and recipe.evaluation.thinking_max_new_tokens:
         said.add("max_new_tokens")

@@ -121,7 +121,7 @@ class Audit(TrainerCallback):
 
     def _log(self, found: dict[str, float]) -> None:
         for key, value in found.items():
-            self.trainer._metrics["train"][key].append(value)
+            self.trainer.figures_to_log["train"][key].append(value)
 
     def _remember(self, task: str, groups: list[figures.Group]) -> None:
         start, now = self.state["start"].setdefault(task, []), self.state["now"].setdefault(task, [])

@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 
 from radrl.errors import UserError, one_line
 from radrl.manifest.example_set import ExampleSet
+from radrl.models.library_internals import TrainerSteps
 from radrl.models.sampling import NoNumbers
 from radrl.recipe.schema import Recipe
 from radrl.training.stage import last_checkpoint
@@ -26,7 +27,7 @@ from radrl.training.stage import last_checkpoint
 NAMED = 8  # Example ids in a line
 
 
-class Guarded:
+class Guarded(TrainerSteps):
     """Stands before a TRL trainer in the bases of its subclass."""
 
     deadline: Any = None  # a run that ends by the clock has one (deadline.py)
@@ -56,14 +57,14 @@ class Guarded:
             )
         return batches, items
 
-    def _prepare_inputs(self, inputs: Any) -> Any:
+    def prepare_inputs(self, inputs: Any) -> Any:
         ids = inputs.pop("ids", []) if isinstance(inputs, dict) else [row["example"].id for row in inputs]
         if self.model.training:
             self._ids += ids
-        return super()._prepare_inputs(inputs)
+        return super().prepare_inputs(inputs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Returns the loss of a micro-batch; see `_get_grad_norm`. Raises UserError where no completion can be drawn
+        """Returns the loss of a micro-batch; see `grad_norm`. Raises UserError where no completion can be drawn
         since the model's probabilities are no numbers."""
         try:
             loss = super().training_step(*args, **kwargs)
@@ -76,9 +77,9 @@ class Guarded:
         self._losses.append(loss)
         return loss
 
-    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """transformers asks for the norm once a step, between the last backward and the optimiser."""
-        norm = super()._get_grad_norm(model, grad_norm)
+    def grad_norm(self, model: nn.Module, grad_norm: Any) -> Any:
+        """Returns the norm of a step's gradient. Raises UserError where it, or a loss of the step, is no number."""
+        norm = super().grad_norm(model, grad_norm)
         losses, ids = torch.stack(self._losses).flatten().tolist(), self._ids
         self._losses, self._ids = [], []
         size = math.nan if norm is None else float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
@@ -93,9 +94,9 @@ class Guarded:
             raise self._stop(what, [name for part, loss in odd if loss is not None or not values for name in part])
         return norm
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+    def save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._require_finite_weights()  # before an older one is removed for it
-        super()._save_checkpoint(model, trial)
+        super().save_checkpoint(model, trial)
 
     def _require_finite_weights(self) -> None:
         weights = (p.to_local() if isinstance(p, DTensor) else p for p in self.model.parameters() if p.requires_grad)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import radrl
 from radrl.errors import UserError, in_words, one_line, out_of_memory
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.support.files import no_space
 
 OURS = str(Path(radrl.__file__).parent)
@@ -21,9 +21,9 @@ LIBRARIES = ("trl", "peft", "transformers", "accelerate", "torch")
 
 
 @contextmanager
-def told(recipe: Recipe, section: str, where: str = "", *, deliberate: bool = False) -> Iterator[None]:
-    """Turns an error that a library raises within the block into one line that names a recipe's section, and the key
-    that the error speaks of. ``where`` it happened stands in the line.
+def told(recipe: Recipe, kind: StageKind, where: str = "", *, deliberate: bool = False) -> Iterator[None]:
+    """Turns an error that a library raises within the block into one line that names a stage's section of the recipe,
+    and the key that the error speaks of. ``where`` it happened stands in the line.
 
     An error with our own code between the block and the library passes, as a fault that may be ours. With
     ``deliberate``, where nothing is computed and libraries only look at settings, what is raised within a library
@@ -41,16 +41,11 @@ def told(recipe: Recipe, section: str, where: str = "", *, deliberate: bool = Fa
         if library is None or out_of_memory(error) or no_space(error):
             raise
         said = in_words(error)
-        named = [key for key in _keys(recipe, section) if re.search(rf"\b{re.escape(key)}\b", said)]
+        section, settings = recipe.trl_section(kind)
+        named = [key for key in settings if re.search(rf"\b{re.escape(key)}\b", said)]
         at = f"key '{section}.{named[0]}'" if len(named) == 1 else f"section '{section}'"
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise UserError(one_line(f"{recipe.file}: {at}: {library} refuses it{where}: {kind}{said[:400]}")) from error
-
-
-def _keys(recipe: Recipe, section: str) -> list[str]:
-    """Returns the keys that a section of a recipe sets."""
-    sections = {"sft": recipe.sft, "coldstart.sft": recipe.coldstart.sft, "grpo": recipe.grpo}
-    return list(sections[section])
 
 
 def _library(error: BaseException, deliberate: bool) -> str | None:

@@ -13,11 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from radrl.errors import UserError, nearest, one_line
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks.packages_needed import require
-from radrl.training.run_folder.stage_folder import Kind
 
-SECTIONS: dict[Kind, str] = {"sft": "sft", "coldstart": "coldstart.sft", "grpo": "grpo"}
 PACKAGES = {
     "tensorboard": ("tensorboard", "tensorboard"),
     "wandb": ("wandb", "wandb"),
@@ -27,7 +25,7 @@ PACKAGES = {
 """The package of a logger, and radrl's extra where there is one."""
 
 
-def check(recipe: Recipe, kind: Kind) -> None:
+def check(recipe: Recipe, kind: StageKind) -> None:
     """Checks ``report_to`` of a stage's section.
 
     Raises:
@@ -35,10 +33,10 @@ def check(recipe: Recipe, kind: Kind) -> None:
     """
     from transformers.integrations import INTEGRATION_TO_CALLBACK
 
-    section = {"sft": recipe.sft, "coldstart": recipe.coldstart.sft, "grpo": recipe.grpo}[kind]
-    asked = section.get("report_to") or []
+    section, settings = recipe.trl_section(kind)
+    asked = settings.get("report_to") or []
     for name in [asked] if isinstance(asked, str) else asked:
-        key = f"{recipe.file}: key '{SECTIONS[kind]}.report_to': '{name}'"
+        key = f"{recipe.file}: key '{section}.report_to': '{name}'"
         if name in ("none", "all"):  # all: those that are installed
             continue
         if name in PACKAGES:

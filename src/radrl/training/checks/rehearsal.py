@@ -18,9 +18,9 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from radrl.errors import UserError, one_line
 from radrl.manifest.example_set import ExampleSet
-from radrl.recipe.schema import Recipe
+from radrl.models.library_internals import logits_processors
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks.library_errors import told
-from radrl.training.checks.loggers import SECTIONS
 from radrl.training.held_out.evaluating import Watched
 from radrl.training.stage import Clock, Stage
 
@@ -34,14 +34,9 @@ class Plan(NamedTuple):
     trained: int
 
 
-def settings_of(recipe: Recipe, kind: str) -> dict[str, Any]:
-    """Returns the recipe's section of TRL's settings for a training command."""
-    return {"sft": recipe.sft, "coldstart": recipe.coldstart.sft, "grpo": recipe.grpo}[kind]
-
-
 def rehearse(
     recipe: Recipe,
-    kind: str,
+    kind: StageKind,
     model: PreTrainedModel,
     processor: ProcessorMixin,
     examples: ExampleSet,
@@ -53,8 +48,8 @@ def rehearse(
     Raises:
         UserError: a setting is refused.
     """
-    section = SECTIONS[kind]
-    with _as_it_was(), tempfile.TemporaryDirectory() as folder, told(recipe, section, deliberate=True):
+    section, _ = recipe.trl_section(kind)
+    with _as_it_was(), tempfile.TemporaryDirectory() as folder, told(recipe, kind, deliberate=True):
         trainer = _trainer(recipe, kind, model, processor, examples, dev, Path(folder))
         config, batches = trainer.args, trainer.get_train_dataloader()
         steps = trainer.set_initial_training_values(config, batches)[6]
@@ -68,7 +63,7 @@ def rehearse(
 
 def _trainer(
     recipe: Recipe,
-    kind: str,
+    kind: StageKind,
     model: PreTrainedModel,
     processor: Any,
     examples: ExampleSet,
@@ -120,9 +115,7 @@ def _check_sampling(trainer: Any) -> None:
     """Has transformers look at how completions are sampled, as its ``generate`` does first."""
     config = trainer.generation_config
     config.validate(strict=False)
-    trainer.model._get_logits_processor(  # private: the one place where temperature, top_p and others are checked
-        generation_config=config, input_ids_seq_length=1, encoder_input_ids=None, device="cpu"
-    )
+    logits_processors(trainer.model, config, 1, "cpu")
 
 
 @contextmanager

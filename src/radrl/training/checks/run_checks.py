@@ -32,7 +32,7 @@ from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Recipe
 from radrl.training.callbacks.guards import refuse_small
 from radrl.training.checks import loggers, packages_needed, pixel_boxes
-from radrl.training.checks.rehearsal import Plan, rehearse, settings_of
+from radrl.training.checks.rehearsal import Plan, rehearse
 from radrl.training.held_out.evaluating import Watched, watched
 
 Kind = Literal["sft", "coldstart", "grpo", "evaluate"]
@@ -69,7 +69,7 @@ class Run:
         """What the stage is evaluated on while it trains."""
         if self.kind == "evaluate":
             return None
-        return watched(self.recipe, loggers.SECTIONS[self.kind], self.examples, self.styles[-1])
+        return watched(self.recipe, self.kind, self.examples, self.styles[-1])
 
     @cached_property
     def styles(self) -> list[PromptStyle]:
@@ -123,7 +123,7 @@ def check_packages(run: Run) -> str:
         if run.recipe.evaluation.backend == "vllm":
             packages_needed.require("vllm", f"{run.recipe.file}: key 'evaluation.backend': 'vllm'", None)
     else:
-        packages_needed.check(run.recipe.file, loggers.SECTIONS[run.kind], settings_of(run.recipe, run.kind))
+        packages_needed.check(run.recipe.file, *run.recipe.trl_section(run.kind))
         loggers.check(run.recipe, run.kind)
     return "all that the settings ask for are installed"
 
@@ -208,7 +208,7 @@ def check_batch(run: Run) -> str:
     """The Examples fill one batch."""
     config_of = {"sft": run.recipe.sft_config, "coldstart": run.recipe.coldstart_config, "grpo": run.recipe.grpo_config}
     config = config_of[run.kind](run.folder)
-    refuse_small(config, run.examples, loggers.SECTIONS[run.kind], run.recipe)
+    refuse_small(config, run.examples, run.recipe.trl_section(run.kind)[0], run.recipe)
     return f"{config.per_device_train_batch_size} rows a process at a time"
 
 

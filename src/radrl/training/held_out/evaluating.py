@@ -23,9 +23,10 @@ from radrl.evaluation.metrics.metric import Metric
 from radrl.example import Answer
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.from_recipe import load_examples
+from radrl.models.library_internals import TrainerSteps
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe import libraries
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks import pixel_boxes
 from radrl.training.held_out import best_model
 from radrl.training.held_out.dev import Dev, log_key
@@ -45,15 +46,14 @@ class Watched:
             config.greater_is_better = self.chosen.better == "higher"
 
 
-def watched(recipe: Recipe, name: str, train: ExampleSet, style: PromptStyle) -> Watched | None:
-    """Returns what a stage is evaluated on while it trains by its section ``name`` (``sft``, ``coldstart.sft``,
-    ``grpo``); None where it is not.
+def watched(recipe: Recipe, kind: StageKind, train: ExampleSet, style: PromptStyle) -> Watched | None:
+    """Returns what a stage is evaluated on while it trains; None where it is not.
 
     Raises:
         UserError: evaluation is asked for, or needed, without ``data.dev``; dev is not held out; there is no such
             metric.
     """
-    section = {"sft": recipe.sft, "coldstart.sft": recipe.coldstart.sft, "grpo": recipe.grpo}[name]
+    name, section = recipe.trl_section(kind)
     ours = libraries.evaluation_defaults(section, name, bool(recipe.data.dev))
     strategy = section.get("eval_strategy", ours.get("eval_strategy"))
     if strategy in (None, False, "no"):
@@ -76,7 +76,7 @@ def watched(recipe: Recipe, name: str, train: ExampleSet, style: PromptStyle) ->
     return Watched(dev, best_model.choose(recipe, name, section, dev))
 
 
-class HeldOutEvaluation:
+class HeldOutEvaluation(TrainerSteps):
     """What a trainer is besides, to be evaluated as its config's ``eval_strategy`` says."""
 
     watched: Watched | None = None
@@ -91,7 +91,7 @@ class HeldOutEvaluation:
             answers = watched.dev.answers(self)
             figures = {**self.of_held_out(answers), **watched.dev.figures(answers, watched.chosen)}
             self.model.train(was_training)
-        self._metrics["eval"].clear()  # TRL's, of what it saw of batches
+        self.figures_to_log["eval"].clear()  # TRL's, of what it saw of batches
         Trainer.log(self, {**figures, "eval_runtime": round(time.monotonic() - begun, 1)})  # TRL's would add its own
         if watched.chosen is not None:
             key = f"eval_{log_key(watched.chosen.name)}"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from radrl.errors import UserError
+from radrl.models.library_internals import TrainerSteps
 
 # by their names in TRL's configs; the last two are of a rollout, in GRPO alone
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps", "generation_batch_size", "steps_per_generation")
@@ -16,17 +17,17 @@ BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps", "generati
 torch.serialization.register_package(15, lambda _: None, lambda storage, at: storage if at.startswith("cpu:") else None)
 
 
-class EndsWhereItEnded:
+class EndsWhereItEnded(TrainerSteps):
     """A trainer that trains no more when it is resumed from the checkpoint of its last step.
 
     transformers' Trainer looks for the end after each step only, and would take a step too many.
     """
 
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+    def run_epoch(self, *args: Any, **kwargs: Any) -> None:
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
         else:
-            super()._run_epoch(*args, **kwargs)
+            super().run_epoch(*args, **kwargs)
 
 
 def batch_of(config: Any) -> dict[str, int]:

@@ -53,10 +53,7 @@ class Samples:
         steps = max(1, args.num_iterations * args.steps_per_generation // args.gradient_accumulation_steps)
         if not self.due(step, steps) or not trainer.is_world_process_zero():
             return
-        logs, size = (
-            trainer._logs,
-            trainer.num_generations,
-        )  # TRL's: the rollouts of all processes, the first one's first
+        logs, size = trainer.texts_to_log, trainer.num_generations
         prompts, completions, advantages = (list(logs[what]) for what in ("prompt", "completion", "advantages"))
         scores = {name: list(values) for name, values in logs["rewards"].items()}
         lines = []

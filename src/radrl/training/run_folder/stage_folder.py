@@ -15,19 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from radrl.errors import UserError, one_line
 from radrl.recipe import schema as recipes
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.recipe.yaml_file import as_number
 from radrl.support import processes
 from radrl.support.files import lock, write_errors
-
-Kind = Literal["sft", "coldstart", "grpo"]
-"""Which training command a stage is of."""
 
 RECIPE = "recipe.yaml"
 TRACES = "traces.jsonl"  # a teacher's, who was paid for them
@@ -52,7 +49,7 @@ FREE = re.compile(
 ANSWERED = re.compile(
     r"evaluation\.((thinking_)?max_new_tokens|min_new_tokens|repetition_penalty|stop.*|generation_config|protocol)"
 )
-SECTIONS: dict[Kind, str] = {"sft": "sft.", "coldstart": "coldstart.", "grpo": "grpo."}
+SECTIONS: dict[StageKind, str] = {"sft": "sft.", "coldstart": "coldstart.", "grpo": "grpo."}
 
 
 def clear(folder: Path) -> None:
@@ -94,7 +91,7 @@ def in_force(recipe: Recipe) -> dict[str, Any]:
     return Recipe.model_validate(yaml.safe_load(recipe.to_yaml())).model_dump(mode="json")
 
 
-def first_difference(folder: Path, recipe: Recipe, kind: Kind, *, hashes: list[str] | None = None) -> str | None:
+def first_difference(folder: Path, recipe: Recipe, kind: StageKind, *, hashes: list[str] | None = None) -> str | None:
     """Returns the first key in which a recipe trains otherwise than the one that was begun in ``folder``, with both
     values; None where there is none.
 

@@ -11,15 +11,17 @@ import copy
 import functools
 from contextlib import nullcontext
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
 from trl.trainer.utils import FusedCausalLMOutput
 
+from radrl.models.library_internals import qwen_base
 from radrl.training.shared_prefix import attention
-from radrl.training.shared_prefix.packing import Packed
+from radrl.training.shared_prefix.packing import Packed, PackedCall
 
 CHUNK = 2**25  # logits that stand in memory at a time: 128 MB in float32
 MODEL_TYPES = ("qwen3_vl", "qwen2_5_vl")
@@ -64,9 +66,8 @@ class _LogProbs(torch.autograd.Function):
             for part in _chunks(hidden, weight) if grad is not None or grad_entropy is not None else ():
                 chunk = hidden[part].to(dtype)
                 logp = _log_softmax(chunk, weight_, bias_, ctx.temperature)
-                d_logits = (
-                    logp.exp()
-                )  # gradient of log p_target: [j = target] - p_j; of the entropy: -p_j (log p_j + H)
+                # gradient of log p_target: [j = target] - p_j; of the entropy: -p_j (log p_j + H)
+                d_logits = logp.exp()
                 if grad_entropy is None:
                     d_logits *= -grad[part, None]
                 else:
@@ -78,11 +79,11 @@ class _LogProbs(torch.autograd.Function):
                 if grad is not None:
                     d_logits.scatter_add_(1, targets[part, None], grad[part, None].to(wide))
                 d_logits = (d_logits / ctx.temperature).to(dtype) if ctx.temperature != 1 else d_logits.to(dtype)
-                if wants_hidden:
+                if d_hidden is not None:
                     d_hidden[part] = (d_logits @ weight_).to(hidden.dtype)
-                if wants_weight:
+                if d_weight is not None:
                     d_weight += d_logits.T @ chunk
-                if wants_bias:
+                if d_bias is not None:
                     d_bias += d_logits.sum(0, dtype=wide)
         return (
             d_hidden,
@@ -107,7 +108,7 @@ def _log_softmax(hidden: Any, weight: Any, bias: Any, temperature: float) -> tor
     return logits
 
 
-def refusal(model: nn.Module) -> str | None:
+def refusal(model: PreTrainedModel) -> str | None:
     """Returns why a model's prompts cannot be shared exactly, or None where they can."""
     config = model.config
     if config.model_type not in MODEL_TYPES:
@@ -120,21 +121,27 @@ def refusal(model: nn.Module) -> str | None:
     return None
 
 
-def serve(model: nn.Module, *, temperature: float = 1.0, float32_head: bool = False) -> None:
+def serve(model: PreTrainedModel, *, temperature: float = 1.0, float32_head: bool = False) -> None:
     """Lets a Qwen-VL model be called with ``packed=`` (packing.py, rollout.py), for good.
 
     With `Packed.targets` the output holds ``log_probs`` and ``entropy`` (N,) and no logits; the logits are divided by
     ``temperature``, and computed in float32 with ``float32_head``. Other calls are unchanged.
     """
     model.set_attn_implementation({"text_config": attention.NAME})
-    base = model.base_model
+    base = qwen_base(model)
     features = base.get_image_features
 
-    def see(self: nn.Module, pixel_values: Any, image_grid_thw: Any = None, packed: Any = None, **kwargs: Any) -> Any:
+    def see(
+        self: nn.Module,
+        pixel_values: torch.Tensor,
+        image_grid_thw: torch.Tensor | None = None,
+        packed: PackedCall | None = None,
+        **kwargs: Any,
+    ) -> Any:
         if packed is None or packed.picture_order is None:
             return features(pixel_values, image_grid_thw, **kwargs)
         keys = [(id(picture), _precision(pixel_values)) for picture in packed.pictures]
-        kept = None if torch.is_grad_enabled() else packed.seen
+        kept = None if torch.is_grad_enabled() else packed.features
         if kept is not None and all(key in kept for key in keys):
             images = [kept[key] for key in keys]
         else:
@@ -144,12 +151,12 @@ def serve(model: nn.Module, *, temperature: float = 1.0, float32_head: bool = Fa
                 kept.update(zip(keys, images, strict=True))
         return _joined([images[i] for i in packed.picture_order])  # one image at several places: features repeated
 
-    base.get_image_features = MethodType(see, base)
+    cast(Any, base).get_image_features = MethodType(see, base)
     inner = model.forward
 
     @functools.wraps(type(model).forward)  # generation reads the signature
-    def forward(self: nn.Module, *args: Any, packed: Any = None, **kwargs: Any) -> Any:
-        if getattr(packed, "targets", None) is None:
+    def forward(self: Any, *args: Any, packed: PackedCall | None = None, **kwargs: Any) -> Any:
+        if not isinstance(packed, Packed) or packed.targets is None:
             return inner(*args, **kwargs) if packed is None else inner(*args, packed=packed, **kwargs)
         hidden = self.base_model(*args, packed=packed, **kwargs).last_hidden_state[0, packed.read]
         head = self.get_output_embeddings()
@@ -162,7 +169,7 @@ def serve(model: nn.Module, *, temperature: float = 1.0, float32_head: bool = Fa
             scored, entropy = log_probs(hidden, weight, bias, packed.targets, temperature)
         return FusedCausalLMOutput(log_probs=scored, entropy=entropy)
 
-    model.forward = MethodType(forward, model)
+    cast(Any, model).forward = MethodType(forward, model)
 
 
 def _precision(x: torch.Tensor) -> torch.dtype | None:

@@ -3,7 +3,7 @@
     [prompt 1 | prompt 2 | ... | completions of 1 | completions of 2 | ...]
 
 A prompt stands there without its last token; each completion is a branch (last prompt token, c_1 ... c_{C-1}), so every
-branch position has one label, the token after it. Branches see their prompt and themselves (prefix_attention.py), and
+branch position has one label, the token after it. Branches see their prompt and themselves (attention.py), and
 their positions go on from the prompt's. The row gives the log-probabilities and gradients of G rows a prompt, exactly.
 Nothing here knows a trainer.
 """
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import nn
 
-from radrl.training.shared_prefix.attention import Segments
+from radrl.models.library_internals import QwenVLBase
+from radrl.training.shared_prefix.attention import Attends, attend
+from radrl.training.shared_prefix.segments import Segments
 
 
 class Picture(NamedTuple):
@@ -38,10 +39,34 @@ class Prompt(NamedTuple):
         return self.ids, tuple(id(picture) for picture in self.pictures)
 
 
+Features = dict[tuple[int, torch.dtype | None], Any]
+"""What the vision tower made of Pictures, by their identity and the precision it computed in."""
+
+
+class PackedCall(Attends, Protocol):
+    """What a model that `logprobs.serve` has prepared can be called with as ``packed``: `Packed`, or in a rollout
+    `rollout.Prefill` and `rollout.Decode`."""
+
+    @property
+    def pictures(self) -> Sequence[Picture]:
+        """The images of the call, each once."""
+        ...
+
+    @property
+    def picture_order(self) -> Sequence[int] | None:
+        """Which of them stands at each placeholder, in the row's order; None in a call without ``pixel_values``."""
+        ...
+
+    @property
+    def features(self) -> Features | None:
+        """Where the tower's output is kept for later calls; None where it is not kept."""
+        ...
+
+
 @dataclass
 class Packed:
     """One packed row as model inputs. ``model(**packed.inputs())`` is an ordinary call of a model that
-    `prefix_attention.serve` has prepared."""
+    `logprobs.serve` has prepared."""
 
     input_ids: torch.Tensor  # (1, T)
     position_ids: torch.Tensor  # (3, 1, T)
@@ -51,7 +76,7 @@ class Packed:
     read: torch.Tensor | None = None  # (N,) positions whose next token is scored
     targets: torch.Tensor | None = None  # (N,) those next tokens
     places: tuple[torch.Tensor, torch.Tensor] | None = None  # (N,), (N,) row and column of each in the caller's batch
-    seen: dict[Any, Any] | None = None  # what the tower made of images, kept by `logprobs.serve` for the next call
+    features: Features | None = None  # what the tower made of images, kept by `logprobs.serve` for later calls
 
     def inputs(self) -> dict[str, Any]:
         """Returns the keyword arguments of the model's forward."""
@@ -62,9 +87,11 @@ class Packed:
             made["image_grid_thw"] = grid.to(self.input_ids.device)
         return made
 
-    def attend(self, layer: int, query: Any, key: Any, value: Any, scale: float) -> torch.Tensor:
-        """Attention of one layer; see `Segments.attend`."""
-        return self.segments.attend(query, key, value, scale)
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        """Attention of one layer; see `attention.attend`."""
+        return attend(self.segments, query, key, value, scale)
 
 
 def share(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[int]]:
@@ -79,7 +106,9 @@ def share(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[int]]:
     return distinct, index
 
 
-def pack(base: nn.Module, prompts: Sequence[Prompt], completions: Sequence[Sequence[int]], device: Any) -> Packed:
+def pack(
+    base: QwenVLBase, prompts: Sequence[Prompt], completions: Sequence[Sequence[int]], device: torch.device
+) -> Packed:
     """Packs rows (``prompts[i]`` answered by ``completions[i]``) into one row on ``device``, equal prompts once.
 
     ``base`` is the Qwen-VL base model (``model.model``), asked for the rotary positions only. ``places`` of the result
@@ -106,7 +135,7 @@ def pack(base: nn.Module, prompts: Sequence[Prompt], completions: Sequence[Seque
         [[len(completions[row]) for row in rows] for rows in members],
         device,
     )
-    made = torch.tensor([targets, read_rows, columns], dtype=torch.long).to(device)  # there may be none
+    made = torch.tensor([targets, read_rows, columns], dtype=torch.long).to(device)  # there may be no completions
     length = len(ids)
     return Packed(
         input_ids=torch.tensor([ids]).to(device),
@@ -119,7 +148,7 @@ def pack(base: nn.Module, prompts: Sequence[Prompt], completions: Sequence[Seque
     )
 
 
-def pack_prompts(base: nn.Module, prompts: Sequence[Prompt], device: Any) -> tuple[Packed, torch.Tensor]:
+def pack_prompts(base: QwenVLBase, prompts: Sequence[Prompt], device: torch.device) -> tuple[Packed, torch.Tensor]:
     """Packs whole prompts without completions, for a prefill; equal ones are not looked for. Returns the row, and the
     rotary position (N,) of the first token after each prompt."""
     places = prompt_positions(base, prompts)
@@ -139,7 +168,7 @@ def _pictures(prompts: Sequence[Prompt]) -> dict[str, Any]:
     return {"pictures": list(distinct.values()), "picture_order": [place[id(picture)] for picture in flat]}
 
 
-def prompt_positions(base: nn.Module, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+def prompt_positions(base: QwenVLBase, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
     """Returns the 3-D rotary positions (3, P) of each prompt, as the model's own ``get_rope_index`` counts them."""
     image = base.config.image_token_id
     positions = []

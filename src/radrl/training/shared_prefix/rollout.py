@@ -9,15 +9,21 @@ on. Greedy completions equal ``generate``'s, sampled ones have its distribution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 
+from radrl.models.library_internals import (
+    GENERATION_RECORDS,
+    complete_generation_config,
+    logits_processors,
+    note_special_tokens,
+    qwen_base,
+)
 from radrl.models.sampling import draw
 from radrl.training.shared_prefix.kernels import join_
-from radrl.training.shared_prefix.packing import Packed, Prompt, pack_prompts
+from radrl.training.shared_prefix.packing import Features, Packed, Picture, Prompt, pack_prompts
 
 DROP = 0.8  # finished rows are dropped once the others are fewer than this share
 # what the loop below understands; any other setting that is not at its default is left to generate()
@@ -25,12 +31,12 @@ UNDERSTOOD = {
     "max_new_tokens", "min_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p",
     "repetition_penalty", "no_repeat_ngram_size", "bad_words_ids", "suppress_tokens", "begin_suppress_tokens",
     "sequence_bias", "pad_token_id", "bos_token_id", "eos_token_id", "use_cache", "disable_compile",
-    "transformers_version", "_from_model_config",
+    *GENERATION_RECORDS,
 }  # fmt: skip
 
 
 def refusal(config: GenerationConfig) -> str | None:
-    """Returns which generation setting asks for more than `rollout` does, or None."""
+    """Returns which generation setting asks for more than `sample_completions` does, or None."""
     plain = GenerationConfig().to_dict()
     for name, value in config.to_dict().items():
         if name not in UNDERSTOOD and value is not None and value != plain.get(name):
@@ -43,15 +49,17 @@ class Prefill:
 
     def __init__(self, packed: Packed) -> None:
         self.packed, self.picture_order = packed, packed.picture_order
-        self.pictures, self.seen = packed.pictures, packed.seen
+        self.pictures, self.features = packed.pictures, packed.features
         self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Any:
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> torch.Tensor:
         self.kept[layer] = (self._by_prompt(key), self._by_prompt(value))
         return self.packed.attend(layer, query, key, value, scale)
 
     def _by_prompt(self, x: torch.Tensor) -> torch.Tensor:  # (1, Hkv, T, D) -> (N, Hkv, P, D), padded behind
-        parts = x[0].transpose(0, 1).split(self.packed.segments.prefixes)
+        parts = list(x[0].transpose(0, 1).split(self.packed.segments.prefixes))
         # laid out anew: products with keys that are strides apart are several times slower
         return nn.utils.rnn.pad_sequence(parts, batch_first=True).transpose(1, 2).contiguous()
 
@@ -59,7 +67,9 @@ class Prefill:
 class Decode:
     """Called as ``packed`` with one token a row: attends to the row's prompt and to its own completion so far."""
 
-    picture_order = None
+    pictures: Sequence[Picture] = ()
+    picture_order: Sequence[int] | None = None
+    features: Features | None = None
 
     def __init__(self, prefill: Prefill, prompt_of_row: torch.Tensor, room: int) -> None:
         self.kept, self.room, self.step = prefill.kept, room, 0
@@ -93,7 +103,9 @@ class Decode:
             self.blind = None if self.blind is None else self.blind[used]
         self._seat(prompts)
 
-    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Any:
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> torch.Tensor:
         rows, heads, _, width = query.shape  # (R, H, 1, D)
         kv_heads = key.shape[1]
         if layer not in self.own:
@@ -107,7 +119,9 @@ class Decode:
         join_(out, lse, *self._look_at_prompt(query, *self.kept[layer]))
         return out.to(value.dtype).view(rows, 1, heads, width)
 
-    def _look_at_prompt(self, query: Any, keys: Any, values: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def _look_at_prompt(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         kv_heads, repeat, width = query.shape[1:]
         prompts, seats = len(keys), self.seats
         if self.full:
@@ -124,7 +138,9 @@ class Decode:
         return out[self.prompt_of_row, self.seat], lse[self.prompt_of_row, self.seat]
 
 
-def _look(query: Any, keys: Any, values: Any, blind: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+def _look(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, blind: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Softmax attention of (n, h, q, D) to (n, h, k, D) in float32 or wider, with its log-sum-exp (n, h, q)."""
     wide = torch.promote_types(query.dtype, torch.float32)
     scores = (query @ keys.transpose(-1, -2)).to(wide)
@@ -135,29 +151,29 @@ def _look(query: Any, keys: Any, values: Any, blind: torch.Tensor | None) -> tup
 
 
 @torch.no_grad()
-def rollout(
+def sample_completions(
     model: nn.Module,
-    core: nn.Module,
+    core: PreTrainedModel,
     prompts: Sequence[Prompt],
     prompt_of_row: Sequence[int],
     config: GenerationConfig,
     *,
     all_ranks_together: bool = False,
-    seen: dict[Any, Any] | None = None,
+    features: Features | None = None,
 ) -> list[list[int]]:
     """Returns a completion of ``prompts[prompt_of_row[i]]`` for each row i: token ids up to and with the end token.
 
     ``model`` is called (it may be a PEFT or FSDP2 module, in the state generation needs: no gradient checkpointing);
     ``core`` is the Qwen-VL model within, which has been through `logprobs.serve`. ``config`` must pass `refusal`. With
-    ``all_ranks_together`` every process makes as many calls as the longest rollout of all needs. ``seen`` is given the
-    images' features (`packing.Packed.seen`).
+    ``all_ranks_together`` every process makes as many calls as the longest rollout of all needs. The images'
+    features are added to ``features`` (`packing.PackedCall`).
     """
     device = next(core.parameters()).device
-    config, _ = core._prepare_generation_config(config)  # defaults where it is silent; see models.own_settings_off
+    config = complete_generation_config(core, config)  # defaults where it is silent; see models.own_settings_off
     ends = torch.tensor(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])
     ends = ends.to(device)
-    packed, after = pack_prompts(core.base_model, prompts, device)
-    packed.seen = seen
+    packed, after = pack_prompts(qwen_base(core), prompts, device)
+    packed.features = features
     prefill = Prefill(packed)
     lengths = [len(prompt.ids) for prompt in prompts]
     last = torch.tensor(lengths).cumsum(0).to(device) - 1
@@ -171,8 +187,8 @@ def rollout(
     ids = torch.full((len(which), longest + config.max_new_tokens), pad, device=device)
     for row, k in enumerate(prompt_of_row):
         ids[row, longest - lengths[k] : longest] = torch.tensor(prompts[k].ids)
-    core._prepare_special_tokens(config, False, device=device)
-    processors = core._get_logits_processor(config, input_ids_seq_length=longest, device=str(device))
+    note_special_tokens(core, config, device)
+    processors = logits_processors(core, config, longest, str(device))
     rows = torch.arange(len(which), device=device)  # which row of the batch each active one is
     running = torch.ones(len(which), dtype=torch.bool, device=device)  # of the active ones
     end_of = torch.full((len(which),), config.max_new_tokens, device=device)

@@ -6,27 +6,42 @@ set itself (no_repeat_ngram_size, min_new_tokens, min_p, ...), and a published f
 
 What TRL repeats for each completion is kept once here: rows of a group hold the same Picture (packing.py), from the
 processor on. Groups stay together when a generation batch is split, so that a micro-batch has something to share; one
-that holds a part of a group shares that part. Private methods of TRL are overridden, so its version is pinned; every
-run first checks itself against TRL's own path, on one group.
+that holds a part of a group shares that part. Private methods of TRL are overridden (models/library_internals.py), so
+its version is pinned; every run first checks itself against TRL's own path, on one group.
+
+A completion passes through these steps, in this order; what they hand on is one `Rollout` (rollout_batch.py)::
+
+    prepare_inputs ─▶ roll_out ─▶ tokenize_prompts ─▶ complete_prompts ─▶ token_log_probs ─▶ compute_rewards
+                   ◀─ split_groups                                                                     │
+                   ◀───────────────────────────────────────────────────────────────────────────────────┘
+    then, for each micro-batch of the update: token_log_probs
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import torch
 from accelerate.utils import gather_object, is_peft_model
 from torch import nn
-from trl import GRPOTrainer
-from trl.data_utils import prepare_multimodal_messages
-from trl.models import unwrap_model_for_generation
+from transformers import PreTrainedModel
+from trl.models.utils import unwrap_model_for_generation
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from radrl.errors import UserError
+from radrl.models.library_internals import GRPOSteps, qwen_base
 from radrl.models.loading import own_settings_off
 from radrl.training.shared_prefix import logprobs, packing, rollout
-from radrl.training.shared_prefix.packing import Picture, Prompt
+from radrl.training.shared_prefix.packing import Prompt
+from radrl.training.shared_prefix.rollout_batch import (
+    Rollout,
+    group_equal,
+    images_into_prompt,
+    pictures_of,
+    split_groups,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,36 +50,44 @@ log = logging.getLogger(__name__)
 ALLOWED = {torch.float64: (1e-4, 1e-3), torch.float32: (1e-4, 5e-3)}
 ALLOWED_IN_HALF = (0.05, 2.0)
 
+LogProbs = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""Log-probabilities, entropies and the auxiliary loss, as TRL hands them on."""
 
-class SharedPrefixGRPOTrainer(GRPOTrainer):
+
+class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
     """GRPOTrainer that computes image and prompt once a group where it can (`sharing`); else it is TRL's own, and says
     why in one line of the log. ``share=False`` turns it off."""
 
+    args: GRPOConfig  # pyright: ignore[reportIncompatibleVariableOverride] # the library's annotation is wider
+
     def __init__(self, *args: Any, share: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.sharing, self._checked = False, False
-        self._seen: dict[Any, Any] | None = None  # features of the rollout's images, while the weights stand still
-        for model in (self.model, self.ref_model):
-            if model is not None:
-                _core(self, model).register_forward_pre_hook(_no_images, with_kwargs=True)
+        self.sharing, self.checked = False, False
+        self.rollout: Rollout | None = None  # the last one, where prompts are shared
+        models = [self.core(model) for model in (self.model, self.ref_model) if model is not None]
+        for model in models:
+            model.register_forward_pre_hook(_no_images, with_kwargs=True)
         if not share:
             return
-        why = self._why_not()
+        why = self.why_not_shared()
         if why is not None:
             if self.accelerator.is_main_process:
                 log.warning("shared prefix is off, each completion computes its prompt anew: %s", why)
             return
         self.sharing = True
         # asked now: while adapters are off they take no gradient
-        tower = _core(self, self.model).base_model.visual
-        self._tower_adapts = is_peft_model(self.model) and any(p.requires_grad for p in tower.parameters())
-        for model in (self.model, self.ref_model):
-            if model is not None:
-                logprobs.serve(
-                    _core(self, model), temperature=self.temperature, float32_head=self.args.cast_lm_head_to_fp32
-                )
+        tower = qwen_base(self.core(self.model)).visual
+        self.tower_adapts = is_peft_model(self.model) and any(p.requires_grad for p in tower.parameters())
+        for model in models:
+            logprobs.serve(model, temperature=self.temperature, float32_head=self.args.cast_lm_head_to_fp32)
 
-    def _why_not(self) -> str | None:
+    def core(self, model: nn.Module) -> PreTrainedModel:
+        """Returns the transformers model within DDP, FSDP2 and PEFT."""
+        model = cast(Any, self.accelerator.unwrap_model(model))
+        return model.get_base_model() if is_peft_model(model) else model
+
+    def why_not_shared(self) -> str | None:
+        """Returns why prompts cannot be shared exactly in this run; None where they can."""
         if self.tools or self.environment_factories is not None:
             return "tools may add images to a completion"
         if self.rollout_func is not None:
@@ -73,110 +96,97 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             return "the auxiliary loss of a mixture of experts counts every copy of the prompt"
         if self.args.torch_compile:
             return "torch.compile has not been tried"
-        if self._dist.is_zero3:
+        if self.zero3:
             return "DeepSpeed ZeRO-3 has not been tried"
-        if is_peft_model(self.model) and any(c.is_prompt_learning for c in self.model.peft_config.values()):
-            return "prompt-learning adapters put tokens before the prompt"
+        if is_peft_model(self.model):
+            adapters = cast(Any, self.model).peft_config.values()
+            if any(adapter.is_prompt_learning for adapter in adapters):
+                return "prompt-learning adapters put tokens before the prompt"
         if not self.use_vllm and not self.use_transformers_continuous_batching:
             why = rollout.refusal(self.generation_config)
             if why is not None:
                 return why
-        return logprobs.refusal(_core(self, self.model))
+        return logprobs.refusal(self.core(self.model))
 
-    # --- rollout -----------------------------------------------------------------------------------------------------
+    # --- a rollout, step by step -------------------------------------------------------------------------------------
 
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    def prepare_inputs(self, inputs: Any) -> dict[str, Any]:
+        """Returns the micro-batch that is next; where none is left, rolls out first."""
+        if not self.sharing or not self.model.training:
+            return super().prepare_inputs(inputs)
+        steps = self.args.steps_per_generation
+        if self.micro_step % (steps * self.num_iterations) == 0 or self.micro_batches is None:
+            batch = self.roll_out(inputs)
+            assert self.rollout is not None
+            self.micro_batches = split_groups(batch, self.rollout.prompt_of_row, steps)
+        return self.micro_batches[self.micro_step % steps]
+
+    def roll_out(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.sharing:
-            return super()._generate_and_score_completions(inputs)
-        self._inputs = inputs
-        self._seen = {}
-        # With the images in the messages and nowhere else, TRL makes no tensors of its own from them.
-        output = super()._generate_and_score_completions([_images_into_prompt(row) for row in inputs])
-        output["pixel_values"] = [prompt.pictures for prompt in self._prompts]
-        if not self._checked:
-            self._check(output)
-            self._checked = True
-        self._seen = None
-        return output
+            return super().roll_out(rows)
+        made = self.rollout = Rollout(rows, features={})
+        batch = super().roll_out([images_into_prompt(row) for row in rows])
+        if made.images is not None and self.log_completions and self.log_multimodal:
+            self.texts_to_log["images"].extend(gather_object(made.images))
+        batch["pixel_values"] = made.pictures
+        if not self.checked:
+            self.check_against_trl(batch, made)
+            self.checked = True
+        made.features = None
+        return batch
 
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        rows = self._inputs if self.sharing else inputs  # rewards see the rows as the data set made them
-        return super()._calculate_rewards(rows, prompts, completions, completion_ids_list)
-
-    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-        made = list(super()._generate(prompts))
-        if self.sharing:
-            images, made[6] = made[6], None  # else TRL would process them again
-            if images is not None and self.log_completions and self.log_multimodal:
-                self._logs["images"].extend(gather_object(images))
-        elif made[6] is not None:  # TRL has None for a prompt without images, which no processor takes
-            made[6] = [images or [] for images in made[6]]
-        return tuple(made)
-
-    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], list[Any] | None, dict[str, Any]]:
+    def tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], list[Any] | None, dict[str, Any]]:
+        """Returns as TRL does, of each distinct prompt once computed; where prompts are shared no images: TRL would
+        make tensors of them."""
         if not self.sharing:
-            return super()._tokenize_prompts(prompts)
-        first: dict[Any, int] = {}
-        index = [first.setdefault(_key(prompt), len(first)) for prompt in prompts]
-        distinct = [prompts[index.index(k)] for k in range(len(first))]
-        ids, images, fields = super()._tokenize_prompts(distinct)
-        pictures = [()] * len(ids) if images is None else self._pictures(images, fields)
-        made = [Prompt(tuple(i), p) for i, p in zip(ids, pictures, strict=True)]
-        self._distinct, self._index = made, index
-        self._prompts = [made[k] for k in index]
-        return [list(ids[k]) for k in index], None if images is None else [images[k] for k in index], {}
+            ids, images, fields = super().tokenize_prompts(prompts)
+            # TRL has None for a prompt without images, which no processor takes
+            return ids, None if images is None else [mine or [] for mine in images], fields
+        distinct, prompt_of_row = group_equal(prompts)
+        ids, images, fields = super().tokenize_prompts(distinct)
+        pictures = [()] * len(ids) if images is None else pictures_of(images, fields, self.accelerator.device)
+        made = self.rollout or Rollout([])
+        made.prompts = [Prompt(tuple(i), p) for i, p in zip(ids, pictures, strict=True)]
+        made.prompt_of_row = prompt_of_row
+        made.images = None if images is None else [images[k] for k in prompt_of_row]
+        self.rollout = made
+        return [list(ids[k]) for k in prompt_of_row], None, {}
 
-    def _pictures(self, images: list[Any], fields: dict[str, Any]) -> list[tuple[Picture, ...]]:
-        """Returns each prompt's Pictures, one for each distinct image object."""
-        grids = np.asarray(fields["image_grid_thw"]).tolist()
-        parts = torch.as_tensor(np.asarray(fields["pixel_values"])).split([t * h * w for t, h, w in grids])
-        known: dict[int, Picture] = {}
-        made, place = [], 0
-        for prompt_images in images:
-            mine = []
-            for image in prompt_images or ():
-                if id(image) not in known:
-                    pixels = parts[place].to(self.accelerator.device)
-                    known[id(image)] = Picture(pixels, tuple(grids[place]))
-                mine.append(known[id(image)])
-                place += 1
-            made.append(tuple(mine))
-        return made
-
-    def _generate_single_turn(
-        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, has_tool_images: bool = False
+    def complete_prompts(
+        self, prompt_ids: Any, images: Any, fields: Any, num_generations: int, has_tool_images: bool = False
     ) -> tuple[list[list[int]], Any]:
-        if not self.sharing or self.use_vllm or self.use_transformers_continuous_batching:
-            with own_settings_off(_core(self, self.model)):
-                return super()._generate_single_turn(
-                    prompt_ids, images, multimodal_fields, num_generations, has_tool_images
-                )
+        made = self.rollout
+        if not self.sharing or made is None or self.use_vllm or self.use_transformers_continuous_batching:
+            if self.sharing and made is not None:
+                images = made.images
+            elif images is not None:
+                images = [mine or None for mine in images]  # vLLM knows a prompt without images by None
+            with own_settings_off(self.core(self.model)):
+                return super().complete_prompts(prompt_ids, images, fields, num_generations, has_tool_images)
         with (
-            own_settings_off(_core(self, self.model)),
+            own_settings_off(self.core(self.model)),
             unwrap_model_for_generation(
                 self.model_wrapped,
                 self.accelerator,
                 gather_deepspeed3_params=self.args.ds3_gather_for_generation,
                 generation_kwargs=self.generation_kwargs,
-                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+                gradient_checkpointing_kwargs=cast(Any, self.args.gradient_checkpointing_kwargs),
             ) as model,
             torch.no_grad(),
-            self._dist.summon_full_params(self.model_wrapped, recurse=False),
+            self.whole_weights(),
         ):
-            completions = rollout.rollout(
-                model,
-                _core(self, model),
-                self._distinct,
-                self._index,
+            completions = rollout.sample_completions(
+                cast(nn.Module, model),
+                self.core(cast(nn.Module, model)),
+                made.prompts,
+                made.prompt_of_row,
                 self.generation_config,
                 all_ranks_together=self.accelerator.num_processes > 1 and self.is_fsdp_enabled,
-                seen=self._seen,
+                features=made.features,
             )
         return completions, None
 
-    # --- log-probabilities -------------------------------------------------------------------------------------------
-
-    def _get_per_token_logps_and_entropies(
+    def token_log_probs(
         self,
         model: nn.Module,
         input_ids: torch.Tensor,
@@ -185,63 +195,71 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
         batch_size: int | None = None,
         compute_entropy: bool = False,
         compute_aux_loss: bool = False,
-        pixel_values: Any = None,
-        **others: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        **images: Any,
+    ) -> LogProbs:
         if not self.sharing:
-            return super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
-                pixel_values=pixel_values, **others,
-            )  # fmt: skip
-        # while a rollout is being scored, TRL has no images in hand; afterwards they come with the micro-batch
-        pictures = [prompt.pictures for prompt in self._prompts] if pixel_values is None else pixel_values
+            scoring = (batch_size, compute_entropy, compute_aux_loss)
+            return super().token_log_probs(model, input_ids, attention_mask, logits_to_keep, *scoring, **images)
+        made = self.rollout
+        pictures = images.get("pixel_values")
+        if pictures is None:  # while a rollout is scored, TRL has no images at hand; later the micro-batch has them
+            assert made is not None
+            pictures = made.pictures
         rows = list(zip(input_ids.tolist(), attention_mask.bool().tolist(), pictures, strict=True))
         prompts, completions = [], []
         for ids, mask, mine in rows:
             prompts.append(Prompt(tuple(t for t, m in zip(ids[:-logits_to_keep], mask, strict=False) if m), mine))
             completions.append([t for t, m in zip(ids[-logits_to_keep:], mask[-logits_to_keep:], strict=True) if m])
-        base = _core(self, model).base_model
+        core = self.core(model)
+        features = made.features if made is not None and self._sees_as_in_rollout(core) else None
         size = batch_size or len(rows)
         logps, entropies = [], []
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            packed = packing.pack(base, prompts[part], completions[part], input_ids.device)
-            packed.seen = self._seen if self._seen and self._sees_as_in_rollout(model) else None
+            packed = packing.pack(qwen_base(core), prompts[part], completions[part], input_ids.device)
+            packed.features = features or None
             with self.accelerator.autocast():
-                made = logprobs.packed_log_probs(model, packed, (len(prompts[part]), logits_to_keep))
-            logps.append(made[0])
-            entropies.append(made[1])
+                scored = logprobs.packed_log_probs(model, packed, (len(prompts[part]), logits_to_keep))
+            logps.append(scored[0])
+            entropies.append(scored[1])
         return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
-    def _sees_as_in_rollout(self, model: nn.Module) -> bool:
-        """Returns whether the tower of ``model`` is the one of the rollout: not the reference model's, nor one with
+    def _sees_as_in_rollout(self, core: PreTrainedModel) -> bool:
+        """Returns whether the tower of a model is the one of the rollout: not the reference model's, nor one with
         adapters, which are off for the reference."""
-        return not self._tower_adapts and _core(self, model) is _core(self, self.model)
+        return not self.tower_adapts and core is self.core(self.model)
+
+    def compute_rewards(self, rows: Any, prompts: Any, completions: Any, completion_ids: Any) -> torch.Tensor:
+        if self.sharing and self.rollout is not None:
+            rows = self.rollout.rows  # not those whose images went into the messages
+        return super().compute_rewards(rows, prompts, completions, completion_ids)
+
+    # --- the check against TRL ---------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _check(self, output: dict[str, Any]) -> None:
+    def check_against_trl(self, batch: dict[str, Any], made: Rollout) -> None:
         """Compares with TRL's own path on (at most four rows of) the first group.
 
         Raises:
             UserError: the log-probabilities differ by more than rounding.
         """
-        group = slice(0, min(4, self._index.count(self._index[0])))  # the stock path may not fit more
-        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], 1)[group]
-        mask = torch.cat([output["prompt_mask"], output["completion_mask"]], 1)[group]
-        keep = output["completion_ids"].shape[1]
-        pictures = output["pixel_values"][group]
+        group = slice(0, min(4, made.prompt_of_row.count(made.prompt_of_row[0])))  # TRL's path may not fit more
+        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)[group]
+        mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)[group]
+        keep = batch["completion_ids"].shape[1]
+        pictures = batch["pixel_values"][group]
         flat = [picture for row in pictures for picture in row]
         fields: dict[str, Any] = {}
         if flat:
             fields["pixel_values"] = torch.cat([picture.pixels for picture in flat])
             fields["image_grid_thw"] = torch.tensor([picture.grid for picture in flat], device=ids.device)
             fields["num_images"] = [len(row) for row in pictures]
-            image = _core(self, self.model).config.image_token_id
-            fields["mm_token_type_ids"] = (ids == image).int() * mask.int()
+            of_image = ids == self.core(self.model).config.image_token_id
+            fields["mm_token_type_ids"] = of_image.int() * mask.int()
         was_training = self.model.training
         self.model.eval()  # a dropped adapter weight would differ between the two
-        ours = self._get_per_token_logps_and_entropies(self.model_wrapped, ids, mask, keep, pixel_values=pictures)[0]
-        theirs = super()._get_per_token_logps_and_entropies(self.model_wrapped, ids, mask, keep, **fields)[0]
+        ours = self.token_log_probs(self.model_wrapped, ids, mask, keep, pixel_values=pictures)[0]
+        theirs = super().token_log_probs(self.model_wrapped, ids, mask, keep, **fields)[0]
         self.model.train(was_training)
         kept = mask[:, -keep:].bool()
         difference = (ours - theirs).abs()[kept]
@@ -257,46 +275,6 @@ class SharedPrefixGRPOTrainer(GRPOTrainer):
             )
         log.info("shared prefix checked: log-probabilities differ from TRL's by %.2g at most", worst)
 
-    # --- micro-batches -----------------------------------------------------------------------------------------------
-
-    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
-        if not self.sharing or not self.model.training:
-            return super()._prepare_inputs(generation_batch)
-        steps = self.args.steps_per_generation
-        if self._step % (steps * self.num_iterations) == 0 or self._buffered_inputs is None:
-            batch = self._generate_and_score_completions(generation_batch)
-            self._buffered_inputs = split_groups(batch, self._index, steps)
-        return self._buffered_inputs[self._step % steps]
-
-
-def split_groups(batch: dict[str, Any], group_of_row: list[int], parts: int) -> list[dict[str, Any]]:
-    """Splits a generation batch into micro-batches of equal size, groups in random order and whole where they fit.
-
-    ``batch`` holds tensors and lists with one entry a row, and scalars; ``group_of_row`` says which rows belong
-    together. Where a micro-batch is smaller than a group it holds a part of one. The micro-batches come in random
-    order too. Draws from torch's global random state.
-    """
-    groups: dict[int, list[int]] = {}
-    for row, group in enumerate(group_of_row):
-        groups.setdefault(group, []).append(row)
-    members = list(groups.values())
-    order = [row for k in torch.randperm(len(members)).tolist() for row in members[k]]
-    size = len(order) // parts
-    cuts = [order[k * size : (k + 1) * size] for k in torch.randperm(parts).tolist()]
-
-    def take(value: Any, rows: list[int]) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value if value.ndim == 0 else value[torch.tensor(rows, device=value.device)]
-        return None if value is None else [value[row] for row in rows]
-
-    return [{key: take(value, rows) for key, value in batch.items()} for rows in cuts]
-
-
-def _core(trainer: GRPOTrainer, model: nn.Module) -> nn.Module:
-    """Returns the transformers model within DDP, FSDP2 and PEFT."""
-    model = trainer.accelerator.unwrap_model(model)
-    return model.get_base_model() if is_peft_model(model) else model
-
 
 def _no_images(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Leaves out the images of a call that has none: of a micro-batch of text TRL makes tensors without a row, which no
@@ -305,27 +283,3 @@ def _no_images(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any
     if isinstance(pixels, torch.Tensor) and not len(pixels):
         kwargs = {key: value for key, value in kwargs.items() if key not in ("pixel_values", "image_grid_thw")}
     return args, kwargs
-
-
-def _images_into_prompt(row: dict[str, Any]) -> dict[str, Any]:
-    images = row.get("images") or ([row["image"]] if row.get("image") is not None else [])
-    others = {key: value for key, value in row.items() if key not in ("images", "image")}
-    if images:
-        others["prompt"] = prepare_multimodal_messages(row["prompt"], images=images)
-    return others
-
-
-def _key(prompt: Any) -> Any:
-    """Returns what two equal prompts have in common: the same texts, the same image objects."""
-    if isinstance(prompt, str):
-        return prompt
-    parts: list[Any] = []
-    for message in prompt:
-        content = message["content"]
-        parts.append(message["role"])
-        for part in [content] if isinstance(content, str) else content:
-            if isinstance(part, str):
-                parts.append(part)
-            else:
-                parts.append((part["type"], id(part["image"]) if part["type"] == "image" else part.get("text")))
-    return tuple(parts)
