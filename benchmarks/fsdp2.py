@@ -25,9 +25,8 @@ from radrl.data import phantom
 from radrl.manifest.example_set import ExampleSet, read_manifests
 from radrl.models import loading
 from radrl.models.inputs import prompt_inputs
-from radrl.models.tiny import make_tiny
+from radrl.models.tiny import make_tiny, tokenizer_texts
 from radrl.prompt.messages import PromptStyle
-from radrl.training.sft import tokenizer_texts
 
 DRIVER = Path(__file__).parents[1] / "tests" / "training" / "fsdp_on_cpu.py"
 RECIPE = """

@@ -180,8 +180,7 @@ def main() -> None:
     from radrl.data import phantom
     from radrl.manifest.example_set import read_manifests
     from radrl.models import loading
-    from radrl.models.tiny import make_tiny
-    from radrl.training.sft import tokenizer_texts
+    from radrl.models.tiny import make_tiny, tokenizer_texts
 
     folder = Path(tempfile.mkdtemp(prefix="odd-recipes-"))
     phantom.write(folder, {"train": 8, "test": 4}, size=64, workers=1)

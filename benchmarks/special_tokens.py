@@ -132,7 +132,7 @@ class Bench:
         examples = train.load_examples(recipe)
         model, self.processor = train.start_model(run_checks.Run(recipe, "sft", folder / "run", examples))
         built: list[Any] = []
-        grpo.finish = lambda trainer, *_: built.append(trainer) or {}  # type: ignore[assignment]
+        grpo.train_and_save = lambda trainer, *_: built.append(trainer) or {}  # type: ignore[assignment]
         grpo.train_grpo(recipe, model, self.processor, examples, Stage(folder / "run", "GRPO"))
         self.trainer = built[0]
         self.picture = Image.new("L", (64, 64))

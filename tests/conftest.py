@@ -44,8 +44,7 @@ def examples(phantom_set):
 def tiny_folder(tmp_path_factory, examples) -> Path:
     """A saved tiny model whose tokenizer knows the phantom set. Not to be changed."""
     from radrl.models import loading
-    from radrl.models.tiny import make_tiny
-    from radrl.training.sft import tokenizer_texts
+    from radrl.models.tiny import make_tiny, tokenizer_texts
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
     loading.save(*make_tiny(tokenizer_texts(examples), image_size=64), folder)

@@ -168,7 +168,7 @@ def test_grpo_asks_by_the_recipe_s_style(tiny, examples, make_recipe, monkeypatc
     model, processor = tiny
     processor.chat_template = published("qwen3_5_think")
     built = []
-    monkeypatch.setattr(grpo, "finish", lambda trainer, *_: built.append(trainer) or {})
+    monkeypatch.setattr(grpo, "train_and_save", lambda trainer, *_: built.append(trainer) or {})
     recipe = make_recipe(
         "prompt={system: You read films., template: 'Look. {question}{options}', think_in_template: true}",
         "rewards={" + ", ".join(f"{task}: [{{scorer: format}}]" for task in TASKS) + "}",

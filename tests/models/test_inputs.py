@@ -97,7 +97,7 @@ def test_several_questions_in_a_row_train_as_rows_of_their_own(tiny, asked):
 def test_trl_makes_the_same_prompts(tiny, examples, make_recipe, thinking, monkeypatch):
     model, processor = tiny
     built = []
-    monkeypatch.setattr(grpo, "finish", lambda trainer, *_: built.append(trainer) or {})
+    monkeypatch.setattr(grpo, "train_and_save", lambda trainer, *_: built.append(trainer) or {})
     recipe = make_recipe(
         f"prompt.thinking={str(thinking).lower()}",
         "rewards={"

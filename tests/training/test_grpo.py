@@ -58,7 +58,7 @@ def trainer_of(make_recipe, monkeypatch):
 
     def make(*overrides):
         made = []
-        monkeypatch.setattr(grpo, "finish", lambda trainer, *_: made.append(trainer))
+        monkeypatch.setattr(grpo, "train_and_save", lambda trainer, *_: made.append(trainer))
         train.run_grpo(make_recipe(*RUN, *overrides))
         return made[0]
 

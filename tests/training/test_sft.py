@@ -20,8 +20,11 @@ from radrl.support.files import write_json
 from radrl.training import stage as run
 from radrl.training.callbacks.deadline import Deadline
 from radrl.training.checks import run_checks
-from radrl.training.sft import RadrlSFTTrainer, SFTRows, SoftCoordinates, finish
+from radrl.training.sft import RadrlSFTTrainer
+from radrl.training.sft_rows import SFTRows
+from radrl.training.soft_labels import SoftCoordinates
 from radrl.training.stage import Clock, Progress, Stage
+from radrl.training.train_and_save import train_and_save
 
 # 12 Examples of two films, two in a row, in batches of 2 rows: 3 steps an epoch. Everything that is random is on.
 RUN = (
@@ -123,7 +126,7 @@ def test_a_full_disk_while_a_checkpoint_is_written_is_one_line(tmp_path, save, f
         train=lambda **_: save(tmp_path),
     )
     with pytest.raises((UserError, OSError, RuntimeError)) as caught:
-        finish(trainer, None, Stage(tmp_path, "SFT"), Clock(None), None)
+        train_and_save(trainer, None, Stage(tmp_path, "SFT"), Clock(None), None)
     line = f"{tmp_path}: no space left; free some and run again with --resume"
     assert (isinstance(caught.value, UserError) and str(caught.value) == line) == full
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 
 from radrl.errors import UserError, one_line
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks import run_checks
 from radrl.training.checks.run_checks import Kind, Run
-from radrl.training.run_folder.stage_folder import Kind as TrainingKind
 
 
 def print_checks(recipe: Recipe, stage: Kind | None, name: str | None, processes: int) -> None:
@@ -49,7 +48,7 @@ def _folder(recipe: Recipe, name: str) -> Path:
     return recipe.path(recipe.out) / name
 
 
-def _as_there(recipe: Recipe, kind: TrainingKind, processes: int) -> Recipe:
+def _as_there(recipe: Recipe, kind: StageKind, processes: int) -> Recipe:
     """Returns the recipe as this process can look at it for the machine where it will run."""
     section, settings = recipe.trl_section(kind)
     settings = dict(settings)

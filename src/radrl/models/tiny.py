@@ -7,7 +7,7 @@ sizes are small. Whatever trains it trains Qwen/Qwen3-VL-8B-Instruct.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -15,7 +15,9 @@ from transformers import Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGen
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from radrl.example import Example
 from radrl.models.processor import Qwen3VLProcessor
+from radrl.prompt.messages import PromptStyle, earlier, question, target
 from radrl.support.vector_math import choose_kernels
 
 # Qwen merges 2 x 2 patches. 4 x 4 makes four times fewer visual tokens, and the merger, which tells the patches of a
@@ -23,6 +25,7 @@ from radrl.support.vector_math import choose_kernels
 PATCH, MERGE = 16, 4
 # Qwen's 0.02 suits layers of thousands; at a width of 128 it would let hardly any signal through.
 INIT = 0.06
+MOST_READ = 25_000  # Examples that the tokenizer is made from
 END = "<|endoftext|>"
 SPECIAL_TOKENS = (
     "<|im_start|>",
@@ -49,6 +52,17 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
 )
+
+
+def tokenizer_texts(examples: Sequence[Example]) -> list[str]:
+    """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write, of 25,000
+    Examples evenly spread where there are more."""
+    texts = ["<think>\nuser\nassistant\n</think>\n\n"]
+    for k in range(0, len(examples), -(-len(examples) // MOST_READ) or 1):
+        example = examples[k]
+        thinking = PromptStyle(thinking=bool(example.thinking))
+        texts += [earlier(example) + question(example, PromptStyle(thinking=True)), target(example, thinking)]
+    return texts
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 1536) -> Qwen2Tokenizer:

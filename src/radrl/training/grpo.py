@@ -39,9 +39,9 @@ from radrl.training.held_out.evaluating import HeldOutEvaluation, Watched
 from radrl.training.lora import lora_config
 from radrl.training.run_folder.resuming import EndsWhereItEnded
 from radrl.training.run_folder.samples import Samples, texts_only
-from radrl.training.sft import finish
 from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 from radrl.training.stage import Clock, Progress, Stage
+from radrl.training.train_and_save import train_and_save
 
 
 def _without_texts(record: logging.LogRecord) -> bool:
@@ -151,7 +151,7 @@ def train_grpo(
     clock = Clock(checkpoint)
     with told(recipe, "grpo"):
         trainer = grpo_trainer(recipe, model, processor, examples, stage, clock, checkpoint, dev)
-        return finish(trainer, processor, stage, clock, checkpoint)
+        return train_and_save(trainer, processor, stage, clock, checkpoint)
 
 
 def grpo_trainer(

@@ -1,145 +1,47 @@
 """Supervised fine-tuning through TRL's SFTTrainer, on Examples.
 
-What is added to TRL: batches are built by batch.py from Examples (the prompt code that GRPO and evaluation use), with
-pictures read late, and optional Gaussian soft labels on coordinate tokens.
+What is added to TRL: batches are made from Examples (sft_rows.py, with the prompt code that GRPO and evaluation use),
+pictures are read late, and coordinate tokens can have Gaussian soft labels (soft_labels.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 from datasets import Dataset
-from safetensors import SafetensorError
 from torch import nn
-from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
-from trl import SFTTrainer
+from transformers import PreTrainedModel, ProcessorMixin
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
-from radrl.data.manifests.augment import augment
 from radrl.errors import UserError
-from radrl.example import Answer, Example
+from radrl.example import Answer
 from radrl.manifest.example_set import ExampleSet
-from radrl.models import loading
-from radrl.models.inputs import IGNORE, Row, branch_attention, sft_inputs
-from radrl.prompt.messages import PromptStyle
-from radrl.recipe.augmentation import Augment
+from radrl.models.inputs import IGNORE, branch_attention
 from radrl.recipe.schema import Recipe
-from radrl.support.files import no_space
-from radrl.training import sharding
 from radrl.training.callbacks.deadline import ENDLESS, STEPS, Deadline
-from radrl.training.callbacks.guards import Guarded, loud
+from radrl.training.callbacks.guards import Guarded
 from radrl.training.callbacks.watch import Watch
 from radrl.training.checks.library_errors import told
-from radrl.training.held_out.best_model import chosen
 from radrl.training.held_out.evaluating import HeldOutEvaluation, Watched
 from radrl.training.lora import lora_config
 from radrl.training.run_folder.resuming import EndsWhereItEnded
+from radrl.training.sft_rows import Collator, SFTRows, TellEpoch
+from radrl.training.soft_labels import SoftCoordinates
 from radrl.training.stage import Clock, Progress, Stage
-
-MOST_READ = 25_000  # Examples that a tiny model's tokenizer is made from
-
-
-class SFTRows:
-    """Turns row numbers into Rows: an image with up to ``questions`` of its questions. A row's random choices depend on
-    (seed, epoch, row) only, so a resumed run sees what an unbroken one sees."""
-
-    def __init__(
-        self,
-        examples: ExampleSet,
-        style: PromptStyle,
-        *,
-        questions: int,
-        augmentation: Augment,
-        thinking_share: float,
-        seed: int,
-    ) -> None:
-        self.examples, self.style, self.augmentation, self.seed = examples, style, augmentation, seed
-        self.thinking_share = thinking_share
-        # shared, since workers of a DataLoader that stay from epoch to epoch have a copy of all else
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self.questions = questions
-        # as arrays: `datasets` pickles this, and lists by the million would take it seconds
-        self.order, self.starts = examples.rows_by_image(questions)
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    @property
-    def epoch(self) -> int:
-        """The epoch the random choices belong to, from 0; set in one process, it is read in all."""
-        return int(self._epoch)
-
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        self._epoch.fill_(epoch)
-
-    @property
-    def rows(self) -> list[list[int]]:
-        """The indexes of the Examples of each row."""
-        return [part.tolist() for part in np.split(self.order, self.starts[1:-1])]
-
-    @loud
-    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        rows = [self._row(index) for index in batch["index"]]
-        return {"images": [row.pictures for row in rows], "row": rows}  # TRL knows an image data set by its "images"
-
-    def of_held_out(self, examples: ExampleSet) -> SFTRows:
-        """Returns rows of other Examples: asked alike, their pictures left as they are."""
-        return SFTRows(
-            examples,
-            self.style,
-            questions=self.questions,
-            augmentation=Augment(),
-            thinking_share=self.thinking_share,
-            seed=self.seed,
-        )
-
-    def _row(self, index: int) -> Row:
-        asked = self.order[self.starts[index] : self.starts[index + 1]].tolist()
-        pictures = self.examples.pictures(asked[0])
-        questions, changed = [], pictures
-        for k in asked:
-            rng = np.random.default_rng([self.seed, self.epoch, index])  # one picture: the same change for all
-            example, changed = augment(self.examples[k], pictures, self.augmentation, rng)
-            draw = np.random.default_rng([self.seed, self.epoch, k, 1])
-            thinking = bool(example.thinking) and draw.random() < self.thinking_share
-            questions.append((example, replace(self.style, thinking=thinking)))
-        return Row(changed, questions)
-
-
-class _Epoch(TrainerCallback):
-    """Tells the data which epoch it is, also after a resume."""
-
-    def __init__(self, rows: SFTRows) -> None:
-        self.rows = rows
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.rows.epoch = int((state.epoch or 0) + 1e-6)
-
-
-@dataclass
-class Collator:
-    """Rows of SFTRows to model inputs with labels, and the ``ids`` of their Examples."""
-
-    processor: ProcessorMixin
-
-    @loud
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        ids = [example.id for row in rows for example, _ in row["row"].questions]
-        return {**sft_inputs(self.processor, [row["row"] for row in rows]), "ids": ids}
+from radrl.training.train_and_save import train_and_save
 
 
 class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
     """TRL's SFTTrainer with rows of several questions, and soft labels on coordinate tokens.
 
-    A coordinate token next to the right one is almost right; plain cross-entropy calls it as wrong as any other word.
-    With ``coordinate_sigma`` above 0 the soft label of a coordinate c is proportional to exp(-(v - c)^2 / (2 sigma^2))
-    over the coordinate tokens v. With a ``deadline`` training ends by the clock, and the learning rate follows it.
+    With ``coordinate_sigma`` above 0 coordinate tokens have soft labels (soft_labels.py). With a ``deadline`` training
+    ends by the clock, and the learning rate follows it.
     """
 
     shared_rows = False  # whether a row may hold several questions
@@ -237,29 +139,17 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
         return losses * (-losses.detach()).exp() if self.args.loss_type == "dft" else losses
 
 
-class SoftCoordinates:
-    """Cross-entropy whose target is a Gaussian over neighbouring values where the label is a coordinate token."""
+class Options(TypedDict, total=False):
+    """What a stage of SFT can be told beside its recipe."""
 
-    def __init__(self, tokenizer: Any, sigma: float) -> None:
-        """``sigma`` in units of the image's side. Raises UserError where coordinates are not single tokens."""
-        values = torch.arange(101) / 100
-        pieces = [tokenizer(f"{v:.2f}", add_special_tokens=False)["input_ids"] for v in values.tolist()]
-        if any(len(piece) != 1 for piece in pieces):
-            raise UserError(
-                "losses.coordinate_sigma: this tokenizer writes a coordinate in several tokens; set it to 0"
-            )
-        self.ids = torch.tensor([piece[0] for piece in pieces])
-        distance = values[:, None] - values[None, :]
-        self.targets = torch.softmax(-(distance**2) / (2 * sigma**2), dim=-1)  # (101, 101)
-
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Returns the loss of each position: ``logits`` (N, V), ``labels`` (N,) -> (N,)."""
-        log_probs = torch.log_softmax(logits.float(), dim=-1)
-        ids, targets = self.ids.to(labels.device), self.targets.to(labels.device)
-        place = (labels[:, None] == ids[None, :]).int()  # (N, 101), at most one 1 a row
-        hard = -log_probs.gather(1, labels[:, None]).squeeze(1)
-        soft = -(targets[place.argmax(1)] * log_probs[:, ids]).sum(1)
-        return torch.where(place.any(1), soft, hard)
+    thinking_share: float
+    """Share of the Examples with a trace that are asked to think; 0 where not given."""
+    config: SFTConfig | None
+    """TRL's settings; the recipe's ``sft`` section where not given."""
+    seconds: float | None
+    """Training takes that time instead of a number of steps."""
+    dev: Watched | None
+    """What the stage is evaluated on meanwhile."""
 
 
 def train_sft(
@@ -269,24 +159,14 @@ def train_sft(
     examples: ExampleSet,
     stage: Stage,
     checkpoint: Path | None = None,
-    *,
-    thinking_share: float = 0.0,
-    config: Any = None,
-    seconds: float | None = None,
-    dev: Watched | None = None,
+    **options: Unpack[Options],
 ) -> dict[str, Any]:
     """Trains on the Examples' reference answers, from ``checkpoint`` on where one is given, and saves ``stage.model``;
-    returns notes (steps, seconds).
-
-    ``thinking_share`` is the share of Examples with a trace that are asked to think. ``config`` is the recipe's
-    ``sft`` section unless another is given. With ``seconds`` training takes that time instead of a number of steps.
-    ``dev`` is what it is evaluated on meanwhile.
-    """
+    returns notes (steps, seconds)."""
     clock = Clock(checkpoint)
-    options = {"thinking_share": thinking_share, "config": config, "seconds": seconds, "dev": dev}
-    with told(recipe, "sft" if config is None else "coldstart"):
+    with told(recipe, "coldstart" if options.get("config") else "sft"):
         trainer = sft_trainer(recipe, model, processor, examples, stage, clock, **options)
-        return finish(trainer, processor, stage, clock, checkpoint)
+        return train_and_save(trainer, processor, stage, clock, checkpoint)
 
 
 def sft_trainer(
@@ -296,18 +176,15 @@ def sft_trainer(
     examples: ExampleSet,
     stage: Stage,
     clock: Clock,
-    *,
-    thinking_share: float = 0.0,
-    config: Any = None,
-    seconds: float | None = None,
-    dev: Watched | None = None,
+    **options: Unpack[Options],
 ) -> RadrlSFTTrainer:
     """Returns the trainer that `train_sft` runs; nothing is trained or written yet, and weights are not looked at.
 
     Raises:
         UserError: a setting of the recipe is refused.
     """
-    section = "coldstart.sft" if config else "sft"
+    dev, seconds, config = options.get("dev"), options.get("seconds"), options.get("config")
+    section, _ = recipe.trl_section("coldstart" if config else "sft")
     config = config or recipe.sft_config(stage.folder)
     config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
     rows = SFTRows(
@@ -315,7 +192,7 @@ def sft_trainer(
         recipe.style(thinking=False),
         questions=recipe.data.questions_per_row,
         augmentation=recipe.augment,
-        thinking_share=thinking_share,
+        thinking_share=options.get("thinking_share", 0.0),
         seed=recipe.seed,
     )
     eval_rows = None
@@ -323,7 +200,6 @@ def sft_trainer(
         dev.settle(config)
         eval_rows = rows.of_held_out(dev.dev.all)
     deadline = None if seconds is None else Deadline(clock, seconds)
-    by_time = (lambda _: (round(deadline.share * seconds), round(seconds))) if deadline else None
     trainer = RadrlSFTTrainer(
         model=model,
         args=config,
@@ -332,11 +208,11 @@ def sft_trainer(
         processing_class=processor,
         data_collator=Collator(processor),
         callbacks=[
-            _Epoch(rows),
+            TellEpoch(rows),
             Watch(recipe.guards, section),
             clock,
             *([deadline] if deadline else []),
-            Progress(stage.name, ("loss", "mean_token_accuracy"), by_time),
+            Progress(stage.name, ("loss", "mean_token_accuracy"), deadline.place if deadline else None),
         ],
         coordinate_sigma=recipe.losses.coordinate_sigma,
         deadline=deadline,
@@ -346,50 +222,3 @@ def sft_trainer(
     )
     trainer.clock, trainer.shared_rows = clock, recipe.data.questions_per_row > 1
     return trainer
-
-
-def finish(
-    trainer: Any, processor: ProcessorMixin, stage: Stage, clock: Clock, checkpoint: Path | None
-) -> dict[str, Any]:
-    """Trains, saves the model (adapters merged) and notes what it took. Raises UserError on a full disk."""
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
-    sharding.prepare(trainer)
-    for callback in stage.callbacks:
-        trainer.add_callback(callback)
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (OSError, SafetensorError, RuntimeError) as error:  # of a checkpoint; each library raises its own
-        if not no_space(error):
-            raise
-        raise UserError(f"{stage.folder}: no space left; free some and run again with --resume") from None
-    finally:  # a bar that is left running hides the terminal's cursor
-        for callback in trainer.callback_handler.callbacks:
-            if isinstance(callback, Progress):
-                callback.bar.stop()
-    seconds = clock.seconds
-    model = sharding.whole_model(trainer)
-    notes = {
-        "steps": trainer.state.global_step,
-        "seconds": round(seconds, 1),
-        "image_backend": loading.image_backend(processor),
-        **chosen(trainer),
-    }
-    if model is not None:
-        loading.save(model, processor, stage.model)
-        stage.end(trainer.state.log_history, **notes)
-    return notes
-
-
-def tokenizer_texts(examples: Sequence[Example]) -> list[str]:
-    """Returns the texts a tiny model's tokenizer learns from: everything it will be asked or has to write, of 25,000
-    Examples evenly spread where there are more."""
-    from radrl.prompt.messages import earlier, question, target
-
-    texts = ["<think>\nuser\nassistant\n</think>\n\n"]
-    for k in range(0, len(examples), -(-len(examples) // MOST_READ) or 1):
-        example = examples[k]
-        thinking = PromptStyle(thinking=bool(example.thinking))
-        texts += [earlier(example) + question(example, PromptStyle(thinking=True)), target(example, thinking)]
-    return texts

@@ -21,8 +21,9 @@ from radrl.commands import train as stages
 from radrl.data import phantom
 from radrl.example import TASKS, Example
 from radrl.prompt.messages import PromptStyle
-from radrl.training.audit.callback import DRIFT, GROUPS, Audit, Change
+from radrl.training.audit.callback import GROUPS, Audit
 from radrl.training.audit.figures import Means, batch_figures, correlation, group_row, means, measure, metric_name
+from radrl.training.audit.judging import DRIFT, Change
 from radrl.training.held_out.dev import Dev
 from radrl.training.stage import Progress
 

@@ -20,7 +20,8 @@ from radrl.scoring import registry, rewards
 from radrl.training import sft
 from radrl.training.audit.callback import Audit
 from radrl.training.grpo import RadrlGRPOTrainer
-from radrl.training.sft import Collator, RadrlSFTTrainer
+from radrl.training.sft import RadrlSFTTrainer
+from radrl.training.sft_rows import Collator
 from radrl.training.stage import Clock, last_checkpoint
 
 HELPERS = Path(__file__).parents[2] / "helpers"

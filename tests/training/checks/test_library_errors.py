@@ -34,7 +34,7 @@ def test_memory_disk_and_our_own_errors_pass(make_recipe, error):
 def test_an_error_of_ours_called_by_a_library_passes(make_recipe):
     from torch.utils.data import DataLoader
 
-    from radrl.training.sft import SFTRows
+    from radrl.training.sft_rows import SFTRows
 
     rows = object.__new__(SFTRows)  # it takes a mapping: a fault
     with pytest.raises(TypeError), told(make_recipe(), "sft", deliberate=True):

@@ -30,7 +30,7 @@ from radrl.recipe.augmentation import Augment
 from radrl.scoring.rewards import load_rewards
 from radrl.training import grpo
 from radrl.training.checks import pixel_boxes
-from radrl.training.sft import SFTRows
+from radrl.training.sft_rows import SFTRows
 
 PIXELS = PromptStyle(box_format="pixel")
 HEART = Box(xyxy=(0.21, 0.43, 0.77, 0.83), label="heart")

@@ -192,7 +192,7 @@ def test_an_error_of_our_own_keeps_its_traceback(place, kind, monkeypatch):
         raise ValueError("a fault of ours")
 
     monkeypatch.setattr(
-        "radrl.training.sft.SFTRows.__init__" if kind == "sft" else "radrl.training.grpo.GRPORows.__init__", broken
+        "radrl.training.sft_rows.SFTRows.__init__" if kind == "sft" else "radrl.training.grpo.GRPORows.__init__", broken
     )
     with pytest.raises(ValueError, match="a fault of ours"):
         place.check("--stage", kind)

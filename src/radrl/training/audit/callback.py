@@ -1,8 +1,8 @@
 """The audit of a GRPO run: do the rewards pay for length or for errors, and not for what they are meant to improve?
 
 RadGraph-F1 alone teaches a model to say little: mean length fell from 207 to 93 characters while every other metric
-dropped (arXiv 2512.10691). So every rollout batch is looked at (audit_figures.py), and a warning is given, once for
-each task, kind and direction:
+dropped (arXiv 2512.10691). So every rollout batch is looked at (figures.py), and a warning is given, once for
+each task, kind and direction (judging.py):
 
 - *longer* or *shorter answers*: their length, relative to their references', has risen or fallen by more than 40%
   since the start, and by at least two words, and the clinical metric has not followed: its mean has not improved by at
@@ -16,7 +16,7 @@ Length, errors and fall count only beyond four standard errors of their change.
 The start is a task's first 32 groups (whole rollout batches), now its last as many: a moving average. Length is the
 words of all completions, thinking excluded, over the words of their references, so that a batch of sicker patients is
 no drift. The clinical metric is 1 - clinical_error for reports, soft_f1 for boxes, vqa_accuracy for questions. Its
-witness is the held-out ``data.dev`` (held_out.py), each Example against itself before the first step, or, where the
+witness is the held-out ``data.dev`` (held_out/dev.py), each Example against itself before the first step, or, where the
 recipe has none, the rollouts; there finding_f1 stands in for a rewarded clinical_error. Standard errors are over
 patients on dev and over groups on rollouts.
 """
@@ -28,47 +28,27 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from radrl.example import TASKS, Answer
+from radrl.example import TASKS, Answer, Task
 from radrl.prompt.messages import PromptStyle
 from radrl.scoring.rewards import completion_text
 from radrl.support.files import write_json
-from radrl.training.audit import figures as figures
+from radrl.training.audit import figures
+from radrl.training.audit.judging import Change, Warned, Witness, change_between, warnings_of
 from radrl.training.held_out.dev import Dev, task_means
+
+if TYPE_CHECKING:
+    from radrl.training.grpo import RadrlGRPOTrainer
 
 log = logging.getLogger(__name__)
 
-DRIFT = 0.4  # change of length that asks for a reason
-MIN_WORDS = 2.0  # "yes" against "it is" is no drift
 GROUPS = 32  # groups of a task that make the start, and the moving average
-SURE = 4.0  # standard errors: looked at on every step, a lower bar would be passed by chance
 FILE = "audit.json"
-
-
-class Change(NamedTuple):
-    """A task now against the start: means of both, the change of length as a share, whether it is a drift, and the
-    kinds of clinical errors that have become more frequent."""
-
-    start: figures.Means
-    now: figures.Means
-    length: float
-    drift: bool
-    worse: list[str]
-
-    @property
-    def odd(self) -> bool:
-        """Whether there is something that asks for a look at the clinical metric."""
-        return self.drift or bool(self.worse) or rises(self.now.metric, self.start.metric)
-
-
-def rises(start: tuple[float, float], now: tuple[float, float]) -> bool:
-    """Returns whether a mean (with its standard error) has risen beyond chance; False where one is not known."""
-    return now[0] - start[0] > SURE * math.hypot(start[1], now[1])
 
 
 class Audit(TrainerCallback):
@@ -78,14 +58,16 @@ class Audit(TrainerCallback):
     run says what an unbroken one does. All processes hold the same state.
     """
 
-    trainer: Any = None
+    trainer: RadrlGRPOTrainer
 
     def __init__(
         self, folder: Path, style: PromptStyle, rewards: Sequence[str], dev: Dev | None, checkpoint: Path | None
     ) -> None:
         self.folder, self.style, self.dev = folder, style, dev
         held_out = dev.tasks if dev else ()
-        self.metric = {task: figures.metric_name(task, rewards, held_out=task in held_out) for task in TASKS}
+        self.metric: dict[Task, str] = {
+            task: figures.metric_name(task, rewards, held_out=task in held_out) for task in TASKS
+        }
         self.state: dict[str, Any] = {"start": {}, "now": {}, "full": [], "asked": [], "dev": [], "warnings": []}
         if checkpoint is not None:
             if (checkpoint / FILE).is_file():
@@ -106,7 +88,7 @@ class Audit(TrainerCallback):
             rows.append(figures.measure(example, completion_text(completion), self.style, metric, row.get("size")))
         gathered = trainer.accelerator.gather(torch.tensor(rows, device=rewards.device))
         measured, values, weights = (x.double().cpu().numpy() for x in (gathered, rewards, trainer.reward_weights))
-        found = figures.batch_figures(measured, values, weights, trainer.reward_func_names, size)
+        by_key = figures.batch_figures(measured, values, weights, trainer.reward_func_names, size)
         table = np.column_stack([measured[:, figures.WORDS :], figures.weighted_total(values, weights)])
         groups = table.reshape(-1, size, table.shape[1])
         tasks = measured[::size, figures.TASK].astype(int)
@@ -114,16 +96,16 @@ class Audit(TrainerCallback):
             self._remember(TASKS[number], [figures.group_row(group) for group in groups[tasks == number]])
         for task in self.state["full"]:
             change = self._change(task)
-            found[f"audit/{task}/length_change"] = change.length
+            by_key[f"audit/{task}/length_change"] = change.length
             if not self._held_out(task):
                 self._judge(task, change, trainer.state.global_step + 1)
-        self._log({**found, "audit/warnings": float(len(self.state["warnings"]))})
+        self._log({**by_key, "audit/warnings": float(len(self.state["warnings"]))})
 
-    def _log(self, found: dict[str, float]) -> None:
-        for key, value in found.items():
+    def _log(self, by_key: dict[str, float]) -> None:
+        for key, value in by_key.items():
             self.trainer.figures_to_log["train"][key].append(value)
 
-    def _remember(self, task: str, groups: list[figures.Group]) -> None:
+    def _remember(self, task: Task, groups: list[figures.Group]) -> None:
         start, now = self.state["start"].setdefault(task, []), self.state["now"].setdefault(task, [])
         if task not in self.state["full"]:
             start += groups
@@ -134,68 +116,31 @@ class Audit(TrainerCallback):
 
     # --- warnings ----------------------------------------------------------------------------------------------------
 
-    def _held_out(self, task: str) -> bool:
+    def _held_out(self, task: Task) -> bool:
         return self.dev is not None and task in self.dev.tasks
 
-    def _change(self, task: str) -> Change:
-        start, now = (figures.means(self.state[when][task]) for when in ("start", "now"))
-        length = now.length[0] / max(start.length[0], 1 / start.reference_words) - 1  # from no words: as from one
-        words = abs(now.length[0] - start.length[0]) * now.reference_words
-        sure = rises(start.length, now.length) or rises(now.length, start.length)
-        drift = abs(length) > DRIFT and words >= MIN_WORDS and sure
-        return Change(start, now, length, drift, [k for k in start.errors if rises(start.errors[k], now.errors[k])])
+    def _change(self, task: Task) -> Change:
+        return change_between(self.state["start"][task], self.state["now"][task])
 
-    def _judge(self, task: str, change: Change, step: int) -> None:
+    def _judge(self, task: Task, change: Change, step: int) -> None:
         """Warns of what has changed since the start where the clinical metric does not speak for it."""
-        start, now = change.start, change.now
         if self._held_out(task):
-            witness = "held-out Examples of data.dev"
-            before, after, error = self.dev.change(task, *(self.state["dev"][k]["values"] for k in (0, -1)))
+            assert self.dev is not None
+            first, last = (self.state["dev"][k]["values"] for k in (0, -1))
+            witness = Witness(self.metric[task], "held-out Examples of data.dev", *self.dev.change(task, first, last))
         else:
-            witness = "rollouts"
-            before, after, error = start.metric[0], now.metric[0], math.hypot(start.metric[1], now.metric[1])
-        evidence = {
-            "step": step, "task": task, "length_change": change.length,
-            "words_over_reference_start": start.length[0], "words_over_reference_now": now.length[0],
-            "errors_start": {kind: start.errors[kind][0] for kind in change.worse},
-            "errors_now": {kind: now.errors[kind][0] for kind in change.worse},
-            "reward_start": start.reward[0], "reward_now": now.reward[0],
-            "witness": witness, "metric": self.metric[task],
-            "metric_start": before, "metric_now": after, "metric_standard_error": error,
-        }  # fmt: skip
-        said = (
-            f"({self.metric[task]} on {witness}: {before:.3g} at the start, {after:.3g} now, s.e. {error:.2g}; "
-            f"reward {start.reward[0]:.3g}, now {now.reward[0]:.3g})"
-        )
-        followed = after > before and after - before >= error
-        if change.drift and not followed:
-            direction = "longer" if change.length > 0 else "shorter"
-            self._warn(
-                f"{direction} answers", evidence,
-                f"{task} answers are {abs(change.length):.0%} {direction} than at the start, against their references "
-                f"({now.length[0]:.2f} of a reference's words, {start.length[0]:.2f} at the start), and the clinical "
-                f"metric does not follow {said}",
-            )  # fmt: skip
-        if change.worse and not followed:
-            kinds = ", ".join(
-                f"{kind.replace('_', ' ')} {start.errors[kind][0]:.2f}, now {now.errors[kind][0]:.2f} a report"
-                for kind in change.worse
-            )
-            self._warn(
-                "more clinical errors", evidence,
-                f"clinical errors have become more frequent on rollouts ({kinds}), and the clinical metric does not "
-                f"follow {said}",
-            )  # fmt: skip
-        if before - after > SURE * error:
-            self._warn("clinical metric fell", evidence, f"the clinical metric of {task} has fallen {said}")
+            before, after = change.start.metric, change.now.metric
+            error = math.hypot(before[1], after[1])
+            witness = Witness(self.metric[task], "rollouts", before[0], after[0], error)
+        for warned in warnings_of(task, change, witness, step):
+            self._warn(task, warned)
 
-    def _warn(self, kind: str, evidence: dict[str, Any], text: str) -> None:
-        if any((known["kind"], known["task"]) == (kind, evidence["task"]) for known in self.state["warnings"]):
+    def _warn(self, task: Task, warned: Warned) -> None:
+        if any((known["kind"], known["task"]) == (warned.kind, task) for known in self.state["warnings"]):
             return
-        evidence = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in evidence.items()}
-        self.state["warnings"].append({"kind": kind, **evidence, "text": text})
+        self.state["warnings"].append({"kind": warned.kind, **warned.evidence, "text": warned.text})
         if self.trainer.is_world_process_zero():
-            log.warning("audit, step %d: %s", evidence["step"], text)
+            log.warning("audit, step %d: %s", warned.evidence["step"], warned.text)
             self._write()
 
     # --- held-out Examples, the file, checkpoints --------------------------------------------------------------------
@@ -216,6 +161,7 @@ class Audit(TrainerCallback):
 
     def look_at_dev(self, answers: Sequence[Answer]) -> dict[str, float]:
         """Takes in the answers to the held-out Examples and judges; returns their clinical metrics by log key."""
+        assert self.dev is not None  # else nobody has answered
         step, values = self.trainer.state.global_step, self.dev.values(answers, self.metric)
         earlier = [look for look in self.state["dev"] if look["step"] < step]
         self.state["dev"] = [*earlier, {"step": step, "values": values}]
@@ -232,7 +178,7 @@ class Audit(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
-            write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE, self.state)
+            write_json(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / FILE, self.state)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:

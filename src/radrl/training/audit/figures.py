@@ -10,7 +10,7 @@ import numpy as np
 
 from radrl.answers.parsing import parse
 from radrl.boxes.notation import Size
-from radrl.clinical.compare import KINDS, compare, weighted_error
+from radrl.clinical.compare import KINDS, ErrorKind, compare, weighted_error
 from radrl.example import TASKS, Answer, Example, Task
 from radrl.prompt.messages import PromptStyle, answer_text
 from radrl.scoring import registry
@@ -129,7 +129,7 @@ class Means(NamedTuple):
 
     length: tuple[float, float]
     metric: tuple[float, float]
-    errors: dict[str, tuple[float, float]]
+    errors: dict[ErrorKind, tuple[float, float]]
     reward: tuple[float, float]
     reference_words: float
 

@@ -32,6 +32,10 @@ class Deadline(TrainerCallback):
             control.should_training_stop = True
             control.should_evaluate |= args.eval_strategy == "steps"  # as transformers does after the last step
 
+    def place(self, _: TrainerState) -> tuple[int, int]:
+        """Returns how many seconds have passed, and how many there are."""
+        return round(self.share * self.seconds), round(self.seconds)
+
     def rule(self, scheduler: Any, steps: int) -> None:
         """Lets a learning rate that was to change over ``steps`` steps go the same way over the time instead.
 

@@ -27,7 +27,7 @@ from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.from_recipe import load_examples
 from radrl.models import loading
 from radrl.models.inputs import Row, check_chat, prompt_inputs, sft_inputs
-from radrl.models.tiny import tiny_model, tiny_processor
+from radrl.models.tiny import tiny_model, tiny_processor, tokenizer_texts
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Recipe
 from radrl.training.callbacks.guards import refuse_small
@@ -106,8 +106,6 @@ class Run:
 
 def start_processor(recipe: Recipe, examples: ExampleSet) -> ProcessorMixin:
     """Returns the processor of the model a recipe starts from; for ``tiny`` one is made from the training texts."""
-    from radrl.training.sft import tokenizer_texts
-
     settings, start = recipe.model, recipe.model_start()
     if start == "tiny":
         return tiny_processor(tokenizer_texts(examples), image_size=settings.image_size or 192)
