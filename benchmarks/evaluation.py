@@ -100,7 +100,7 @@ def child(folder: Path) -> None:
     from radrl.commands.load_recipe import load
     from radrl.evaluation.answers.ask_models import Source, collect
     from radrl.evaluation.answers.predictions import answers
-    from radrl.evaluation.metrics.metric import score_cases
+    from radrl.evaluation.metrics.score_cases import score_cases
     from radrl.manifest.jsonl import read_manifest
 
     print(f"imports: peak {peak():.0f} MB")

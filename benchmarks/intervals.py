@@ -24,7 +24,7 @@ import numpy as np
 from scipy.stats import kstest
 
 from radrl.evaluation.metrics.average_precision import unscored
-from radrl.evaluation.metrics.set_statistics import Auroc, Pooled, mean
+from radrl.evaluation.metrics.set_statistics import Auroc, SumStatistic, mean
 from radrl.evaluation.statistics.intervals import Resamples, interval, permutation_p, resample, swapped
 from radrl.evaluation.statistics.seeds import over_seeds
 
@@ -88,7 +88,7 @@ def pooled(draw: np.random.Generator, sets: int, samples: int) -> None:
             there = draw.random((n, 8)) < often
             said = np.where(there, draw.random((n, 8)) < 0.7, draw.random((n, 8)) < 0.06)
             counts = [(there & said).sum(1), (~there & said).sum(1), (there & ~said).sum(1)]
-            made.append(Pooled(np.column_stack(counts).astype(float), f1))
+            made.append(SumStatistic(np.column_stack(counts).astype(float), f1))
         hit, false = 0.7 * often.sum(), 0.06 * (1 - often).sum()
         report(f"micro F1 of 8 labels, n {n}", made, np.arange(n), 2 * hit / (hit + false + often.sum()), samples)
     few = max(100, sets // 4)  # these rank all cases in each resample
@@ -145,7 +145,7 @@ def p_values(sets: int) -> None:
             ],
         )
         tables = [draw.integers(0, 4, (2, 180, 3)).astype(float) for _ in range(sets)]
-        yield "micro F1", [(Pooled(a, f1), Pooled(b, f1)) for a, b in tables]
+        yield "micro F1", [(SumStatistic(a, f1), SumStatistic(b, f1)) for a, b in tables]
         positive = np.arange(180) % 3 == 0
         aurocs = [[Auroc(draw.normal(positive * 1.0, 1), positive) for _ in range(2)] for _ in range(sets // 10)]
         yield "AUROC", [(a, b) for a, b in aurocs]

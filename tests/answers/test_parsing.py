@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radrl.answers.parsing import parse
-from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.example import Answer, Example
 from radrl.output.page import cases
 from radrl.output.page.pictures import Picture

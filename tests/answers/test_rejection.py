@@ -16,7 +16,7 @@ from shared_folder import SHARED
 
 from radrl.answers.parsing import parse
 from radrl.answers.rejection import LONGEST, says_none
-from radrl.evaluation.metrics.grounding import columns, count_empty
+from radrl.evaluation.metrics.grounding import box_columns, count_empty
 from radrl.example import Answer, Example
 from radrl.prompt.messages import PromptStyle
 from radrl.scoring import registry
@@ -29,7 +29,7 @@ def judged(text, box_format="unit", example=EMPTY) -> tuple[Answer, set[float]]:
     """Returns the Answer, and all that says whether it is right: rewards, and the metric of empty cases."""
     answer = parse(text, example, PromptStyle(box_format), size=(448, 336))
     values = {registry.get(name)([example], [answer])[0].value for name in ("soft_f1", "soft_f1_labels", "mean_iou")}
-    kept = next(c for c in columns([example], [[answer]]) if c.metric.name == "empty_kept")
+    kept = next(c for c in box_columns([example], [[answer]]) if c.metric.name == "empty_kept")
     counted = count_empty([example], [[answer]])["reference none, answer none"]
     return answer, values | {float(kept.values[0, 0]), float(counted)}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Box, Example
 

@@ -6,7 +6,7 @@ import pytest
 
 from radrl.data.published.prepare import _drawn
 from radrl.data.published.record import Record
-from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Example
 from radrl.manifest.independence import said, unit_of

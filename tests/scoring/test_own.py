@@ -16,8 +16,8 @@ from radrl.answers.parsing import parse
 from radrl.commands.load_recipe import load
 from radrl.commands.main import app
 from radrl.errors import UserError
-from radrl.evaluation.metrics.metric import score_cases
-from radrl.evaluation.metrics.selection import asked
+from radrl.evaluation.metrics.score_cases import score_cases
+from radrl.evaluation.metrics.select_scorers import select_scorers
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle
 from radrl.scoring import registry
@@ -67,7 +67,7 @@ def test_the_documented_example_is_a_reward_and_a_metric(make):
     said = ["A nodule, a nodule.", "Two masses."]
     assert rewards(recipe, said)["report/my_rewards.py:lesion_count"] == [0.5, 1 / 2]
     given = [parse(text, e, PromptStyle()) for text, e in zip(said, EXAMPLES, strict=True)]
-    columns = score_cases(EXAMPLES, [given], asked(recipe, {"report": 2}).scorers).columns
+    columns = score_cases(EXAMPLES, [given], select_scorers(recipe, {"report": 2}).scorers).columns
     metric = columns["my_rewards.py:lesion_count"]
     assert metric.by_case.tolist() == [0.5, pytest.approx(1 / 3)]
     assert columns["my_rewards.py:lesion_count(word=mass)"].by_case.tolist() == [0.5, 0.5]

@@ -9,7 +9,7 @@ import pytest
 from neural_archives import TEXTS
 
 from radrl.commands import score
-from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.example import Answer, Example
 from radrl.scoring import registry
 from radrl.scoring.registry import Scorer

@@ -26,14 +26,16 @@ from radrl.evaluation.answers.ask_models import Collected, Shard, Source, collec
 from radrl.evaluation.answers.header import RECIPE, Header
 from radrl.evaluation.controls import baselines, from_training
 from radrl.evaluation.controls.from_training import FromTraining, only
-from radrl.evaluation.metrics.metric import CaseScores, score_cases
-from radrl.evaluation.metrics.selection import Asked, asked, protocol_facts, protocol_notes
+from radrl.evaluation.metrics.records import CaseScores
+from radrl.evaluation.metrics.score_cases import score_cases
+from radrl.evaluation.metrics.select_scorers import SelectedScorer, select_scorers
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Example, Task
 from radrl.images.sizes import seen_size
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.from_recipe import load_examples
 from radrl.output import page
+from radrl.output.protocol_notes import protocol_facts, protocol_notes
 from radrl.output.result_files import write_outputs
 from radrl.output.run_facts import decoding_differs, run_facts
 from radrl.recipe import protocols
@@ -84,7 +86,8 @@ def run_evaluation(
     """
     recipe = protocols.apply(recipe)
     test, folder = load_examples(recipe, "test"), out / "predictions"
-    asked(recipe, Counter(example.task for example in test))  # what is missing is said before anything is generated
+    # what is missing is said before anything is generated
+    select_scorers(recipe, Counter(example.task for example in test))
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
     _check_names(list(models), second_base)
     judged.check_names(recipe, models)
@@ -179,12 +182,12 @@ def judge(
     examples, workers, facts = list(test), recipe.scoring.workers, trivial.into(facts)
     runs = {name: model.runs for name, model in models.items()}
     runs |= {name: [[row]] for name, row in trivial.answers.items()}
-    asking = asked(recipe, Counter(example.task for example in examples))
-    scores = score_all(examples, runs, asking.scorers, workers if isinstance(workers, int) else 0)
+    selection = select_scorers(recipe, Counter(example.task for example in examples))
+    scores = score_all(examples, runs, selection.scorers, workers if isinstance(workers, int) else 0)
     scores |= {name: [only(one, examples, trivial.tasks) for one in scores[name]] for name in trivial.answers}
-    if told := protocol_facts(recipe, asking.left_out):
+    if told := protocol_facts(recipe, selection.left_out):
         facts = {**facts, "Protocol": told}
-    notes = protocol_notes(recipe, asking.left_out, {name: model.header for name, model in models.items()})
+    notes = protocol_notes(recipe, selection.left_out, {name: model.header for name, model in models.items()})
     comparison = compare(
         examples,
         scores,
@@ -192,7 +195,7 @@ def judge(
         others_base=second_base,
         baselines=tuple(trivial.answers),
         seed=recipe.seed,
-        notes=(*notes, *asking.unused, *facts.get("Warnings", {}).values()),
+        notes=(*notes, *selection.unused, *facts.get("Warnings", {}).values()),
     )
     headers = {name: asdict(model.header) for name, model in models.items()}
     write_outputs(out, comparison, examples, scores, {**facts, "Predictions": headers})
@@ -206,7 +209,7 @@ def judge(
 def score_all(
     examples: Sequence[Example],
     runs: Mapping[str, Runs],
-    scorers: Sequence[Asked | tuple[Task, Scorer]] = (),
+    scorers: Sequence[SelectedScorer | tuple[Task, Scorer]] = (),
     workers: int = 0,
 ) -> dict[str, list[CaseScores]]:
     """Returns the scores of every training seed of every model.

@@ -13,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 
 from radrl.evaluation.answers.header import manifest_hash
-from radrl.evaluation.metrics.metric import CaseScores, metrics_of
+from radrl.evaluation.metrics.records import CaseScores, metrics_of
 from radrl.evaluation.statistics.intervals import patients_needed
 from radrl.evaluation.statistics.result import Comparison
 from radrl.example import Example

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 
-from radrl.evaluation.metrics.metric import FindingCounts, Metric
+from radrl.evaluation.metrics.records import FindingCounts, Metric
 from radrl.evaluation.statistics.intervals import CONFIDENCE
 from radrl.evaluation.statistics.result import Cell, Comparison, Difference
 

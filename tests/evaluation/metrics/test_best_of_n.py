@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from radrl.evaluation.metrics.best_of_n import best_of
-from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.example import Answer, Example
 
 

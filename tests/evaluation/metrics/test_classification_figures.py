@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from radrl.answers.parsing import parse
-from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Example
 from radrl.output import tables

@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from radrl.errors import UserError
-from radrl.evaluation.metrics.metric import BASE, CaseScores, Column, FindingCounts
+from radrl.evaluation.metrics.records import CaseScores, Column, FindingCounts
+from radrl.evaluation.metrics.usual_metrics import USUAL_METRICS
 from radrl.evaluation.statistics.comparison import by_group, compare
 from radrl.evaluation.statistics.intervals import bootstrap_mean, paired_difference
 from radrl.example import Example
@@ -22,7 +23,7 @@ EXAMPLES = [
     Example(id=f"{k}", task="report" if k % 2 else "grounding", question="q", patient=f"p{k // 4}") for k in range(80)
 ]
 UNITS = [e.patient for e in EXAMPLES]
-METRICS = {one.metric.name: one.metric for one in BASE}
+METRICS = {one.metric.name: one.metric for one in USUAL_METRICS}
 
 
 def made_up(seed: int, shift: float = 0.0, *, samples: int = 1) -> CaseScores:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from radrl.errors import UserError
-from radrl.evaluation.metrics.set_statistics import Auroc, Pooled, mean
+from radrl.evaluation.metrics.set_statistics import Auroc, SumStatistic, mean
 from radrl.evaluation.statistics import intervals
 from radrl.evaluation.statistics.intervals import (
     Resamples,
@@ -92,7 +92,7 @@ def test_missing_values_do_not_count():
 def test_a_metric_of_the_set_is_computed_anew_in_each_resample():
     draw = np.random.default_rng(5)
     table = draw.integers(0, 4, (30, 3)).astype(float)
-    f1 = Pooled(table, lambda s: 2 * s[..., 0] / (2 * s[..., 0] + s[..., 1] + s[..., 2]))
+    f1 = SumStatistic(table, lambda s: 2 * s[..., 0] / (2 * s[..., 0] + s[..., 1] + s[..., 2]))
     auroc = Auroc(draw.random(30), draw.random(30) < 0.5)
     patient = np.arange(30) // 2
     found = resample([f1, auroc], patient, 40, 9)
@@ -141,7 +141,7 @@ def test_swapping_models_leaves_what_both_agree_on():
     draw = np.random.default_rng(8)
     table = draw.integers(0, 3, (40, 3)).astype(float)
     f1 = lambda s: 2 * s[..., 0] / (2 * s[..., 0] + s[..., 1] + s[..., 2])  # noqa: E731
-    a, b = Pooled(table, f1), Pooled(draw.integers(0, 3, (40, 3)).astype(float), f1)
+    a, b = SumStatistic(table, f1), SumStatistic(draw.integers(0, 3, (40, 3)).astype(float), f1)
     scores, positive = draw.random((2, 40)), draw.random(40) < 0.5
     pairs = [(a, b), (a, a), (Auroc(scores[0], positive), Auroc(scores[1], positive))]
     patient = np.arange(40) // 2
@@ -150,8 +150,8 @@ def test_swapping_models_leaves_what_both_agree_on():
     assert (gaps[:, 1] == 0).all()
     stay = np.random.default_rng([3, 1]).integers(0, 2, (301, 20), dtype=np.int8)[7][patient].astype(float)
     kept = (
-        Pooled(np.where(stay[:, None] > 0, a.table, b.table), f1),
-        Pooled(np.where(stay[:, None] > 0, b.table, a.table), f1),
+        SumStatistic(np.where(stay[:, None] > 0, a.table, b.table), f1),
+        SumStatistic(np.where(stay[:, None] > 0, b.table, a.table), f1),
     )
     assert gaps[7, 0] == pytest.approx((kept[0].at(np.ones((1, 40))) - kept[1].at(np.ones((1, 40))))[0])
     p = permutation_p(gaps)

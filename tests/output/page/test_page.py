@@ -14,7 +14,7 @@ import synthetic
 from browser import PROGRAM, Browser
 
 from radrl.answers.parsing import parse
-from radrl.evaluation.metrics.metric import score_cases
+from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Example, Mark
 from radrl.output import page

@@ -11,7 +11,7 @@ import numpy as np
 
 from radrl.errors import UserError
 from radrl.evaluation.controls import baselines
-from radrl.evaluation.metrics.metric import CaseScores, Column
+from radrl.evaluation.metrics.records import CaseScores, Column
 from radrl.example import TASKS, Answer, Example, Task
 from radrl.manifest import leaks
 from radrl.manifest.example_set import ExampleSet

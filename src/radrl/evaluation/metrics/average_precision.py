@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from radrl.evaluation.metrics.set_statistics import Array, Pooled, ranks
+from radrl.evaluation.metrics.set_statistics import Array, SumStatistic, ranks
 
 THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -101,7 +101,7 @@ def scored(
     )
 
 
-def unscored(ious: Sequence[Array | None], thresholds: Sequence[float] = THRESHOLDS) -> Pooled:
+def unscored(ious: Sequence[Array | None], thresholds: Sequence[float] = THRESHOLDS) -> SumStatistic:
     """Returns the same of boxes that are all equally sure, as a function of sums: boxes found at each threshold, answer
     boxes and reference boxes."""
     table = np.zeros((len(ious), len(thresholds) + 2))
@@ -111,7 +111,7 @@ def unscored(ious: Sequence[Array | None], thresholds: Sequence[float] = THRESHO
         if iou.size:
             table[i, : len(thresholds)] = match(iou[:MOST], thresholds).sum(axis=0)
         table[i, len(thresholds) :] = min(len(iou), MOST), iou.shape[1]
-    return Pooled(table, _one_point)
+    return SumStatistic(table, _one_point)
 
 
 def _one_point(sums: Array) -> Array:

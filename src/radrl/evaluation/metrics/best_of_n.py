@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.special import gammaln
 
-from radrl.evaluation.metrics.metric import Column
+from radrl.evaluation.metrics.records import Column
 from radrl.evaluation.metrics.set_statistics import Array
 
 
-def columns(found: Sequence[Column], names: Iterable[str]) -> list[Column]:
+def best_of_columns(columns: Sequence[Column], names: Iterable[str]) -> list[Column]:
     """Returns for each of the metrics named the best of 1, 2, 4 … samples; of right-or-wrong metrics that is pass@k."""
     more = []
-    for column in found:
+    for column in columns:
         if column.metric.name not in names or column.values is None:
             continue
         n = len(column.values)

@@ -8,45 +8,56 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from radrl.boxes import geometry
 from radrl.evaluation.metrics import average_precision
-from radrl.evaluation.metrics.metric import Column, Metric
-from radrl.evaluation.metrics.set_statistics import Array, Pooled, ratio
-from radrl.example import Answer, Example
+from radrl.evaluation.metrics.records import Column, Confidence, Metric
+from radrl.evaluation.metrics.set_statistics import Array, Statistic, SumStatistic, ratio
+from radrl.example import Answer, Example, Task
 from radrl.scoring.grounding import meant, plain, predicted, predicted_iou
 
 LEVELS = (0.3, 0.5, 0.7)
-TASKS = ("grounding",)
+TASKS: tuple[Task, ...] = ("grounding",)
 UNSCORED = "boxes have no confidence, so all are equal: precision times the recall values reached"
 
 
-def columns(
-    examples: Sequence[Example],
-    answers: Sequence[Sequence[Answer]],
-    confidence: Sequence[float | Sequence[float] | None] | None = None,
+def box_columns(
+    examples: Sequence[Example], answers: Sequence[Sequence[Answer]], confidence: Confidence | None = None
 ) -> list[Column]:
     """Returns the box metrics; empty without grounding cases. ``confidence`` has a number for each answer box of each
-    grounding case, wrong ones too, or all boxes are equally sure."""
+    grounding case, wrong ones too, or all boxes are equally sure.
+
+    Raises:
+        ValueError: ``confidence`` does not fit the answers.
+    """
     rows = [i for i, example in enumerate(examples) if example.task == "grounding"]
     if not rows:
         return []
-    asked = [examples[i] for i in rows]
-    ious = [[predicted_iou(examples[i], given[i]) for i in rows] for given in answers]
-    found = [_rate(kind, level, ious, rows, len(examples)) for level in LEVELS for kind in ("recall", "precision")]
+    cases, mine = len(examples), [examples[i] for i in rows]
     given = [[of_sample[i] for i in rows] for of_sample in answers]
-    sure = [confidence[i] for i in rows] if confidence is not None else []
-    if any(one is not None for one in sure):
-        for one, answer in zip(sure, given[0], strict=True):
-            if not isinstance(one, Sequence) or len(one) != len(answer.boxes) + len(answer.wrong):
-                raise ValueError("every grounding case needs a confidence for each answer box, or none of them any")
-    else:
-        sure = []
-    found += _average(asked, given, rows, len(examples), sure)
-    found += _empty(asked, given, rows, len(examples))
-    return [*found, *_read(given, rows, len(examples))]
+    ious = [[predicted_iou(example, one) for example, one in zip(mine, row, strict=True)] for row in given]
+    columns = [_rate(kind, level, ious, rows, cases) for level in LEVELS for kind in ("recall", "precision")]
+    of_boxes = _box_confidence(given[0], [confidence[i] for i in rows] if confidence is not None else [])
+    columns += _average(mine, given, rows, cases, of_boxes)
+    columns += _empty(mine, given, rows, cases)
+    return [*columns, *_read(given, rows, cases)]
+
+
+def _box_confidence(
+    answers: Sequence[Answer], confidence: Sequence[float | Sequence[float] | None]
+) -> list[Sequence[float]]:
+    """Returns how sure each answer box of each grounding case is; empty where no case has a confidence."""
+    if all(one is None for one in confidence):
+        return []
+    of_boxes = []
+    for one, answer in zip(confidence, answers, strict=True):
+        if not isinstance(one, Sequence) or len(one) != len(answer.boxes) + len(answer.wrong):
+            raise ValueError("every grounding case needs a confidence for each answer box, or none of them any")
+        of_boxes.append(one)
+    return of_boxes
 
 
 def count_empty(examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) -> dict[str, int]:
@@ -67,61 +78,70 @@ def _answered(answer: Answer) -> str:
 
 
 def _rate(kind: str, level: float, ious: Sequence[Sequence[Array]], rows: Sequence[int], cases: int) -> Column:
-    own, values = [], np.full((len(ious), cases), np.nan)
-    for k, of_sample in enumerate(ious):
+    tables = []
+    for of_sample in ious:
         table = np.zeros((cases, 2))
         table[rows] = [(len(geometry.assign(iou >= level)), iou.shape[kind == "recall"]) for iou in of_sample]
-        own.append(Pooled(table, ratio))
-        values[k] = np.divide(table[:, 0], table[:, 1], out=values[k], where=table[:, 1] > 0)
+        tables.append(table)
     what = "reference boxes found" if kind == "recall" else "answer boxes that are right"
     metric = Metric(
         f"{kind}_{round(100 * level)}", f"Grounding: {kind} at IoU {level}", TASKS, about=f"share of all {what}, pooled"
     )
-    return Column(metric, values, tuple(own))
+    return _column_of_ratios(metric, tables)
+
+
+def _column_of_ratios(metric: Metric, tables: Sequence[Array]) -> Column:
+    """Returns the ratio of two columns, (cases, 2) for each sample, of each case and, their sums, of the set."""
+    values = np.full((len(tables), len(tables[0])), np.nan)
+    for k, table in enumerate(tables):
+        values[k] = np.divide(table[:, 0], table[:, 1], out=values[k], where=table[:, 1] > 0)
+    return Column(metric, values, tuple(SumStatistic(table, ratio) for table in tables))
 
 
 def _average(
-    asked: Sequence[Example],
+    examples: Sequence[Example],
     answers: Sequence[Sequence[Answer]],
     rows: Sequence[int],
     cases: int,
-    sure: Sequence[Sequence[float]],
+    confidence: Sequence[Sequence[float]],
 ) -> list[Column]:
     """Returns mAP of all boxes as one category and as the mean over labels, over IoU 0.5-0.95 and at 0.5."""
-    labels = sorted({plain(box.label) for example in asked for box in example.boxes})
-    how = "" if sure else f"; {UNSCORED}"
-    found = []
-    for name, title, about, parts in (
+    labels = sorted({plain(box.label) for example in examples for box in example.boxes})
+    note = "" if confidence else f"; {UNSCORED}"
+
+    def boxes_of(given: Sequence[Answer], label: str | None) -> tuple[list[Array | None], list[Sequence[float]]]:
+        """Returns of each case the IoU of the boxes of one label (None: of all), and how sure they are."""
+        ious: list[Array | None] = [None] * cases
+        scores: list[Sequence[float]] = [()] * cases
+        for k, (i, example, answer) in enumerate(zip(rows, examples, given, strict=True)):
+            ious[i], kept = _part(example, answer, label, labels)
+            scores[i] = [confidence[k][j] for j in kept] if confidence else ()
+        return ious, scores
+
+    columns = []
+    for name, title, about, categories in (
         ("", "", "all boxes as one category, whatever their labels", (None,)),
         ("_by_label", ", mean of labels", "mean over the labels of the reference boxes", labels),
     ):
         if name and len(labels) < 2:
             continue
-        sets = []  # of each sample and label: the IoU of the boxes of each case, and how sure they are
-        for given in answers:
-            for part in parts:
-                ious: list[Array | None] = [None] * cases
-                scores: list[Sequence[float]] = [()] * cases
-                for k, (i, example, answer) in enumerate(zip(rows, asked, given, strict=True)):
-                    ious[i], kept = _part(example, answer, part, labels)
-                    scores[i] = [sure[k][j] for j in kept] if sure else ()
-                sets.append((ious, scores))
+        sets = [boxes_of(given, label) for given in answers for label in categories]
         for level, said, thresholds in (
             ("", "IoU 0.5 to 0.95", average_precision.THRESHOLDS),
             ("50", "IoU 0.5", (0.5,)),
         ):
-            own = [
+            own: list[Statistic] = [
                 average_precision.scored(ious, scores, thresholds)
-                if sure
+                if confidence
                 else average_precision.unscored(ious, thresholds)
                 for ious, scores in sets
             ]
             metric = Metric(
                 f"map{level}_coco{name}", f"Grounding: mAP{level} (COCO){title}", TASKS,
-                headline=not name and not level, about=f"{said}, {about}{how}",
+                headline=not name and not level, about=f"{said}, {about}{note}",
             )  # fmt: skip
-            found.append(Column(metric, None, tuple(own)))
-    return found
+            columns.append(Column(metric, None, tuple(own)))
+    return columns
 
 
 def _part(example: Example, answer: Answer, label: str | None, labels: Sequence[str]) -> tuple[Array, list[int]]:
@@ -149,14 +169,13 @@ def _read(answers: Sequence[Sequence[Answer]], rows: Sequence[int], cases: int) 
     """Returns which share of the answer boxes is wrong and which was cut at the edge, pooled, and which share of the
     answers can be read neither as boxes nor as none."""
 
-    def pooled(metric: Metric, counts: Sequence[Sequence[int]]) -> Column:
-        values, own = np.full((len(answers), cases), np.nan), []
-        for k, (given, found) in enumerate(zip(answers, counts, strict=True)):
+    def share_of_boxes(metric: Metric, counts: Sequence[Sequence[int]]) -> Column:
+        tables = []
+        for given, numbers in zip(answers, counts, strict=True):
             table = np.zeros((cases, 2))
-            table[rows] = [(n, len(a.boxes) + len(a.wrong)) for n, a in zip(found, given, strict=True)]
-            own.append(Pooled(table, ratio))
-            values[k] = np.divide(table[:, 0], table[:, 1], out=values[k], where=table[:, 1] > 0)
-        return Column(metric, values, tuple(own))
+            table[rows] = [(n, len(a.boxes) + len(a.wrong)) for n, a in zip(numbers, given, strict=True)]
+            tables.append(table)
+        return _column_of_ratios(metric, tables)
 
     wrong = Metric(
         "box_wrong", "Grounding: wrong boxes", TASKS, better="lower", trivial=True,
@@ -173,29 +192,29 @@ def _read(answers: Sequence[Sequence[Answer]], rows: Sequence[int], cases: int) 
     values = np.full((len(answers), cases), np.nan)
     values[:, rows] = [[float(_answered(a) == "unreadable") for a in given] for given in answers]
     return [
-        pooled(wrong, [[len(a.wrong) for a in given] for given in answers]),
-        pooled(clamped, [[a.clamped for a in given] for given in answers]),
+        share_of_boxes(wrong, [[len(a.wrong) for a in given] for given in answers]),
+        share_of_boxes(clamped, [[a.clamped for a in given] for given in answers]),
         Column(unread, values),
     ]
 
 
 def _empty(
-    asked: Sequence[Example], answers: Sequence[Sequence[Answer]], rows: Sequence[int], cases: int
+    examples: Sequence[Example], answers: Sequence[Sequence[Answer]], rows: Sequence[int], cases: int
 ) -> list[Column]:
     """Returns how often nothing is answered where nothing is there, and where something is."""
 
-    def share(name: str, title: str, there: bool, better: str, about: str) -> Column | None:
+    def share(name: str, title: str, there: bool, better: Literal["higher", "lower"], about: str) -> Column | None:
         values = np.full((len(answers), cases), np.nan)
         for k, given in enumerate(answers):
-            for i, example, answer in zip(rows, asked, given, strict=True):
+            for i, example, answer in zip(rows, examples, given, strict=True):
                 if bool(example.boxes) == there:  # where nothing is, it has to be said
                     values[k, i] = float(_answered(answer) != "some" if there else answer.says_none)
         if np.isnan(values).all():
             return None
-        return Column(Metric(name, f"Grounding: {title}", TASKS, better=better, about=about), values)  # type: ignore[arg-type]
+        return Column(Metric(name, f"Grounding: {title}", TASKS, better=better, about=about), values)
 
-    found = (
+    columns = (
         share("empty_kept", "said none where none is", False, "higher", "share of cases without a box"),
         share("empty_missed", "no box where some are", True, "lower", "share of cases with boxes"),
     )
-    return [column for column in found if column]
+    return [column for column in columns if column]

@@ -1,15 +1,15 @@
 """Metrics of a set of cases, in the one form that resampling needs: a function of how often each case counts.
 
 Most metrics are functions of sums over cases: a mean (sum, number), micro F1 (true and false positives, misses), BLEU
-(matches and n-grams by order). They are ``Pooled``. Those that rank all cases together, AUROC and average precision,
-have classes of their own with the same three methods.
+(matches and n-grams by order). Each is a ``SumStatistic``. Those that rank all cases together, AUROC and average
+precision, have classes of their own with the same methods (`Statistic`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,17 +30,17 @@ class Statistic(Protocol):
         """Returns the value, (r,), where case i counts ``weights[:, i]`` times, (r, cases); NaN where undefined."""
         ...
 
-    def take(self, rows: NDArray[np.int64]) -> Statistic:
+    def take(self, rows: NDArray[np.int64]) -> Self:
         """Returns the same metric of some of the cases."""
         ...
 
-    def beside(self, other: Statistic) -> Statistic:
+    def beside(self, other: Self) -> Self:
         """Returns the metric of these cases followed by the cases of another model, for a permutation test."""
         ...
 
 
 @dataclass(frozen=True)
-class Pooled:
+class SumStatistic:
     """``value`` of the sums of the columns of ``table``, (cases, s); it maps (..., s) to (...)."""
 
     table: Array
@@ -53,11 +53,11 @@ class Pooled:
     def at(self, weights: Array) -> Array:
         return self.value(weights @ self.table)
 
-    def take(self, rows: NDArray[np.int64]) -> Pooled:
-        return Pooled(self.table[rows], self.value)
+    def take(self, rows: NDArray[np.int64]) -> SumStatistic:
+        return SumStatistic(self.table[rows], self.value)
 
-    def beside(self, other: Pooled) -> Pooled:
-        return Pooled(np.vstack([self.table, other.table]), self.value)
+    def beside(self, other: SumStatistic) -> SumStatistic:
+        return SumStatistic(np.vstack([self.table, other.table]), self.value)
 
 
 def ratio(sums: Array) -> Array:
@@ -66,10 +66,10 @@ def ratio(sums: Array) -> Array:
     return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
 
 
-def mean(values: Array) -> Pooled:
+def mean(values: Array) -> SumStatistic:
     """Returns the mean of the values that are not NaN, each case counting once."""
     known = ~np.isnan(values)
-    return Pooled(np.column_stack([np.where(known, values, 0.0), known.astype(float)]), ratio)
+    return SumStatistic(np.column_stack([np.where(known, values, 0.0), known.astype(float)]), ratio)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from radrl.errors import UserError, nearest
 from radrl.evaluation.controls import baselines as trivial
-from radrl.evaluation.metrics.metric import CaseScores, Column, FindingCounts, Metric, metrics_of
+from radrl.evaluation.metrics.records import CaseScores, Column, FindingCounts, Metric, metrics_of
 from radrl.evaluation.metrics.set_statistics import mean
 from radrl.evaluation.statistics.intervals import SAMPLES, Resamples, holm, interval, units
 from radrl.evaluation.statistics.resampling import Job, Resampled, job_of, permute, run

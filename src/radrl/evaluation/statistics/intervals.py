@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from radrl.errors import UserError
-from radrl.evaluation.metrics.set_statistics import CHUNK, Array, Pooled, Statistic, mean
+from radrl.evaluation.metrics.set_statistics import CHUNK, Array, Statistic, SumStatistic, mean
 
 CONFIDENCE = 0.95
 SAMPLES = 10_000
@@ -63,14 +63,14 @@ def resample(
         if len(statistic.there) != len(patient):
             raise ValueError(f"a statistic of {len(statistic.there)} cases for {len(patient)} cases")
     count = int(patient.max()) + 1
-    wide = _by_patient([s.table for s in statistics if isinstance(s, Pooled)], patient)  # one product for all
-    ranked = any(not isinstance(s, Pooled) for s in statistics)
+    wide = _by_patient([s.table for s in statistics if isinstance(s, SumStatistic)], patient)  # one product for all
+    ranked = any(not isinstance(s, SumStatistic) for s in statistics)
 
     def at(sums: Array, weights: Array | None) -> Array:
         found, left = np.empty((len(sums), len(statistics))), 0
         by_case = weights[:, patient] if weights is not None and ranked else None
         for j, statistic in enumerate(statistics):
-            if isinstance(statistic, Pooled):
+            if isinstance(statistic, SumStatistic):
                 right = left + statistic.table.shape[1]
                 found[:, j] = statistic.value(sums[:, left:right])
                 left = right
@@ -143,11 +143,13 @@ def swapped(
     """
     count = int(patient.max()) + 1
     random = np.random.default_rng([seed, 1])
-    pooled = [(j, a, b) for j, (a, b) in enumerate(pairs) if isinstance(a, Pooled) and isinstance(b, Pooled)]
+    pooled = [
+        (j, a, b) for j, (a, b) in enumerate(pairs) if isinstance(a, SumStatistic) and isinstance(b, SumStatistic)
+    ]
     # the sums of one model after a swap are those of b plus what the patients that stay bring it from a
     wide = _by_patient([a.table - b.table for _, a, b in pooled], patient)
     totals = [(a.table.sum(0), b.table.sum(0)) for _, a, b in pooled]
-    ranked = [(j, a.beside(b)) for j, (a, b) in enumerate(pairs) if not isinstance(a, Pooled)]
+    ranked = [(j, a.beside(b)) for j, (a, b) in enumerate(pairs) if not isinstance(a, SumStatistic)]
     gaps = np.empty((samples + 1, len(pairs)))
     for start, size in _chunks(samples + 1, count):
         stay = random.integers(0, 2, (size, count), dtype=np.int8).astype(float)
@@ -245,12 +247,12 @@ def paired_difference(a: Array, b: Array, groups: Sequence[str], samples: int = 
         raise ValueError(f"paired values must have one shape, not {a.shape} and {b.shape}")
     columns, patient = _columns(a - b, groups)
     found = resample(columns, patient, samples, seed)
-    zero = [Pooled(column.table * [0.0, 1.0], column.value) for column in columns]
+    zero = [SumStatistic(column.table * [0.0, 1.0], column.value) for column in columns]
     p = permutation_p(swapped(list(zip(columns, zero, strict=True)), patient, samples, seed))
     return Difference(found.values, *interval(found), p)
 
 
-def _columns(values: Array, groups: Sequence[str]) -> tuple[list[Pooled], NDArray[np.int64]]:
+def _columns(values: Array, groups: Sequence[str]) -> tuple[list[SumStatistic], NDArray[np.int64]]:
     if values.ndim != 2 or len(values) != len(groups):
         raise ValueError(f"values must be (cases, metrics) with one patient a case; got {values.shape}, {len(groups)}")
     if np.isinf(values).any():

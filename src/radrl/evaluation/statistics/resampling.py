@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from radrl.evaluation.metrics.metric import Column
+from radrl.evaluation.metrics.records import Column
 from radrl.evaluation.metrics.set_statistics import Array, Statistic
 from radrl.evaluation.statistics.intervals import Resamples, permutation_p, resample, swapped
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from radrl.evaluation.metrics.metric import FindingCounts, Metric
+from radrl.evaluation.metrics.records import FindingCounts, Metric
 from radrl.evaluation.statistics.intervals import CONFIDENCE
 from radrl.support.files import write_json
 

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from radrl.evaluation.metrics.metric import CaseScores
+from radrl.evaluation.metrics.records import CaseScores
 from radrl.evaluation.statistics.result import Comparison
 from radrl.example import Answer, Example
 from radrl.output.page import cases, charts, pictures

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from radrl.evaluation.controls.from_training import NONE
-from radrl.evaluation.metrics.metric import MAIN, CaseScores, Metric, metrics_of
+from radrl.evaluation.metrics.records import CaseScores, Metric, metrics_of
+from radrl.evaluation.metrics.usual_metrics import MAIN_METRICS
 from radrl.evaluation.statistics.comparison import question_type
 from radrl.example import TASKS, Answer, Box, Example, Finding
 from radrl.output.page.pictures import Picture
@@ -60,7 +61,7 @@ def data(
             {
                 "name": TASK_NAMES[task],
                 "metrics": [[m.short, m.better, m.high if np.isfinite(m.high) else None] for m in of_task[task]],
-                "main": next((i for i, m in enumerate(of_task[task]) if m.name == MAIN[task]), 0),
+                "main": next((i for i, m in enumerate(of_task[task]) if m.name == MAIN_METRICS[task]), 0),
             }
             for task in TASKS
         ],

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from radrl.evaluation.metrics.metric import Metric
+from radrl.evaluation.metrics.records import Metric
 from radrl.evaluation.statistics.result import Comparison
 from radrl.output.tables import digits
 

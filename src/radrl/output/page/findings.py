@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from radrl.evaluation.metrics.metric import FindingCounts
+from radrl.evaluation.metrics.records import FindingCounts
 from radrl.evaluation.statistics.result import Comparison
 
 Shares = tuple[float | None, float | None, float | None]  # precision, recall, F1

@@ -14,8 +14,9 @@ from typing import Any
 
 from radrl.answers.parsing import parse
 from radrl.errors import UserError, nearest, one_line
-from radrl.evaluation.metrics.metric import BASE, Metric, of_scorer
-from radrl.evaluation.metrics.selection import asked
+from radrl.evaluation.metrics.records import Metric
+from radrl.evaluation.metrics.select_scorers import select_scorers
+from radrl.evaluation.metrics.usual_metrics import USUAL_METRICS, scorer_metric
 from radrl.prompt.messages import target
 from radrl.recipe.schema import Recipe
 from radrl.training.held_out.dev import Dev, log_key
@@ -43,12 +44,12 @@ def choose(recipe: Recipe, name: str, section: Mapping[str, Any], dev: Dev) -> M
     references = [parse(target(one, direct), one, direct) for one in dev.examples]
     known |= {log_key(name): column.metric for name, column in dev.columns(references).items()}
     if wanted not in known:  # a scorer by its own name, where one metric has it
-        mine = [log_key(one.metric.name) for one in BASE if one.scorer.name == wanted]
+        mine = [log_key(one.metric.name) for one in USUAL_METRICS if one.scorer.name == wanted]
         mine = [key for key in mine if key in known]
         wanted = mine[0] if len(mine) == 1 else wanted
     if wanted not in known:
-        for one in asked(dev.recipe, Counter(example.task for example in dev.examples)).scorers:
-            metric = of_scorer(one.scorer, (one.task,), one.title).metric
+        for one in select_scorers(dev.recipe, Counter(example.task for example in dev.examples)).scorers:
+            metric = scorer_metric(one.scorer, (one.task,), one.title).metric
             known.setdefault(log_key(metric.name), metric)
             if log_key(metric.name) == wanted:
                 dev.scorers = [one._replace(place=None)]  # no column of a protocol, which would stand alone

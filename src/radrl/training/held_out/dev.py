@@ -22,8 +22,9 @@ from radrl.errors import UserError
 from radrl.evaluation.answers import judged
 from radrl.evaluation.answers.decoding import Decoding, Said
 from radrl.evaluation.answers.transformers_backend import generate
-from radrl.evaluation.metrics.metric import Column, Metric, score_cases
-from radrl.evaluation.metrics.selection import Asked
+from radrl.evaluation.metrics.records import Column, Metric
+from radrl.evaluation.metrics.score_cases import score_cases
+from radrl.evaluation.metrics.select_scorers import SelectedScorer
 from radrl.example import TASKS, Answer, Task
 from radrl.images.sizes import box_size, image_facts
 from radrl.manifest import leaks
@@ -59,7 +60,7 @@ class Dev:
         rows = [sorted([i for i in order if TASKS[codes[i]] == task][:A_TASK]) for task in self.tasks]
         self.all, self.examples = dev, dev.take([i for of_task in rows for i in of_task])
         self.recipe, self.style = protocols.apply(recipe), style
-        self.scorers: list[Asked] = []  # beside the usual ones
+        self.scorers: list[SelectedScorer] = []  # beside the usual ones
         self.decoding(None)
 
     def decoding(self, own: GenerationConfig | None) -> Decoding:

@@ -19,7 +19,7 @@ import torch
 from transformers import Trainer
 
 from radrl.errors import UserError
-from radrl.evaluation.metrics.metric import Metric
+from radrl.evaluation.metrics.records import Metric
 from radrl.example import Answer
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.from_recipe import load_examples

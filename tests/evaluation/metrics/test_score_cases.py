@@ -8,7 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from radrl.evaluation.metrics.metric import MAIN, FindingCounts, score_cases
+from radrl.evaluation.metrics.records import FindingCounts
+from radrl.evaluation.metrics.score_cases import score_cases
+from radrl.evaluation.metrics.usual_metrics import MAIN_METRICS
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import TASKS, Answer, Box, Example, WrongBox
 from radrl.scoring import registry
@@ -55,8 +57,8 @@ def test_each_value_stands_in_its_row(found):
     np.testing.assert_allclose(rows["finding_f1"], [none, none, 2 / 5, none, 1, none, none])
     np.testing.assert_allclose(rows["soft_f1"], [none, none, none, 2 / 3, none, 0, none])
     np.testing.assert_allclose(rows["chexpert14_f1_examples"], [none, none, 4 / 5, none, 1, none, none])
-    assert {MAIN[example.task] for example in EXAMPLES} <= set(rows)
-    assert set(MAIN) == set(TASKS)
+    assert {MAIN_METRICS[example.task] for example in EXAMPLES} <= set(rows)
+    assert set(MAIN_METRICS) == set(TASKS)
 
 
 def test_boxes_are_judged_over_the_set(found):

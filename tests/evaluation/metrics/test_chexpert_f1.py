@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from radrl.evaluation.metrics import report_labels
+from radrl.evaluation.metrics import chexpert_f1
 from radrl.example import Answer, Example
 
 SENTENCES = [
@@ -28,27 +28,31 @@ def test_equal_to_scikit_learn():
     f1_score = pytest.importorskip("sklearn.metrics").f1_score
     examples, answers = pairs(200, 0)
     other = Example(id="q", task="vqa_open", question="?", reference="left")
-    found = {c.metric.name: c for c in report_labels.columns([*examples, other], [[*answers, Answer("left")]])}
-    there = np.array([report_labels.said(e.reference) for e in examples])
-    told = np.array([report_labels.said(a.text) for a in answers])
+    found = {c.metric.name: c for c in chexpert_f1.chexpert_columns([*examples, other], [[*answers, Answer("left")]])}
+    there = np.array([chexpert_f1.labels_said(e.reference) for e in examples])
+    told = np.array([chexpert_f1.labels_said(a.text) for a in answers])
     assert there.shape == (200, 14)
-    pick = [report_labels.names().index(name) for name in report_labels.TOP5]
+    pick = [chexpert_f1.label_names().index(name) for name in chexpert_f1.TOP5]
     for title, chosen in (("14", list(range(14))), ("5", pick)):
         for kind, average in (("micro", "micro"), ("macro", "macro"), ("examples", "samples")):
             wanted = f1_score(there[:, chosen], told[:, chosen], average=average, zero_division=0)
             (statistic,) = found[f"chexpert{title}_f1_{kind}"].statistics
             assert statistic.at(np.ones((1, 201)))[0] == pytest.approx(wanted, abs=1e-12), (title, kind)
-    counts = report_labels.counts(examples, [answers])
+    counts = chexpert_f1.count_labels(examples, [answers])
     each = f1_score(there, told, average=None, zero_division=0)
     assert [one.f1 or 0.0 for one in counts.values()] == pytest.approx(each)
 
 
 def test_what_counts_as_there():
-    names = report_labels.names()
+    names = chexpert_f1.label_names()
     said = dict(
-        zip(names, report_labels.said("Possible pneumonia. No pleural effusion. The heart is enlarged."), strict=True)
+        zip(
+            names,
+            chexpert_f1.labels_said("Possible pneumonia. No pleural effusion. The heart is enlarged."),
+            strict=True,
+        )
     )
     assert {name for name, there in said.items() if there} == {"Pneumonia", "Cardiomegaly"} | (
         {"Lung Opacity"} if said["Lung Opacity"] else set()
     )
-    assert not any(report_labels.said(""))
+    assert not any(chexpert_f1.labels_said(""))

@@ -8,8 +8,9 @@ import pytest
 
 from radrl.commands.evaluate import run_comparison
 from radrl.evaluation.answers.header import Header
-from radrl.evaluation.metrics.selection import asked, protocol_notes
+from radrl.evaluation.metrics.select_scorers import select_scorers
 from radrl.manifest.jsonl import read_manifest
+from radrl.output.protocol_notes import protocol_notes
 from radrl.prompt.messages import PromptStyle, target
 from radrl.recipe import protocols
 from radrl.scoring.reward_terms import read_columns
@@ -74,11 +75,11 @@ def test_a_wrong_metric_is_one_line_with_its_key(make_recipe, refusal, metrics, 
 def test_weights_that_lack_are_said_before_anything_is_generated(make_recipe, refusal, monkeypatch):
     monkeypatch.delenv("RADRL_WEIGHTS", raising=False)
     recipe = make_recipe("evaluation.metrics=[bleu_1, radgraph]")
-    assert "key 'evaluation.metrics.1': scorer 'radgraph': needs the weights" in refusal(asked, recipe, CASES)
+    assert "key 'evaluation.metrics.1': scorer 'radgraph': needs the weights" in refusal(select_scorers, recipe, CASES)
 
 
 def test_a_metric_of_a_task_that_is_not_there_is_a_line(make_recipe):
-    asking = asked(make_recipe("evaluation.metrics=[soft_f1, bleu_1]"), {"report": 3})
+    asking = select_scorers(make_recipe("evaluation.metrics=[soft_f1, bleu_1]"), {"report": 3})
     assert [(one.task, one.scorer.name) for one in asking.scorers] == [("report", "bleu_1")]
     assert asking.unused == ["evaluation.metrics.0: 'soft_f1' scores grounding; the test data has no such case"]
 
