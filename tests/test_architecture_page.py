@@ -67,6 +67,17 @@ def module_of(dotted: str) -> tuple[Path, list[str]] | None:
     return None
 
 
+def unknown(text: str) -> list[str]:
+    """Returns the names ``radrl.…`` in a text that are no module and nothing in one."""
+    wrong = []
+    for dotted in re.findall(r"\b(radrl(?:\.[A-Za-z_]\w*)+)", text):
+        if dotted not in ("radrl.scorers", "radrl.readers"):  # these are groups of entry points
+            found = module_of(dotted)
+            if found is None or (found[1] and ".".join(found[1]) not in names_in(found[0])):
+                wrong.append(dotted)
+    return wrong
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_exist(page):
     named = set(re.findall(r"(?<![\w/$.{*-])((?:[\w.-]+/)*[\w-]+\.(?:py|yaml|txt|jinja))\b(?![:\w])", text_of(page)))
@@ -77,12 +88,7 @@ def test_files_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_modules_and_functions_exist(page):
     wrong = []
-    for dotted in re.findall(r"\b(radrl(?:\.[A-Za-z_]\w*)+)", page.read_text(encoding="utf-8")):
-        if dotted in ("radrl.scorers", "radrl.readers"):  # groups of entry points
-            continue
-        found = module_of(dotted)
-        if found is None or (found[1] and ".".join(found[1]) not in names_in(found[0])):
-            wrong.append(dotted)
+    wrong += unknown(page.read_text(encoding="utf-8"))
     for module, imported in re.findall(r"^\s*from (radrl[\w.]*) import (.+)$", page.read_text(encoding="utf-8"), re.M):
         file, rest = module_of(module) or (None, [])
         if file is None or rest:
@@ -93,6 +99,12 @@ def test_modules_and_functions_exist(page):
             if name not in names_in(file) and module_of(f"{module}.{name}") == (file, [name]):
                 wrong.append(f"{module}.{name}")
     assert not wrong
+
+
+def test_what_has_moved_is_where_the_changelog_says():
+    rows = re.findall(r"^\| (`radrl\..*) \| (.*) \|$", (HOME / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert len(rows) > 10
+    assert unknown("\n".join(now if now != "as before" else before for before, now in rows)) == []
 
 
 ARCHITECTURE = HOME / "docs/architecture.md"
