@@ -36,7 +36,7 @@ def message(path, content):
         (GOOD + "\n{broken", ":2: Invalid JSON"),
         (GOOD + "\n[1]", ":2:"),
         (GOOD + "\nnull", ":2:"),
-        (GOOD + "\n\n" + GOOD, ":3: id 'a' stands already in line 1"),
+        (GOOD + "\n\n" + GOOD, ":3: id 'a' is already used in line 1"),
         ('{"id": "a", "task": "report", "question": "q", "colour": 1}', "key 'colour'.*put it under 'meta'"),
         ('{"id": "a", "task": "report", "question": "q", "co\\nlour": 1}', r"key 'co\\nlour'"),
         ('{"id": "a", "task": "report"}', "key 'question'"),

@@ -1,4 +1,4 @@
-"""The one error type a user sees: a line that names the place and the mend."""
+"""The one error type a user sees: one line that names the place and the fix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 class UserError(Exception):
     """A mistake in something the user gave (file, recipe, model folder).
 
-    The message is one line: what is wrong, where (file, line or key), and how to mend it. The command line
+    The message is one line: what is wrong, where (file, line or key), and how to fix it. The command line
     prints it without a traceback and exits with code 2.
     """
 
@@ -18,9 +18,9 @@ def out_of_memory(error: BaseException) -> bool:
     """Returns whether an error says that memory, of the machine or of a GPU, did not suffice, whoever raised it."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be here
         return True
-    said = str(error).lower()
+    text = str(error).lower()
     signs = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
-    return isinstance(error, OSError | RuntimeError) and any(sign in said for sign in signs)
+    return isinstance(error, OSError | RuntimeError) and any(sign in text for sign in signs)
 
 
 def in_words(error: BaseException) -> str:

@@ -15,9 +15,9 @@ from importlib import resources
 import yaml
 
 NOTHING = "No Finding"
-"""What stands among the labels of an answer that says that none is there, where no label of the set has that sense."""
+"""The label of an answer that says that none is there, where no label of the set has that sense."""
 BESIDE = frozenset({("device", "support")})
-"""Labels that "No Finding" may stand beside: in CheXpert's sense it is of disease (arXiv 1901.07031)."""
+"""Labels that "No Finding" may be given with: in CheXpert's sense it is of disease (arXiv 1901.07031)."""
 
 FARTHEST = 12  # words from "no" to its noun
 WORD = re.compile(r"[^\W_]+")
@@ -38,7 +38,7 @@ def listed(name: str) -> frozenset[str]:
 
 
 def in_order(name: str) -> tuple[str, ...]:
-    """Returns a list of label_words.yaml as it stands there."""
+    """Returns a list of label_words.yaml in its order."""
     return _lists()[name]
 
 
@@ -73,9 +73,9 @@ def stems(text: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 14)
 def key(name: str) -> tuple[str, ...]:
-    """Returns what a label is told by: its stems in order of the alphabet, without articles, "of" and "and"."""
-    found = stems(name)
-    return tuple(sorted(word for word in found if word not in _FILL)) or tuple(found)
+    """Returns what identifies a label: its stems in order of the alphabet, without articles, "of" and "and"."""
+    words = stems(name)
+    return tuple(sorted(word for word in words if word not in _FILL)) or tuple(words)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -101,7 +101,7 @@ def canonical(labels: Iterable[str], may: Sequence[str]) -> tuple[str, ...]:
     empty. "No Finding" is left out where no label of ``may`` has its sense, and put in where one has and it is all.
 
     Raises:
-        ValueError: one may not be named, two that may are the same, or "No Finding" stands beside another.
+        ValueError: one may not be named, two that may are the same, or "No Finding" is given with another.
     """
     labels = tuple(labels)
     for name in (*may, *labels):
@@ -130,38 +130,38 @@ def canonical(labels: Iterable[str], may: Sequence[str]) -> tuple[str, ...]:
 def says_nothing(text: str) -> str:
     """Returns ``plainly`` where a sentence says that no finding is there at all ("No finding", "Normal chest X-ray"),
     ``softly`` where it says so but leaves room for one ("no acute disease", "No."), else an empty text."""
-    told = [stem(word) for word in WORD.findall(text.casefold().replace("n't", " not").replace("n’t", " not"))]
-    said = set(told)
-    if not told or said & listed("limit"):
+    words = [stem(word) for word in WORD.findall(text.casefold().replace("n't", " not").replace("n’t", " not"))]
+    distinct = set(words)
+    if not words or distinct & listed("limit"):
         return ""
-    if said & _BARE and said <= _BARE | listed("film"):
+    if distinct & _BARE and distinct <= _BARE | listed("film"):
         return "softly"
-    if "all" in said and said & _ALL - {"all"} and said <= _ALL | listed("noun") | {"are"}:
+    if "all" in distinct and distinct & _ALL - {"all"} and distinct <= _ALL | listed("noun") | {"are"}:
         return "plainly"
-    if said & _NORMAL and said <= listed("round") | listed("film"):
+    if distinct & _NORMAL and distinct <= listed("round") | listed("film"):
         return "plainly"
-    return next((found for at in range(len(told)) if (found := _denied(told, at))), "")
+    return next((how for at in range(len(words)) if (how := _denied(words, at))), "")
 
 
-def _denied(told: Sequence[str], at: int) -> str:
+def _denied(words: Sequence[str], at: int) -> str:
     """Returns what "no ... finding" says that begins with word ``at``, as says_nothing does."""
-    if told[at] in listed("deny"):
+    if words[at] in listed("deny"):
         start = at + 1
-    elif told[at + 1 : at + 2] and told[at + 1] in _DENY_OF.get(told[at], ()):
+    elif words[at + 1 : at + 2] and words[at + 1] in _DENY_OF.get(words[at], ()):
         start = at + 2
     else:
         return ""
-    if at and (told[at - 1] in listed("deny") or told[at - 1] == "if"):
+    if at and (words[at - 1] in listed("deny") or words[at - 1] == "if"):
         return ""  # "not without abnormalities"
     end, soft = -1, False
-    for k in range(start, min(start + FARTHEST, len(told))):
-        if told[k] in listed("noun"):
+    for k in range(start, min(start + FARTHEST, len(words))):
+        if words[k] in listed("noun"):
             end = k
-        elif told[k] in listed("soft"):
+        elif words[k] in listed("soft"):
             soft = True
-        elif told[k] not in listed("between"):
+        elif words[k] not in listed("between"):
             break
-    after = told[end + 1 : end + 9]
+    after = words[end + 1 : end + 9]
     place = next((k for k, word in enumerate(after[:4]) if word in listed("place")), None)
     if end < 0 or (place is not None and not listed("film").intersection(after[place + 1 : place + 5])):
         return ""  # "no abnormality of the heart"

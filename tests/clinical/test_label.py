@@ -86,7 +86,7 @@ def test_csv(tmp_path):
      (b'{"id": null, "text": ""}', ":2: key 'id' is not text"), (b'{"id": "b\\r", "text": ""}', ":2: .*line break"),
      (b'{"id": true, "text": ""}', ":2: key 'id' is not text"),
      (b'{"id": "b", "text": 1}', ":2: key 'text' is not text"), (b"\xff", ":2: not UTF-8"),
-     (b'{"id": "a", "text": ""}', ":2: id 'a' stands already in line 1"), (b"[" * 100_000, ":2: not JSON")],
+     (b'{"id": "a", "text": ""}', ":2: id 'a' is already used in line 1"), (b"[" * 100_000, ":2: not JSON")],
 )  # fmt: skip
 def test_a_bad_line_is_named_and_nothing_is_written(tmp_path, line, message):
     reports = write(tmp_path / "r.jsonl", {"id": "a", "text": "Effusion."})

@@ -132,7 +132,7 @@ def test_the_usual_scorers_read_the_reference(tmp_path):
     [
         ('{"id": "a", "text": "x"}', "no line for id 'b' of .*r.jsonl"),
         ("", "no line; a line is"),
-        ('{"id": "a", "text": "x"}\n\n{"id": "a", "text": "y"}', "p.jsonl:3: id 'a' stands already in line 1"),
+        ('{"id": "a", "text": "x"}\n\n{"id": "a", "text": "y"}', "p.jsonl:3: id 'a' is already used in line 1"),
         ('{"id": "a"}', "p.jsonl:1: not a line"),
         ('{"id": "a", "text": 3}', "p.jsonl:1: 'id' and 'text' should be text"),
         ("[1]", "p.jsonl:1: not a line"),

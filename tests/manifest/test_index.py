@@ -55,7 +55,7 @@ def test_a_line_the_index_cannot_use_stops_at_once(manifest, refusal, line):
 def test_a_second_id_names_both_lines(manifest, refusal):
     path = manifest({}, {}, {"id": "e0"})
     assert refusal(read_manifests, [path]) == (
-        f"{path}:3: id 'e0' stands already in line 1; give each Example its own id"
+        f"{path}:3: id 'e0' is already used in line 1; give each Example its own id"
     )
 
 

@@ -165,7 +165,7 @@ def test_concurrency_is_bounded_and_used(tmp_path):
 def test_a_stopped_run_asks_only_for_what_is_missing(films, tmp_path):
     with (
         serve(lambda q, n: good(q) if q == "q0" else 500) as server,
-        pytest.raises(UserError, match=rf"{server.url}: the endpoint gave HTTP 500 .* 4 times; mend it and run again"),
+        pytest.raises(UserError, match=rf"{server.url}: the endpoint gave HTTP 500 .* 4 times; fix it and run again"),
     ):
         ask(films, tmp_path, server, concurrency=1)
     assert list(load_traces(tmp_path / "t.jsonl")) == ["id0"]

@@ -97,7 +97,7 @@ def read_reports(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
                 report = _line(f"{path}:{number}", raw, number == 1)
                 if report[0] in seen:
                     raise UserError(
-                        f"{path}:{number}: id {report[0]!r} stands already in line {seen[report[0]]}; "
+                        f"{path}:{number}: id {report[0]!r} is already used in line {seen[report[0]]}; "
                         "give each report its own id"
                     )
                 seen[report[0]] = number

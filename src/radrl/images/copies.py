@@ -53,7 +53,7 @@ def copy_image(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Writes ``root/path`` to ``out/path_out`` (PNG or JPEG by its ending), shrunk where it is larger than allowed.
 
-    ``max_side`` is the longest side in pixels and stands instead of ``max_pixels``. Grey pictures are written as 8-bit
+    ``max_side`` is the longest side in pixels and replaces ``max_pixels``. Grey pictures are written as 8-bit
     grey, others as RGB. The file appears whole or not at all; one that is there, whole, of the right size and not older
     than its source, is kept. Boxes in 0-1 hold for the copy as they are. ``notes`` as of `read_image`.
 

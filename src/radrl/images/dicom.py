@@ -1,7 +1,7 @@
 """DICOM radiographs to 8-bit pixels as a viewer shows them (DICOM PS3.3 C.7.6.3, C.11.1, C.11.2; PS3.4 N.2).
 
 The order is the standard's: stored values, modality LUT or rescale, VOI LUT or window, and MONOCHROME1 (or the
-presentation LUT shape INVERSE, which goes with it) turned round.
+presentation LUT shape INVERSE, which goes with it) inverted.
 Of several windows the first is taken; a VOI LUT goes before a window. pydicom parses the file; which decoder unpacks
 which transfer syntax is fixed in DECODERS, so that a picture does not depend on what else is installed.
 """
@@ -117,7 +117,7 @@ def _decode(file: Path, data: Any, notes: list[str]) -> np.ndarray:
         raise UserError(f"{file}: transfer syntax {syntax!r} is not read; unpack it with gdcmconv --raw")
     decoder = DECODERS[syntax]
     if decoder is None:
-        data.pixel_array_options(correct_unused_bits=False)  # done here, so that it can be told
+        data.pixel_array_options(correct_unused_bits=False)  # done here, so that it can be noted
         return _without_unused_bits(data, notes)
     if syntax == _EXTENDED and int(data.BitsStored) > 8:
         raise UserError(f"{file}: JPEG of 12 bits is not read; unpack it with dcmdjpeg")
@@ -134,8 +134,8 @@ def _decode(file: Path, data: Any, notes: list[str]) -> np.ndarray:
     data.pixel_array_options(decoding_plugin=name, correct_unused_bits=False)
     signed = _claimed_sign(packed)
     if signed is not None and signed != bool(data.get("PixelRepresentation")):
-        said = [("unsigned", "signed")[k] for k in (signed, not signed)]
-        notes.append(f"its JPEG 2000 data are {said[0]}, its tag says {said[1]}; read as {said[1]}, look at it")
+        signs = [("unsigned", "signed")[k] for k in (signed, not signed)]
+        notes.append(f"its JPEG 2000 data are {signs[0]}, its tag says {signs[1]}; read as {signs[1]}, look at it")
     return _without_unused_bits(data, notes)
 
 
@@ -189,8 +189,8 @@ def _windowed(file: Path, data: Any, values: np.ndarray, pixels: np.ndarray) -> 
     """Returns the values through VOI LUT or window, uint8."""
     tables = data.get("VOILUTSequence")
     if tables and tables[0].get("LUTDescriptor") is not None:
-        found, top = _looked_up(values.round().astype(np.int32), tables[0], data)
-        return _clip(found * (255.0 / top))
+        shown, top = _looked_up(values.round().astype(np.int32), tables[0], data)
+        return _clip(shown * (255.0 / top))
     centre, width = _first(data.get("WindowCenter")), _first(data.get("WindowWidth"))
     if centre is not None and width is not None:
         return window(file, values, centre, width, str(data.get("VOILUTFunction") or "LINEAR").upper())
@@ -211,17 +211,17 @@ def _looked_up(values: np.ndarray, table: Any, data: Any) -> tuple[np.ndarray, f
     """
     entries, first, bits = (int(v) for v in table.LUTDescriptor)
     entries = entries or 1 << 16
-    found = table.LUTData
-    if isinstance(found, bytes):
+    lut = table.LUTData
+    if isinstance(lut, bytes):
         little = data.original_encoding[1] is not False
-        size = 1 if len(found) == entries else 2  # 8-bit entries may stand one a byte
-        found = np.frombuffer(found, ("<" if little else ">") + f"u{size}", count=entries)
-    found = np.atleast_1d(np.asarray(found)).astype(np.float32)
-    if len(found) != entries or not 8 <= bits <= 16:
-        raise ValueError(f"a lookup table of {len(found)} entries of {bits} bits, not {entries} of 8 to 16")
-    needed, top = float(found.max()), float((1 << bits) - 1)
+        size = 1 if len(lut) == entries else 2  # 8-bit entries may take one byte each
+        lut = np.frombuffer(lut, ("<" if little else ">") + f"u{size}", count=entries)
+    lut = np.atleast_1d(np.asarray(lut)).astype(np.float32)
+    if len(lut) != entries or not 8 <= bits <= 16:
+        raise ValueError(f"a lookup table of {len(lut)} entries of {bits} bits, not {entries} of 8 to 16")
+    needed, top = float(lut.max()), float((1 << bits) - 1)
     top = needed if 0 < needed < (top + 1) / 2 else top
-    return found[np.clip(values.astype(np.int32) - first, 0, entries - 1)], top
+    return lut[np.clip(values.astype(np.int32) - first, 0, entries - 1)], top
 
 
 def window(file: Path, values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray:

@@ -88,7 +88,7 @@ def image_size(root: str | Path, path: str) -> tuple[int, int]:
 
 
 def is_turned(root: str | Path, path: str) -> bool:
-    """Returns whether the file says in EXIF that the picture is to be turned or mirrored. Raises UserError."""
+    """Returns whether the file's EXIF orientation asks to turn or mirror the picture. Raises UserError."""
     file = _inside(root, path)
     with _reading(file):
         if _is_dicom(file):
@@ -157,7 +157,7 @@ def _deep_colour(file: Path, image: ImageFile.ImageFile) -> np.ndarray | None:
     """Returns the values of a PNG of several channels of 16 bits, float32 of shape (H, W) or (H, W, 3) without alpha;
     None where it is none. Pillow keeps the upper 8 bits of such, so that a film of 12 bits would be all but black.
 
-    The same data are unpacked twice, once for each byte of a value.
+    The same data are unpacked two times, once for each byte of a value.
 
     Raises:
         UserError: a TIFF of several channels of 16 bits.
@@ -182,7 +182,7 @@ def _deep_colour(file: Path, image: ImageFile.ImageFile) -> np.ndarray | None:
 
 
 def _white_is_zero(image: Image.Image) -> bool:
-    """Returns whether a TIFF says that 0 is white; Pillow turns such round up to 8 bits only."""
+    """Returns whether a TIFF says that 0 is white; Pillow inverts such pictures up to 8 bits only."""
     return _tiff_tag(image, _PHOTOMETRIC, None) == 0
 
 

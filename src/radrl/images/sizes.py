@@ -78,11 +78,11 @@ def box_size(examples: Sized, index: int, style: PromptStyle, images: Mapping[st
 def image_facts(image_processor: Any) -> dict[str, Any]:
     """Returns who resizes a model's images and how, for a Header: a Qwen-VL processor's bounds and factor, another's
     size as it says it."""
-    found: dict[str, Any] = {"resized_by": type(image_processor).__name__}
+    resizing: dict[str, Any] = {"resized_by": type(image_processor).__name__}
     size = dict(image_processor.size)
     if "shortest_edge" not in size or "longest_edge" not in size or not hasattr(image_processor, "merge_size"):
-        return found | {"size": {key: value for key, value in size.items() if value is not None}}
-    return found | {
+        return resizing | {"size": {key: value for key, value in size.items() if value is not None}}
+    return resizing | {
         "min_pixels": size["shortest_edge"],
         "max_pixels": size["longest_edge"],
         "factor": image_processor.patch_size * image_processor.merge_size,

@@ -20,7 +20,7 @@ class ExampleSet(Sequence[Example]):
     """Examples from one or several manifests, each with the folder its image paths start from.
 
     Examples and pictures are read when asked for. The last few of both are kept, so that the copies of a prompt in a
-    GRPO group share one picture in memory. An Example may stand in a set more than once.
+    GRPO group share one picture in memory. A set may hold an Example more than once.
     """
 
     def __init__(
@@ -140,15 +140,15 @@ class ExampleSet(Sequence[Example]):
 
     def with_thinking(self, traces: Mapping[str, str]) -> ExampleSet:
         """Returns the Examples with the traces given by id; those that have none there keep their own."""
-        found = {
+        given = {
             row: traces[name] for row in self.rows.tolist() if (name := self.manifest_index.example(row).id) in traces
         }
-        return ExampleSet(self.manifest_index, self.rows, self.traces | found)
+        return ExampleSet(self.manifest_index, self.rows, self.traces | given)
 
     def rows_by_image(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns (order, starts): row k is ``order[starts[k]:starts[k + 1]]``, indexes of at most ``most`` Examples
-        with the same images. Rows stand in the order of the first Example of their images. An Example without images
-        has a row of its own, and one that stands here a second time is not in a row with its first time.
+        with the same images. Rows are in the order of the first Example of their images. An Example without images
+        has a row of its own, and one that the set holds twice is not two times in one row.
         """
         keys = self.image_hashes + _times_before(self.rows) * 0x5851F42D4C957F2D  # wraps around, as a hash
         _, first, group = np.unique(keys, return_index=True, return_inverse=True)
@@ -160,23 +160,23 @@ class ExampleSet(Sequence[Example]):
 
 
 def _times_before(rows: np.ndarray) -> np.ndarray:
-    """Returns how often each row stands before."""
+    """Returns how often each row has come before, at each place."""
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     begins = np.r_[True, ordered[1:] != ordered[:-1]] if len(rows) else np.empty(0, bool)
     since = np.arange(len(rows)) - np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))
-    found = np.empty(len(rows), np.int64)
-    found[order] = since
-    return found
+    times = np.empty(len(rows), np.int64)
+    times[order] = since
+    return times
 
 
 def read_manifests(paths: Sequence[Path], roots: Mapping[Path, Path] | None = None) -> ExampleSet:
-    """Reads manifests one after the other and checks that ids differ and every image file is there.
+    """Reads manifests one after the other and checks that ids differ and that every image file exists.
 
     ``roots`` names the folder of a manifest's images where it is not the manifest's own.
 
     Raises:
-        UserError: a manifest is missing, empty or wrong, an id stands twice, or an image is missing. Lines after the
+        UserError: a manifest is missing, empty or wrong, an id is used twice, or an image is missing. Lines after the
             first 50,000 are checked in full when they are asked for.
     """
     index = read_index([Path(path) for path in paths], roots)

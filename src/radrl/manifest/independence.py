@@ -1,7 +1,7 @@
 """The unit of independence: what is never split between training and test, and what is drawn in resampling.
 
 Cases of one patient are alike, so they count as one draw, and a patient in training and test is a leak. Where no
-patient is known the next wider thing stands for it: the study (for figures of the literature the article), else the
+patient is known the next wider thing takes its place: the study (for figures of the literature the article), else the
 first image, else the Example itself. Splitting (`radrl data prepare`), the check for leaks (`radrl.manifest.leaks`) and
 the intervals all take it from here.
 """
@@ -45,8 +45,8 @@ def family(source: str) -> str:
 def said(examples: Iterable[Example]) -> str:
     """Returns what the units of some Examples are, in words: "patients", or "patients or images" where no patient is
     known of some."""
-    found = {widest(e.patient, e.study, e.images, e.id)[0] for e in examples}
-    return " or ".join(plural for kind, plural in PLURALS.items() if kind in found) or PLURALS["patient"]
+    kinds = {widest(e.patient, e.study, e.images, e.id)[0] for e in examples}
+    return " or ".join(plural for kind, plural in PLURALS.items() if kind in kinds) or PLURALS["patient"]
 
 
 @cache

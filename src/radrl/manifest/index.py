@@ -25,7 +25,7 @@ from radrl.manifest.jsonl import ManifestLine, count_line_ends, empty_manifest, 
 from radrl.support.machine import cores
 
 LEAST_PART = 16 << 20  # bytes: a smaller manifest is read in this process
-# Lines of a manifest: a mistake that runs through it, or one in a small manifest, is found at once.
+# Lines of a manifest: a mistake that runs through it, or one in a small manifest, is noticed at once.
 CHECKED_IN_FULL = 50_000
 
 
@@ -35,7 +35,7 @@ class ManifestIndex:
 
     ``images``, ``patients`` and ``studies`` are hashes: equal where two Examples have the same images, or the same
     patient or study of one data set (0: none is known). The last three columns have an entry an image file: the
-    ``images`` it is one of, a hash of the file that stands there, and its size in bytes.
+    ``images`` it is one of, a hash of the file at that path, and its size in bytes.
     """
 
     paths: list[Path]
@@ -76,18 +76,18 @@ class ManifestIndex:
         return ManifestLine(path, 1, start, raw, counted_from=start).example()
 
     def line_number(self, row: int) -> int:
-        """Returns the number, from 1, of the line that an Example stands in."""
+        """Returns the number, from 1, of the line of an Example."""
         return 1 + count_line_ends(self.paths[self.manifest[row]], 0, int(self.start[row]))
 
 
 def read_index(paths: Sequence[Path], roots: Mapping[Path, Path] | None = None) -> ManifestIndex:
-    """Reads manifests through once and checks that ids differ and every image file is there.
+    """Reads manifests through once and checks that ids differ and that every image file exists.
 
     ``roots`` names the folder of a manifest's images where it is not the manifest's own. The first 50,000 lines of
     each are checked in full, the others for what the index holds. Large manifests are read on all cores.
 
     Raises:
-        UserError: a manifest is missing, empty or wrong, an id stands twice, or an image is missing.
+        UserError: a manifest is missing, empty or wrong, an id is used twice, or an image is missing.
     """
     roots = roots or {}
     reading = _begun.pop(_key(paths, roots), None) or _Reading(paths, roots)
@@ -185,8 +185,8 @@ def _ids_differ(index: ManifestIndex) -> None:
             continue  # two ids of one hash
         one, two = (index.paths[index.manifest[row]] for row in (first, second))
         if index.manifest[first] != index.manifest[second]:
-            raise UserError(f"{two}: id '{name}' stands in {one} too; ids must differ")
+            raise UserError(f"{two}: id '{name}' is in {one} too; ids must differ")
         lines = [index.line_number(row) for row in (first, second)]
         raise UserError(
-            f"{two}:{lines[1]}: id {name!r} stands already in line {lines[0]}; give each Example its own id"
+            f"{two}:{lines[1]}: id {name!r} is already used in line {lines[0]}; give each Example its own id"
         )

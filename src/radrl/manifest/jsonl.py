@@ -138,7 +138,7 @@ def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> lis
     example_set.py.
 
     Raises:
-        UserError: the file is missing or empty, a line is not an Example, or an id stands twice.
+        UserError: the file is missing or empty, a line is not an Example, or an id is used twice.
     """
     examples: list[Example] = []
     places: dict[str, int] = {}
@@ -146,7 +146,7 @@ def read_manifest(path: str | os.PathLike[str], limit: int | None = None) -> lis
         example = line.example()
         if example.id in places:
             raise UserError(
-                f"{line.place}: id {example.id!r} stands already in line {places[example.id]}; "
+                f"{line.place}: id {example.id!r} is already used in line {places[example.id]}; "
                 "give each Example its own id"
             )
         places[example.id] = line.number

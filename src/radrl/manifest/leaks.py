@@ -63,7 +63,7 @@ def find(mine: ExampleSet, other: ExampleSet) -> Leak:
     by_image = np.isin(images, files.of[both])
     alone = (patient == 0) & (study == 0) & ~np.isin(images, files.of)
     by_id = alone & _in(ids, others_ids)
-    for i in np.flatnonzero(by_id).tolist():  # ids such as "1" may well stand in both
+    for i in np.flatnonzero(by_id).tolist():  # ids such as "1" may be in both by chance
         by_id[i] = mine[i].question == other[int(np.flatnonzero(others_ids == ids[i])[0])].question
     leaking = np.flatnonzero(by_patient | by_study | by_image | by_id)
     return Leak(
@@ -83,7 +83,7 @@ def _columns(examples: ExampleSet) -> tuple[Keys, Keys, Keys, Keys]:
 
 
 def _in(keys: Keys, others: Keys) -> Bools:
-    """Returns which keys are among the others; 0 stands for none and never is."""
+    """Returns which keys are among the others; 0 means none and never is."""
     return np.isin(keys, others) & (keys != 0)
 
 
@@ -111,8 +111,8 @@ def _copies(mine: ExampleSet, other: ExampleSet, files: _Files, others: _Files) 
     looked_at = sizes[order][np.cumsum(often[order]) <= MOST_READ]
     compared = len(np.unique(files.file[~np.isin(files.size, sizes) | np.isin(files.size, looked_at)]))
     theirs = set(_digests(other, others, looked_at).values())
-    found = [file for file, digest in _digests(mine, files, looked_at).items() if digest in theirs]
-    return np.array(found, dtype=np.int64), compared
+    copies = [file for file, digest in _digests(mine, files, looked_at).items() if digest in theirs]
+    return np.array(copies, dtype=np.int64), compared
 
 
 def _digests(examples: ExampleSet, files: _Files, sizes: Keys) -> dict[int, bytes]:
@@ -120,7 +120,7 @@ def _digests(examples: ExampleSet, files: _Files, sizes: Keys) -> dict[int, byte
     wanted = np.isin(files.size, sizes)
     keys, first = np.unique(examples.image_hashes, return_index=True)
     rows = first[np.searchsorted(keys, np.unique(files.of[wanted]))]
-    found: dict[int, bytes] = {}
+    digests: dict[int, bytes] = {}
     known = set(files.file[wanted].tolist())
     for row in rows.tolist():
         for image in examples[row].images:
@@ -128,11 +128,11 @@ def _digests(examples: ExampleSet, files: _Files, sizes: Keys) -> dict[int, byte
                 with open(f"{examples.root(row)}/{image}", "rb", buffering=0) as content:
                     state = os.fstat(content.fileno())
                     file = hash((state.st_dev, state.st_ino))
-                    if file in known and file not in found:
-                        found[file] = _digest(content.fileno(), state.st_size)
+                    if file in known and file not in digests:
+                        digests[file] = _digest(content.fileno(), state.st_size)
             except OSError:
                 continue
-    return found
+    return digests
 
 
 def _digest(file: int, size: int) -> bytes:

@@ -18,7 +18,7 @@ def read_texts(path: Path) -> dict[str, str]:
         raw = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot read: {error.strerror}") from None
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
@@ -33,8 +33,8 @@ def read_texts(path: Path) -> dict[str, str]:
         if not isinstance(name, str) or not isinstance(text, str):
             raise UserError(f"{path}:{number}: 'id' and 'text' should be text")
         if name in lines:
-            raise UserError(f"{path}:{number}: id {name!r} stands already in line {lines[name]}")
-        found[name], lines[name] = text, number
-    if not found:
+            raise UserError(f"{path}:{number}: id {name!r} is already used in line {lines[name]}")
+        texts[name], lines[name] = text, number
+    if not texts:
         raise UserError(f'{path}: no line; a line is {{"id": ..., "text": ...}}')
-    return found
+    return texts

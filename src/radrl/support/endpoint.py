@@ -29,7 +29,7 @@ NOT_OPENAIS = ("top_k", "min_p", "repetition_penalty", "min_tokens", "chat_templ
 
 class Reply(NamedTuple):
     """A completion's text, whether it was cut at ``max_tokens``, how many tokens it has where the server tells, and
-    whether a content filter took it. Thinking that the server set apart stands before the text again, in its tags."""
+    whether a content filter took it. Thinking that the server gives apart is put before the text again, in its tags."""
 
     text: str
     cut: bool
@@ -97,7 +97,7 @@ class Chat:
             else:
                 status = response.status_code
                 if status == 200:
-                    reply = _read(response)
+                    reply = _parse_reply(response)
                     if reply:
                         self._answered = True
                         return reply
@@ -111,26 +111,26 @@ class Chat:
                 pause = min(LONGEST_PAUSE, self.endpoint.backoff * 2 ** min(repeat, 30))
                 # jitter, so that tasks turned away together do not come back together; it decides no result
                 await asyncio.sleep(max(wanted, pause * random.uniform(0.5, 1.0)))
-        raise self._stop(f"{trouble}, {self.endpoint.retries + 1} times")
+        raise self._failure(f"{trouble}, {self.endpoint.retries + 1} times")
 
     def _refuse(self, status: int, fields: Sequence[str]) -> None:
-        """Raises what a refusal means; ``fields`` are those of the request that the refusal names."""
+        """Raises the error for a refusal; ``fields`` are those of the request that the refusal names."""
         self._refusals += 1
         if fields and status in ONE_REQUEST and not self._answered:
-            raise self._stop(
+            raise self._failure(
                 f"HTTP {status} and names {', '.join(fields)} (set 'sampling: openai' at this endpoint where it takes "
                 "OpenAI's fields only)"
             )
         if status in ONE_REQUEST and (self._answered or self._refusals < REFUSALS_IN_A_ROW):
             raise Refused(f"the endpoint refused the request (HTTP {status})")
-        mend = f"check the address and the model name '{self.endpoint.model}'"
+        fix = f"check the address and the model name '{self.endpoint.model}'"
         if status in (401, 403):
             name = self.endpoint.api_key_env
-            mend = f"check the key in {name}" if name else "name the key's variable in 'api_key_env'"
-        raise self._stop(f"HTTP {status} ({mend})")
+            fix = f"check the key in {name}" if name else "name the key's variable in 'api_key_env'"
+        raise self._failure(f"HTTP {status} ({fix})")
 
-    def _stop(self, trouble: str) -> UserError:
-        return UserError(f"{self.endpoint.url}: the endpoint gave {trouble}; mend it and run again to go on from here")
+    def _failure(self, trouble: str) -> UserError:
+        return UserError(f"{self.endpoint.url}: the endpoint gave {trouble}; fix it and run again to go on from here")
 
 
 def _api_key(endpoint: Endpoint) -> str | None:
@@ -143,7 +143,8 @@ def _api_key(endpoint: Endpoint) -> str | None:
     return key
 
 
-def _read(response: httpx.Response) -> Reply | None:
+def _parse_reply(response: httpx.Response) -> Reply | None:
+    """Returns the reply of a chat completion; None where the response is none."""
     try:
         body = response.json()
         choice = body["choices"][0]

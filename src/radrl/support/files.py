@@ -26,9 +26,9 @@ def no_space(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     # torch and safetensors raise errors of their own; torch's reader is in the same file as its writer
-    said = str(error)
+    text = str(error)
     signs = ("No space left", "Disk quota exceeded", "PytorchStreamWriter", "inline_container")
-    return "PytorchStreamReader" not in said and any(sign in said for sign in signs)
+    return "PytorchStreamReader" not in text and any(sign in text for sign in signs)
 
 
 @contextmanager

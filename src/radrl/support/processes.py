@@ -36,14 +36,15 @@ def check_launch() -> None:
 
 
 def let_the_first_speak() -> None:
-    """Waits, on all processes but the first, before an error is said. Most errors come to all of them: when the first
-    one has said it and ends, torchrun ends those that wait. An error of another process alone is said after it."""
+    """Waits, on all processes but the first, before an error is printed. Most errors come to all of them: when the
+    first one has printed it and ends, torchrun ends those that wait. Another process's own error is printed after it.
+    """
     if rank() > 0:
         time.sleep(PATIENCE)
 
 
 def let_the_cause_speak() -> None:
-    """Waits, on each of several processes, before an error is said that may be no more than a lost connection to one
+    """Waits, on each of several processes, before an error is printed that may be no more than a lost connection to one
     that has failed: torchrun ends those that wait."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         time.sleep(PATIENCE)

@@ -179,7 +179,7 @@ def _repeated_ids(paths: Sequence[Path], lines: _Lines, report: Report) -> None:
     again = np.flatnonzero(lines.ids[order][1:] == lines.ids[order][:-1])
     for first, second in zip(order[again].tolist(), order[again + 1].tolist(), strict=True):
         name = f"the id '{_example(paths, lines, second).id}'" if report.counts["id twice"] < MOST_LISTED else "the id"
-        why = f"{name} stands already at {_where(paths, lines, first)}; give each Example its own"
+        why = f"{name} is already used at {_where(paths, lines, first)}; give each Example its own"
         report.add(_where(paths, lines, second), "id twice", why)
 
 
