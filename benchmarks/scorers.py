@@ -24,12 +24,12 @@ from pathlib import Path
 from radrl.clinical import extract
 from radrl.data import phantom
 from radrl.example import Example
-from radrl.manifest.texts import read_texts
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.sections import Reward
 from radrl.scoring import registry
 from radrl.scoring.reward_terms import Item
 from radrl.scoring.rewards import Rewards
+from radrl.support.texts import read_texts
 
 NAMES = ("finding_f1", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "google_bleu", "rouge_l_coco", "cider", "format",
          "length", "repetition", "soft_overlong", "ecr")  # fmt: skip

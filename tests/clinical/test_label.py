@@ -100,9 +100,9 @@ def test_a_bad_line_is_named_and_nothing_is_written(tmp_path, line, message):
 
 def test_missing_empty_and_unknown(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n")
-    with pytest.raises(UserError, match="no reports"):
+    with pytest.raises(UserError, match="no text; write"):
         write_labels(tmp_path / "empty.jsonl", "nih14", tmp_path / "o.csv")
-    with pytest.raises(UserError, match="cannot read the reports"):
+    with pytest.raises(UserError, match="cannot read"):
         write_labels(tmp_path / "none.jsonl", "nih14", tmp_path / "o.csv")
     with pytest.raises(UserError, match=r"unknown label schema 'nih-14'.*nih14"):
         write_labels(tmp_path / "none.jsonl", "nih-14", tmp_path / "o.csv")

@@ -131,12 +131,12 @@ def test_the_usual_scorers_read_the_reference(tmp_path):
     ("said", "wanted"),
     [
         ('{"id": "a", "text": "x"}', "no line for id 'b' of .*r.jsonl"),
-        ("", "no line; a line is"),
+        ("", "no text; write one JSON object a line"),
         ('{"id": "a", "text": "x"}\n\n{"id": "a", "text": "y"}', "p.jsonl:3: id 'a' is already used in line 1"),
-        ('{"id": "a"}', "p.jsonl:1: not a line"),
-        ('{"id": "a", "text": 3}', "p.jsonl:1: 'id' and 'text' should be text"),
-        ("[1]", "p.jsonl:1: not a line"),
-        ("[" * 100_000, "p.jsonl:1: not a line"),
+        ('{"id": "a"}', "p.jsonl:1: key 'text' is missing"),
+        ('{"id": "a", "text": 3}', "p.jsonl:1: key 'text' is not text"),
+        ("[1]", "p.jsonl:1: not an object"),
+        ("[" * 100_000, "p.jsonl:1: not JSON"),
         (
             '{"id": "a", "text": "x"}\n{"id": "b", "text": "x"}\n{"id": 9, "text": "x"}',
             "r.jsonl: no line for id '9' of",

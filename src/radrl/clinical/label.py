@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,6 +17,7 @@ from radrl.clinical.language import is_english
 from radrl.clinical.vocabulary import load
 from radrl.errors import UserError, nearest
 from radrl.support.files import write_text
+from radrl.support.texts import stream_texts
 
 PRESENT, ABSENT, UNCERTAIN = 1, 0, -1
 
@@ -81,64 +80,19 @@ def _concepts(said: Iterable[Statement], implied: set[str], probable: int) -> di
     return found
 
 
-def read_reports(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
-    """Yields (id, text) of each line of a JSONL file of ``{"id", "text"}``; other keys are left aside.
-
-    Raises:
-        UserError: the file is missing or empty, or a line is not such an object or repeats an id (file and line named).
-    """
-    path = Path(path)
-    seen: dict[str, int] = {}
-    try:
-        with path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                if not raw.strip():
-                    continue
-                report = _line(f"{path}:{number}", raw, number == 1)
-                if report[0] in seen:
-                    raise UserError(
-                        f"{path}:{number}: id {report[0]!r} is already used in line {seen[report[0]]}; "
-                        "give each report its own id"
-                    )
-                seen[report[0]] = number
-                yield report
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the reports: {error.strerror}") from None
-    if not seen:
-        raise UserError(f'{path}: no reports; write one JSON object a line, {{"id": "a1", "text": "..."}}')
-
-
-def _line(where: str, raw: bytes, first: bool) -> tuple[str, str]:
-    wanted = 'write {"id": "a1", "text": "..."}'
-    try:
-        record = json.loads(raw.decode("utf-8-sig" if first else "utf-8"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    except (ValueError, RecursionError):
-        raise UserError(f"{where}: not JSON; {wanted}") from None
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: not an object; {wanted}")
-    identity = record.get("id")
-    if isinstance(identity, int) and not isinstance(identity, bool):
-        identity = str(identity)
-    for key, value in (("id", identity), ("text", record.get("text"))):
-        if not isinstance(value, str):
-            raise UserError(f"{where}: key '{key}' is {'missing' if key not in record else 'not text'}; {wanted}")
-    if "\n" in identity or "\r" in identity:
-        raise UserError(f"{where}: key 'id' holds a line break, which a row of a CSV must not; take it out")
-    return identity, record["text"]
-
-
 def read_english(
     path: str | os.PathLike[str], *, only_english: bool = False
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Returns (id, text) of the reports of a JSONL file that can be read, and the ids of those in another language.
 
     Raises:
-        UserError: as `read_reports`; or a report is not English and ``only_english`` does not allow that.
+        UserError: the file cannot be read or is empty, or a line is no ``{"id", "text"}``, repeats an id or has one
+            with a line break; or a report is not English and ``only_english`` does not allow that.
     """
     english, foreign = [], []
-    for name, text in read_reports(path):
+    for number, name, text in stream_texts(path):
+        if "\n" in name or "\r" in name:
+            raise UserError(f"{path}:{number}: key 'id' holds a line break, which a row of a CSV must not; take it out")
         if is_english(text):
             english.append((name, text))
         else:

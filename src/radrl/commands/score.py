@@ -17,12 +17,13 @@ from radrl.boxes.notation import misfit
 from radrl.errors import UserError
 from radrl.example import Example, Task
 from radrl.manifest.jsonl import read_manifest
-from radrl.manifest.texts import read_texts
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Recipe
 from radrl.scoring import own, registry
 from radrl.scoring.registry import Scorer
 from radrl.scoring.reward_terms import ready
+from radrl.support.files import numbered_lines
+from radrl.support.texts import read_texts
 
 FORM = "radrl.scoring.form"  # its scorers look at no reference; they are only given when asked for
 
@@ -99,9 +100,8 @@ def _check_boxes(predictions: Path, style: PromptStyle, texts: Sequence[str]) ->
 def _is_manifest(path: Path) -> bool:
     """Returns whether the first line of a file is an Example."""
     try:
-        with path.open("rb") as lines:
-            first = json.loads(next((line for line in lines if line.strip()), b"{}"))
-    except (OSError, ValueError, RecursionError):  # said by whoever reads the file
+        first = json.loads(next((line for _, line in numbered_lines(path)), b"{}"))
+    except (UserError, ValueError, RecursionError):  # said by whoever reads the file
         return False
     return isinstance(first, dict) and {"task", "question"} <= first.keys()
 

@@ -16,9 +16,9 @@ def radgraph(
     device: Annotated[str, typer.Option(help="where ours runs: auto, cpu, cuda:1")] = "auto",
 ) -> None:
     """Compare our RadGraph with the package radgraph on your weights: identical, or where not."""
-    from radrl.manifest.texts import read_texts
     from radrl.scoring.gallery import cases
     from radrl.scoring.neural.doctor import run
+    from radrl.support.texts import read_texts
 
     texts = [text for case in cases().values() for text in case.values()]
     own = [*texts, *(" ".join(texts[k : k + 5]) for k in range(len(texts)))][:200]  # longer ones too

@@ -104,7 +104,7 @@ def _idf(model: Any, corpus: Corpus, single_spaces: bool) -> Idf | None:
         return None
     key = (id(model), corpus, single_spaces)
     if key not in _idfs:
-        from radrl.manifest.texts import read_texts
+        from radrl.support.texts import read_texts
 
         texts = read_texts(corpus).values() if isinstance(corpus, Path) else corpus
         read = [_single_spaces(models.readable(text)) if single_spaces else models.readable(text) for text in texts]
