@@ -144,12 +144,12 @@ def _thought(turn: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 def images_of(item: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the image paths of a conversation, as they stand there. Raises ValueError where they are none."""
-    images = item.get("image") or item.get("images") or ()
-    images = (images,) if isinstance(images, str | dict) else tuple(images)
-    images = tuple(image["path"] if isinstance(image, dict) and "path" in image else image for image in images)
-    if not all(isinstance(image, str) for image in images):
+    given = item.get("image") or item.get("images") or ()
+    images = (given,) if isinstance(given, str | dict) else tuple(given)
+    paths = [image["path"] if isinstance(image, dict) and "path" in image else image for image in images]
+    if not all(isinstance(path, str) for path in paths):
         raise ValueError("'image' holds something else than paths")
-    return images
+    return tuple(map(str, paths))
 
 
 def ids(item: Mapping[str, Any]) -> dict[str, str]:

@@ -44,9 +44,9 @@ def holds_words(picture: Image.Image) -> bool:
 def _engine() -> Any:
     if problem := missing():
         raise UserError(problem)
-    import rapidocr
+    import rapidocr  # pyright: ignore[reportMissingImports]  of the extra burned-in
 
-    folder = Path(rapidocr.__file__).parent / "models"
+    folder = Path(str(rapidocr.__file__)).parent / "models"
     weights = {part: sorted(folder.glob(f"*_{part.lower()}_*.onnx")) for part in ("Det", "Rec")}
     for part, files in weights.items():  # where it finds none it would download them
         if not files:

@@ -146,7 +146,9 @@ def _pool(workers: int) -> Iterator[Any]:
 def _read(paths: Sequence[Path], of_manifest: Sequence[list], found: Iterable[Found], report: Report) -> _Lines:
     hashes = ("ids", "patients", "studies", "images")
     # typed from the start: numpy joins signed and unsigned integers as floats
-    columns = {name: [np.empty(0, np.uint64 if name in hashes else np.int64)] for name in _Lines._fields}
+    columns: dict[str, list[NDArray[Any]]] = {
+        name: [np.empty(0, np.uint64 if name in hashes else np.int64)] for name in _Lines._fields
+    }
     parts, count = iter(found), 0
     for number, (path, own) in enumerate(zip(paths, of_manifest, strict=True)):
         before, line = count, 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 
@@ -138,7 +138,11 @@ def mirrored(line: np.ndarray) -> np.ndarray:
 _WALL = np.array([(0.0, 0.36), (0.07, 0.60), (0.20, 0.79), (0.42, 0.93), (0.70, 0.995), (1.0, 1.0)])
 
 
-def wall(p: Patient, side: Side, y: float | np.ndarray) -> np.ndarray:
+@overload
+def wall(p: Patient, side: Side, y: float) -> float: ...
+@overload
+def wall(p: Patient, side: Side, y: np.ndarray) -> np.ndarray: ...
+def wall(p: Patient, side: Side, y: float | np.ndarray) -> float | np.ndarray:
     """Returns the distance of the inner chest wall from the midline at height ``y``."""
     return p.half_width * np.interp((y - p.apex) / (p.angle[side] - p.apex), _WALL[:, 0], _WALL[:, 1])
 

@@ -58,7 +58,7 @@ class Plan:
         """The side as a Finding holds it."""
         if self.name in ("cardiomegaly", "endotracheal tube"):
             return None
-        sides = {part.side for part in self.parts}
+        sides: set[Side] = {part.side for part in self.parts}
         return "bilateral" if len(sides) == 2 else sides.pop()
 
 
@@ -230,7 +230,7 @@ def _mass(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan |
 
 
 def _atelectasis(rng: Rng, p: Patient, severity: Severity, plans: list[Plan]) -> Plan | None:
-    sides = [side for side in _sides(rng, 0.33, 0.37) if not _blocked(plans, side, "lower")]
+    sides: list[Side] = [side for side in _sides(rng, 0.33, 0.37) if not _blocked(plans, side, "lower")]
     parts = []
     for side in sides:
         at = spot(p, side, rng.uniform(0.38, 0.55), rng.uniform(0.80, 0.88))

@@ -96,7 +96,7 @@ def _state(finding: Finding, doubted: bool, rng: np.random.Generator) -> tuple[s
     )
     if kind == "apical" or "bibasilar" in template or "both bases" in template:
         states.add("region")
-    update = {field: None for field in ("side", "region", "severity") if field not in states}
+    update: dict[str, str | None] = {field: None for field in ("side", "region", "severity") if field not in states}
     update["presence"] = "uncertain" if doubted else "present"
     return fill(template, words), finding.model_copy(update=update)
 
@@ -174,7 +174,7 @@ def report_trace(reading: Reading, rng: np.random.Generator) -> str:
     """Returns the trace of a whole read: heart, lungs, angles, then lines."""
     parts = phrases()["observe_parts"]
     seen = {finding.name: observe(finding, rng) for finding in reading.seen}
-    lines = [seen.get("cardiomegaly", parts["heart"])]
+    lines: list[str] = [seen.get("cardiomegaly") or parts["heart"]]
     lines += [seen[name] for name in seen if name in _LUNG] or [parts["lungs"]]
     lines += [seen[name] for name in seen if name in _PLEURA] or [parts["angles"]]
     lines += [seen[name] for name in seen if name in DEVICES]

@@ -7,7 +7,7 @@ import numpy as np
 from radrl.data.phantom import anatomy
 from radrl.data.phantom.anatomy import SIGN, Patient
 from radrl.data.phantom.canvas import Canvas, cloud, grid
-from radrl.data.phantom.findings import Part, Plan
+from radrl.data.phantom.findings import Part, Plan, Severity
 from radrl.example import Box
 
 _ROUND = np.linspace(0, 2 * np.pi, 28, endpoint=False)
@@ -54,7 +54,8 @@ def around(points: np.ndarray, label: str, least: float = 0.05) -> Box:
     low, high = points.min(0), points.max(0)
     pad = np.maximum(least - (high - low), 0) / 2
     low, high = np.clip(low - pad, 0, 1 - least), np.clip(high + pad, least, 1)
-    return Box(xyxy=(*(round(float(v), 4) for v in (*low, *high)),), label=label)
+    x1, y1, x2, y2 = (round(float(v), 4) for v in (*low, *high))
+    return Box(xyxy=(x1, y1, x2, y2), label=label)
 
 
 def _box(layer: np.ndarray, label: str, share: float) -> Box:
@@ -140,7 +141,8 @@ def _round(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Bo
 def _bands(scene: Scene, plan: Plan, part: Part, rng: np.random.Generator) -> Box:
     """Dense plates across the base, more and thicker with severity; ``size`` is half their length."""
     canvas, sign = scene.canvas, SIGN[part.side]
-    count = {"mild": 2, "moderate": 3, "severe": 4}[plan.severity]
+    counts: dict[Severity | None, int] = {"mild": 2, "moderate": 3, "severe": 4}
+    count = counts[plan.severity]
     u = np.linspace(-1, 1, 8)
     lines = []
     for i in range(count):

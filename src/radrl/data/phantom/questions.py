@@ -140,7 +140,7 @@ def _with_article(name: str) -> str:
 
 
 def _shuffled(rng: np.random.Generator, options: Sequence[str]) -> list[str]:
-    return [options[i] for i in rng.permutation(len(options))]
+    return [options[int(i)] for i in rng.permutation(len(options))]
 
 
 def _choice(reading: Reading, rng: np.random.Generator) -> _Asked:

@@ -64,7 +64,8 @@ def _loose(box: Box, rng: np.random.Generator) -> Box:
     shift = rng.uniform(-0.10, 0.10, 2) * side
     low = np.clip(low + shift - rng.uniform(0, 0.075, 2) * side, 0, 1)
     high = np.clip(high + shift + rng.uniform(0, 0.075, 2) * side, 0, 1)
-    return Box(xyxy=tuple(round(float(v), 4) for v in (*low, *high)), label=box.label)
+    x1, y1, x2, y2 = (round(float(v), 4) for v in (*low, *high))
+    return Box(xyxy=(x1, y1, x2, y2), label=box.label)
 
 
 def _false_alarm(known: set[str], anatomy: Sequence[Box], rng: np.random.Generator) -> list[Finding]:

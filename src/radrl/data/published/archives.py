@@ -52,9 +52,14 @@ def _members(file: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
     with tarfile.open(file, "r|*") as archive:
         for member in archive:
             if member.isfile():
-                yield member.name, member.size, lambda member=member: archive.extractfile(member).read()
+                yield member.name, member.size, lambda member=member: _tar_bytes(archive, member)
             elif member.size > LARGEST_TEXT:
                 raise UserError(f"{file}: '{one_line(member.name)}' is no file and has content; use the published file")
+
+
+def _tar_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    return stream.read() if stream else b""  # None for what is no file, which is not asked for
 
 
 def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

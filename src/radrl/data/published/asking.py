@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from radrl.data.published.record import Kind, Reader, Record, Region, Skipped
+from radrl.data.published.record import Kind, Reader, Record, Region, Skipped, corners
 from radrl.data.published.wordings import Wordings, worded
-from radrl.example import Box, Example, Finding
+from radrl.example import Box, Example, Finding, Presence
 
 FIRST = "findings-then-impression-then-last-paragraph"  # the first that a report has, as RadVLM and MIMIC's script
 SECTIONS = ("findings", "impression", "both", FIRST)
@@ -135,8 +135,9 @@ def _yesno(record: Record, asking: Asking, frame: Any, template: str) -> Iterato
             )
 
 
-def _decided(labels: Mapping[str, str], uncertain: str) -> dict[str, str]:
-    become = {"present": "present", "absent": "absent"}.get(uncertain, "uncertain")
+def _decided(labels: Mapping[str, Presence], uncertain: str) -> dict[str, Presence]:
+    decisions: dict[str, Presence] = {"present": "present", "absent": "absent"}
+    become = decisions.get(uncertain, "uncertain")
     return {label: become if presence == "uncertain" else presence for label, presence in labels.items()}
 
 
@@ -197,4 +198,4 @@ def _box(region: Region, frame: tuple[float, float] | None) -> Box:
         raise OutsideFilm(f"box {[round(v, 2) for v in region.xyxy]} lies outside the image of {width:g} x {height:g}")
     if not (ends[0] < ends[2] and ends[1] < ends[3]):
         raise ValueError(f"box {[round(v, 2) for v in region.xyxy]} is not [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
-    return Box(xyxy=tuple(min(max(v, 0.0), 1.0) for v in ends), label=region.label)
+    return Box(xyxy=corners(min(max(v, 0.0), 1.0) for v in ends), label=region.label)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published.record import Record, Region, Skipped, Split
+from radrl.data.published.record import Record, Region, Skipped, Split, corner_and_size
 from radrl.data.published.tables import DAMAGED, read_json
 from radrl.errors import UserError, in_words
 
@@ -23,26 +23,28 @@ def read_coco(
         UserError: the file is not there, or not COCO's JSON.
     """
     content = read_json(root, [file])
-    parts = [content.get(key) if isinstance(content, dict) else None for key in ("images", "categories", "annotations")]
-    if not all(isinstance(part, list) for part in parts):
+    images, categories, annotations = (
+        content.get(key) if isinstance(content, dict) else None for key in ("images", "categories", "annotations")
+    )
+    if not (isinstance(images, list) and isinstance(categories, list) and isinstance(annotations, list)):
         raise UserError(f"{root}/{file}: COCO's lists images, categories and annotations are wanted; use such a file")
-    images, categories, annotations = parts
     names: dict[Any, str] = {}
-    of: dict[Any, list[Region | str]] = {}
+    regions_of: dict[Any, list[Region]] = {}
+    wrong_of: dict[Any, str] = {}  # the first wrong box of an image
     try:
         for category in categories:
             names[category["id"]] = say(str(category["name"]))
         for image in images:
-            of[image["id"]] = []
+            regions_of[image["id"]] = []
     except (LookupError, TypeError) as error:
         raise UserError(f"{root}/{file}: an image or category without id and name ({error}); mend it") from None
-    if len(of) != len(images):
+    if len(regions_of) != len(images):
         raise UserError(f"{root}/{file}: two images have one id; mend it")
     crowds: set[Any] = set()
     for number, annotation in enumerate(annotations):
         where = f"{file} annotations[{number}]"
         try:
-            regions = of[annotation["image_id"]]
+            regions = regions_of[annotation["image_id"]]
         except (LookupError, TypeError):
             yield Skipped(where, "a box of no image of the file", bad=True, where=where)
             continue
@@ -50,17 +52,16 @@ def read_coco(
             crowds.add(annotation["image_id"])
             continue
         try:
-            x, y, w, h = (float(v) for v in annotation["bbox"])
-            regions.append(Region(names[annotation["category_id"]], (x, y, x + w, y + h)))
+            box = corner_and_size(annotation["bbox"])
+            regions.append(Region(names[annotation["category_id"]], box))
         except DAMAGED as error:
-            regions.append(f"{where}: {in_words(error)}")
+            wrong_of.setdefault(annotation["image_id"], f"{where}: {in_words(error)}")
     for number, image in enumerate(images):
         where = f"{file} images[{number}]"
-        regions = of[image["id"]]
-        wrong = [region for region in regions if isinstance(region, str)]
+        regions, wrong = regions_of[image["id"]], wrong_of.get(image["id"])
         name, size = image.get("file_name"), (image.get("width"), image.get("height"))
         if wrong or not isinstance(name, str) or not all(isinstance(v, int | float) and v > 0 for v in size):
-            detail = wrong[0] if wrong else "file_name, width or height is wrong"
+            detail = wrong or "file_name, width or height is wrong"
             yield Skipped(str(name), "not an image with boxes", bad=True, where=where, detail=detail)
             continue
         if not regions and image["id"] in crowds:

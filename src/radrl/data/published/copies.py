@@ -35,7 +35,8 @@ def copy(root: Path, path: str, out: Path, max_pixels: int, max_side: int | None
     with tempfile.TemporaryDirectory() as folder:
         alone = Path(folder).resolve() / "image"
         alone.write_bytes(content)
-        os.utime(alone, (file.stat().st_mtime,) * 2)  # a copy that is not older is kept
+        changed = file.stat().st_mtime
+        os.utime(alone, (changed, changed))  # a copy that is not older is kept
         try:
             size = copy_image(alone.parent, alone.name, out, copy_name(path), max_pixels, max_side, notes)[0]
         except UserError as error:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from radrl.boxes.geometry import iou
+from radrl.data.published.record import XYXY, corners
 
-XYXY = tuple[float, float, float, float]
 RULES = ("wbf", "majority", "union")
 
 
@@ -47,4 +47,4 @@ def fuse(boxes: Sequence[XYXY], readers: Sequence[str], rule: str, threshold: fl
         means = [means[k] for k in kept]
     elif rule == "union":
         means = [np.concatenate([every[g, :2].min(axis=0), every[g, 2:].max(axis=0)]) for g in groups]
-    return [tuple(float(v) for v in mean) for mean in means]
+    return [corners(mean) for mean in means]

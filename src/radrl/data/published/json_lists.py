@@ -8,9 +8,9 @@ import pickletools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from radrl.data.published.tables import DAMAGED, LARGEST_JSON, LONGEST_LINE, Wrong, find, unpacked
+from radrl.data.published.tables import DAMAGED, LARGEST_JSON, LONGEST_LINE, Stream, Wrong, find, unpacked
 from radrl.errors import UserError, one_line
 
 PART = 1 << 18  # bytes read at a time
@@ -30,7 +30,7 @@ def json_items(root: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
         yield from _items(file, stream)
 
 
-def _items(file: Path, stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
+def _items(file: Path, stream: Stream) -> Iterator[tuple[str, Any]]:
     scan = json.JSONDecoder(parse_constant=lambda _: None).raw_decode
     text, at, number = _Text(file, stream), 0, 0
     at = text.after_space(at)
@@ -100,7 +100,7 @@ def _scanned(scan: Any, text: _Text, at: int, where: str) -> tuple[Any, int]:
 class _Text:
     """The part of a file that is being looked at, as text."""
 
-    def __init__(self, file: Path, stream: IO[bytes]) -> None:
+    def __init__(self, file: Path, stream: Stream) -> None:
         self.file, self.stream, self.buffer = file, stream, ""
         self.decoder = codecs.getincrementaldecoder("utf-8-sig")()
 
@@ -123,7 +123,8 @@ class _Text:
     def after_space(self, at: int) -> int:
         """Returns the place of the next sign that is no white space, or of the end."""
         while True:
-            at = SPACE.match(self.buffer, at).end()
+            if space := SPACE.match(self.buffer, at):
+                at = space.end()
             if at < len(self.buffer) or not self.more():
                 return at
 
@@ -173,7 +174,7 @@ def _plain(content: bytes) -> Any:
         return items
 
     for count, (opcode, value, _) in enumerate(pickletools.genops(content)):
-        name = opcode.name
+        name, place = opcode.name, value if isinstance(value, int) else -1
         if count > MOST_OPCODES or len(marks) > DEEPEST:
             raise ValueError("too long or too deep")
         if name in _VALUES:
@@ -185,11 +186,11 @@ def _plain(content: bytes) -> Any:
         elif name == "MARK":
             marks.append(len(stack))
         elif name in ("BINPUT", "LONG_BINPUT", "PUT"):
-            memo[int(value)] = stack[-1]
+            memo[place] = stack[-1]
         elif name == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET", "GET"):
-            stack.append(memo[int(value)])
+            stack.append(memo[place])
         elif name in ("LIST", "DICT"):
             items = since_mark()
             stack.append(items if name == "LIST" else dict(zip(items[::2], items[1::2], strict=True)))

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-XYXY = tuple[float, float, float, float]
+from radrl.data.published.record import XYXY
+
 MOST_PIXELS = 50_000_000
 
 
@@ -78,7 +79,9 @@ def boxes_of(mask: NDArray[np.bool_], smallest: int = 1) -> list[XYXY]:
     if not len(rows):
         return []
     top, left = rows[0], columns[0]  # to label only what is not empty is many times faster
-    labelled, _ = ndimage.label(mask[top : rows[-1] + 1, left : columns[-1] + 1], structure=np.ones((3, 3)))
+    part = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    labelled = np.empty(part.shape, np.int32)
+    ndimage.label(part, structure=np.ones((3, 3)), output=labelled)
     sizes = np.bincount(labelled.ravel())[1:]
     wanted = min(smallest, sizes.max())
     return sorted(

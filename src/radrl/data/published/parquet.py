@@ -41,7 +41,7 @@ def rows(
         UserError: the file is missing or damaged, lacks a column, or unpacks to far more than its size.
     """
     import pyarrow as pa
-    import pyarrow.compute
+    import pyarrow.compute as pc
 
     file = inside(root, path)
     with _told(file):
@@ -65,7 +65,7 @@ def rows(
             for name in pictures:
                 values = batch.column(name)
                 if pa.types.is_struct(values.type):
-                    values = pa.compute.struct_field(values, "bytes")
+                    values = pc.struct_field(values, "bytes")  # pyright: ignore[reportAttributeAccessIssue]  made when imported
                 cells[name] = [
                     f"{path}/{number + k}/{name}" if there else None
                     for k, there in enumerate(values.is_valid().to_pylist())
@@ -107,7 +107,9 @@ class _Column:
         self.starts = [0]
         for group in range(self.parquet.num_row_groups):
             self.starts.append(self.starts[-1] + self.parquet.metadata.row_group(group).num_rows)
-        self.group, self.at, self.batch, self.batches = -1, 0, None, iter(())
+        self.group, self.at = -1, 0
+        self.batch: Any = None
+        self.batches: Iterator[Any] = iter(())
 
     def bytes(self, row: int) -> Any:
         """Returns the value of a row; None where there is none."""

@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from radrl.data.published.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_ed
 from radrl.data.published.tables import is_plain
 from radrl.data.published.unfinished import Manifests, Summary, Text, state_of
 from radrl.errors import UserError, one_line
+from radrl.example import Example
 from radrl.images.copies import RADVLM_PIXELS
 from radrl.images.files import image_size
 from radrl.manifest.independence import widest
@@ -153,6 +155,14 @@ def _begin(name: str, root: Path, out: Path, settings: Settings) -> None:
     _annotated = given if given in ("", FILM) else read_annotated(given)
 
 
+class _Examples(NamedTuple):
+    """What a record became: its Examples, at least one, and how many of its boxes were cut at the edge of the film."""
+
+    record: Record
+    examples: list[Example]
+    cut: int
+
+
 def _text(chunk: list[Record | Skipped]) -> Text:
     reader, _, _, settings = _work
     lines: dict[str, list[str]] = {}
@@ -161,28 +171,20 @@ def _text(chunk: list[Record | Skipped]) -> Text:
     ids: list[int] = []
     cuts = renamed = 0
     for item in chunk:
-        made, cut = (item, 0) if isinstance(item, Skipped) else _made(item)
+        made = item if isinstance(item, Skipped) else _made(item)
         if isinstance(made, Skipped):
-            # boxes outside the films that they are said to be of: leaving these out would keep the wrong ones
-            must_stop = made.why == OUTSIDE and settings.annotated_size == FILM
-            if made.bad and (must_stop or not settings.skip_bad):
-                said = ": ".join(filter(None, (made.where, made.id if made.id != made.where else "", made.why)))
-                detail = f" ({made.detail})" if made.detail else ""
-                mend = "mend it, or leave such records out with --skip-bad"
-                if must_stop:
-                    mend = "the films are not of the published size; give --annotated-size FILE.csv (id, width, height)"
-                raise UserError(one_line(f"{said}{detail}; {mend}"))
+            _stop_at(made, settings)
             skipped.append(json.dumps(made._asdict(), ensure_ascii=True) + "\n")
             why[made.why, made.bad] += 1
             continue
-        cuts += cut
-        renamed += item.renamed
-        split = item.split or _drawn(reader.name, item, settings.shares)
-        lines.setdefault(split, []).extend(example.model_dump_json(exclude_defaults=True) + "\n" for example in made)
-        ids += [stable_hash(example.id) for example in made]
+        cuts += made.cut
+        renamed += made.record.renamed
+        split = made.record.split or _drawn(reader.name, made.record, settings.shares)
+        lines.setdefault(split, []).extend(one.model_dump_json(exclude_defaults=True) + "\n" for one in made.examples)
+        ids += [stable_hash(example.id) for example in made.examples]
     return Text(
-        {split: "".join(of).encode() for split, of in lines.items()},
-        {split: len(of) for split, of in lines.items()},
+        {split: "".join(own).encode() for split, own in lines.items()},
+        {split: len(own) for split, own in lines.items()},
         "".join(skipped).encode(),
         dict(why),
         np.array(ids, np.uint64).tobytes(),
@@ -192,8 +194,23 @@ def _text(chunk: list[Record | Skipped]) -> Text:
     )
 
 
-def _made(record: Record) -> tuple[list | Skipped, int]:
-    """Returns the Examples of a record, its images copied, or why there are none; and how many boxes were cut."""
+def _stop_at(left_out: Skipped, settings: Settings) -> None:
+    """Raises UserError where a record is broken and broken ones are not to be left out."""
+    # boxes outside the films that they are said to be of: leaving these out would keep the wrong ones
+    must_stop = left_out.why == OUTSIDE and settings.annotated_size == FILM
+    if not left_out.bad or (settings.skip_bad and not must_stop):
+        return
+    name = left_out.id if left_out.id != left_out.where else ""
+    said = ": ".join(filter(None, (left_out.where, name, left_out.why)))
+    detail = f" ({left_out.detail})" if left_out.detail else ""
+    fix = "fix it, or leave such records out with --skip-bad"
+    if must_stop:
+        fix = "the films are not of the published size; give --annotated-size FILE.csv (id, width, height)"
+    raise UserError(one_line(f"{said}{detail}; {fix}"))
+
+
+def _made(record: Record) -> _Examples | Skipped:
+    """Returns the Examples of a record, its images copied, or why there are none."""
     reader, root, out, settings = _work
     kinds = settings.asking.kinds
     try:
@@ -203,24 +220,25 @@ def _made(record: Record) -> tuple[list | Skipped, int]:
         known = None if record.frame in ("unit", "image") else record.frame
         # asked for once without the images: no picture is copied of a record that gives nothing
         if settings.images and record.frame != "image" and not examples(record, reader, settings.asking, known):
-            return why_none(record, kinds), 0
+            return why_none(record, kinds)
         there = [is_there(root, path) for path in record.images]
         if not settings.images and any(".parquet/" in path for path in record.images):
             raise ValueError("its images are inside a Parquet file; prepare it without --no-images")
         if not all(there) and (settings.images or record.frame == "image"):
-            return Skipped(record.id, "an image is missing", bad=True, detail=record.images[there.index(False)]), 0
+            return Skipped(record.id, "an image is missing", bad=True, detail=record.images[there.index(False)])
         at_hand = settings.images or (bool(there) and there[0] and _boxed(record))
         size = _size(record, root, out, settings) if at_hand else None
         frame = frame_of(record, root, size, _annotated)
-        record = replace(record, images=tuple(map(copy_name, record.images))) if settings.images else record
-        return examples(record, reader, settings.asking, frame) or why_none(record, kinds), cut_at_edge(record, frame)
+        copied = replace(record, images=tuple(map(copy_name, record.images))) if settings.images else record
+        made = examples(copied, reader, settings.asking, frame)
+        return _Examples(record, made, cut_at_edge(record, frame)) if made else why_none(record, kinds)
     except WrongSize as error:
-        return Skipped(record.id, error.why, bad=True, detail=one_line(str(error))), 0
+        return Skipped(record.id, error.why, bad=True, detail=one_line(str(error)))
     except OutsideFilm as error:
-        return Skipped(record.id, OUTSIDE, bad=True, detail=one_line(str(error))), 0
+        return Skipped(record.id, OUTSIDE, bad=True, detail=one_line(str(error)))
     except (ValueError, UserError) as error:  # of a box, of a text that is none, of an image
         kind = "an image cannot be read" if isinstance(error, UserError) else "not usable"
-        return Skipped(record.id, kind, bad=True, detail=one_line(_first(error))), 0
+        return Skipped(record.id, kind, bad=True, detail=one_line(_first(error)))
 
 
 def _boxed(record: Record) -> bool:
@@ -253,4 +271,4 @@ def _drawn(name: str, record: Record, shares: Mapping[str, float]) -> str:
         place -= share
         if place < 0:
             return split
-    return next(reversed(shares))
+    return list(shares)[-1]

@@ -21,6 +21,7 @@ from radrl.errors import UserError, in_words, nearest
 from radrl.example import Example, Presence
 
 Split = Literal["train", "dev", "test"]
+XYXY = tuple[float, float, float, float]
 Frame = tuple[float, float] | Literal["unit", "image"]
 Kind = Literal["report", "list", "yesno", "locate", "detect", "phrase", "qa"]
 """What a Record can be asked: to write its report; to list its labels, or one yes/no question a label; to box one
@@ -33,14 +34,14 @@ class Region(NamedTuple):
     """A labelled box ``(x1, y1, x2, y2)`` in the frame of its Record, origin top left."""
 
     label: str
-    xyxy: tuple[float, float, float, float]
+    xyxy: XYXY
 
 
 class Phrase(NamedTuple):
     """A phrase of a report and the boxes ``(x1, y1, x2, y2)`` it speaks of, one or several, in the Record's frame."""
 
     text: str
-    boxes: tuple[tuple[float, float, float, float], ...]
+    boxes: tuple[XYXY, ...]
 
 
 class QA(NamedTuple):
@@ -195,6 +196,21 @@ def _made(name: str, where: str, make: Callable[[], Made], wrong: str) -> Sequen
 
 def _skipped(row: Wrong) -> Skipped:
     return Skipped(row.where, row.why, bad=True, where=row.where)
+
+
+def corners(values: Iterable[Any]) -> XYXY:
+    """Returns ``x1, y1, x2, y2`` as numbers. Raises ValueError or TypeError where they are not four numbers."""
+    numbers = [float(value) for value in values]
+    if len(numbers) != 4:
+        raise ValueError(f"a box of {len(numbers)} numbers, not of four")
+    x1, y1, x2, y2 = numbers
+    return x1, y1, x2, y2
+
+
+def corner_and_size(values: Iterable[Any]) -> XYXY:
+    """Returns ``x1, y1, x2, y2`` of ``x, y, width, height``. Raises as `corners`."""
+    x, y, width, height = corners(values)
+    return x, y, x + width, y + height
 
 
 def chosen(reader: Reader, given: Mapping[str, str]) -> dict[str, str]:

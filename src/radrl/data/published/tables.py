@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from radrl.errors import UserError, in_words, one_line
 
@@ -41,6 +41,8 @@ class Row(dict[str, str]):
     """A row of a table by column, cells stripped; ``where`` is file and line."""
 
     __slots__ = ("file", "line")
+    file: Path
+    line: int
 
     @property
     def where(self) -> str:
@@ -152,7 +154,7 @@ def _next(file: Path, rows: Any) -> list[str] | None:
         raise damaged(f"{file}:{rows.line_num}", error) from None
 
 
-def _lines(file: Path, stream: IO[bytes], escaped: list[int]) -> Iterator[str]:
+def _lines(file: Path, stream: Stream, escaped: list[int]) -> Iterator[str]:
     number = 0
     while raw := stream.readline(LONGEST_LINE + 1):
         number += 1
@@ -165,10 +167,17 @@ def _lines(file: Path, stream: IO[bytes], escaped: list[int]) -> Iterator[str]:
             yield raw.decode("utf-8", errors="replace")
 
 
+class Stream(Protocol):
+    """What is read of a file, packed or not."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+    def readline(self, size: int = ..., /) -> bytes: ...
+
+
 class _Metered:
     """A stream that ends with an error when more comes out of it than a table of this size can hold."""
 
-    def __init__(self, file: Path, stream: IO[bytes], packed: int) -> None:
+    def __init__(self, file: Path, stream: Stream, packed: int) -> None:
         self.file, self.stream = file, stream
         self.left = max(UNPACKED_AT_LEAST, packed * UNPACKED_TIMES)
 
@@ -187,7 +196,7 @@ class _Metered:
 
 
 @contextmanager
-def unpacked(file: Path) -> Iterator[Any]:
+def unpacked(file: Path) -> Iterator[Stream]:
     """Opens a file for reading bytes, through gzip or out of a ZIP of one file where its name ends so.
 
     Raises:
@@ -323,19 +332,20 @@ def grouped(rows: Iterable[Row | Wrong], key: Callable[[Row], str]) -> Iterator[
         database.execute("INSERT OR IGNORE INTO g VALUES (?, ?)", (name, count))
         number = database.execute("SELECT n FROM g WHERE k = ?", (name,)).fetchone()[0]
         database.execute("INSERT INTO t VALUES (?, ?)", (number, json.dumps([len(files) - 1, row.line, name, row])))
-    last, group = None, []
+    last: int | None = None
+    name = ""
+    group: list[Row] = []
     for number, value in database.execute("SELECT n, v FROM t ORDER BY n, rowid"):
-        file, line, name, cells = json.loads(value)
         if number != last and group:
-            yield group
+            yield name, group
             group = []
         last = number
-        group = group or (name, [])
+        file, line, name, cells = json.loads(value)
         row = Row(cells)
         row.file, row.line = files[file], line
-        group[1].append(row)
+        group.append(row)
     if group:
-        yield group
+        yield name, group
 
 
 def _database() -> sqlite3.Connection:

@@ -52,8 +52,8 @@ def lettered(options: Any) -> dict[str, str]:
         found = {said(option, "letter"): said(option, "content") for option in options}
     elif isinstance(options, list) and all(isinstance(option, str) for option in options):
         texts = [option.strip() for option in options]
-        own = [re.fullmatch(r"\(?([A-Z])[.):]\s*(.*)", text, re.S) for text in texts]
-        if all(own) and [match.group(1) for match in own] == list(LETTERS[: len(own)]):
+        own = [match for text in texts if (match := re.fullmatch(r"\(?([A-Z])[.):]\s*(.*)", text, re.S))]
+        if [match.group(1) for match in own] == list(LETTERS[: len(texts)]):
             texts = [match.group(2) for match in own]
         found = dict(zip(LETTERS, texts, strict=False))
     else:

@@ -19,7 +19,7 @@ from typing import Any
 
 from radrl.data.published.readers._common import first_there
 from radrl.data.published.readers._mimic_split import SPLIT_OPTION, MimicSplit
-from radrl.data.published.record import Option, Reader, Record, Region, Skipped, Split
+from radrl.data.published.record import XYXY, Option, Reader, Record, Region, Skipped, Split, corners
 from radrl.data.published.sizes import Size
 from radrl.data.published.tables import DAMAGED, Lookup, Row, Wrong, has, is_plain, read_bytes, table
 from radrl.errors import UserError
@@ -132,7 +132,7 @@ def _film(root: Path, row: Row, split: Split, wanted: str, sizes: Lookup | None)
     size = _annotated(film, graph["objects"], own, sizes) if own else None
     regions, outside, over = [], [], 0
     for thing in graph["objects"]:
-        box = tuple(float(thing[f"original_{end}"]) for end in ("x1", "y1", "x2", "y2"))
+        box = corners(thing[f"original_{end}"] for end in ("x1", "y1", "x2", "y2"))
         cut = _cut(box, size) if size else box
         if cut is None:
             outside.append(Skipped(f"{film}/{thing['bbox_name']}", "a region outside the film", detail=str(list(box))))
@@ -156,7 +156,7 @@ def _film(root: Path, row: Row, split: Split, wanted: str, sizes: Lookup | None)
     )
 
 
-def _cut(box: tuple[float, ...], size: Size) -> tuple[float, float, float, float] | None:
+def _cut(box: XYXY, size: Size) -> XYXY | None:
     x1, y1, x2, y2 = box
     x1, x2 = (min(max(x, 0.0), size[0]) for x in (x1, x2))
     y1, y2 = (min(max(y, 0.0), size[1]) for y in (y1, y2))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.readers._common import first_there, spoken
-from radrl.data.published.record import Reader, Record, Region, Skipped, Split, each_item
+from radrl.data.published.record import Reader, Record, Region, Skipped, Split, corners, each_item
 from radrl.data.published.tables import read_json
 from radrl.errors import UserError
 
@@ -35,8 +35,7 @@ def _record(root: Path, split: Split, film: dict[str, Any]) -> Record:
         raise ValueError("file_name is no text")
     regions = []
     for label, box in zip(labels, boxes, strict=True):
-        x1, y1, x2, y2 = (float(v) for v in box)
-        regions.append(Region(spoken(label), (x1, y1, x2, y2)))
+        regions.append(Region(spoken(label), corners(box)))
     folders = (f"{split}_data", f"{split}_data/{split}", split)
     path = first_there(root, [f"{folder}/{name}" for folder in folders])
     return Record(f"{split}/{name}", (path,), split=split, frame=(SIDE, SIDE), regions=tuple(regions))

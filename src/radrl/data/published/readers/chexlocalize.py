@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from radrl.data.published.readers._common import first_there, spoken
 from radrl.data.published.record import Reader, Record, Region, Skipped, Split, each_item
 from radrl.data.published.tables import has, read_json
 from radrl.errors import UserError
+from radrl.example import Presence
 
 PLACES = ("", "CheXlocalize/", "sample/")
 SPLITS: tuple[tuple[str, Split], ...] = (("val", "dev"), ("test", "test"))
@@ -24,7 +26,7 @@ _NAME = re.compile(r"(patient\d+)_(study\d+)_(view\d+_(?:frontal|lateral))")
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a film."""
-    files = [
+    files: list[tuple[str, str, Split]] = [
         (f"{place}gt_segmentations_{word}.json", word, split)
         for word, split in SPLITS
         for place in PLACES
@@ -37,11 +39,8 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         if not isinstance(films, dict):
             raise UserError(f"{root}/{file}: films by name are wanted; use the published file")
         items = ((f"{file}:{name}", (name, masks)) for name, masks in films.items())
-        yield from each_item(
-            items,
-            lambda _, film, word=word, split=split: _record(root, *film, word, split),
-            "not a film with masks",
-        )
+        make = partial(_record, root, word=word, split=split)
+        yield from each_item(items, lambda _, film, make=make: make(*film), "not a film with masks")
 
 
 def _record(root: Path, name: str, masks: dict[str, Any], word: str, split: Split) -> Record:
@@ -55,7 +54,8 @@ def _record(root: Path, name: str, masks: dict[str, Any], word: str, split: Spli
     regions = []
     for label, mask in masks.items():
         regions += [Region(spoken(label), box) for box in boxes_of(coco_runs(mask["counts"], width, height))]
-    labels = {spoken(label): "absent" for label in masks} | {region.label: "present" for region in regions}
+    labels: dict[str, Presence] = {spoken(label): "absent" for label in masks}
+    labels.update((region.label, "present") for region in regions)
     patient, study, view = parts.groups()
     below = f"{patient}/{study}/{view}.jpg"
     official = {"val": "valid", "test": "test"}[word]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from radrl.data.published.readers._common import CHEXPERT14, CHEXPERT_FINDINGS, label_cells, says_nothing
-from radrl.data.published.record import Option, Reader, Record, Skipped, each
+from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each
 from radrl.data.published.tables import Row, has, table
 
-TABLES = {"train.csv": "train", "valid.csv": "dev", "test.csv": "test"}
+TABLES: Mapping[str, Split] = {"train.csv": "train", "valid.csv": "dev", "test.csv": "test"}
 # "CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg": below the folder that the first part names
 PATH = re.compile(r"(?:[^/]+/)?((?:train|valid|test)/(patient\d+)/(study\d+)/view\d+_(frontal|lateral)\.(?:jpg|png))")
 
@@ -21,10 +22,10 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         if name == "test.csv" and not has(root, [name]):
             continue  # published apart, later
         rows = table(root, [name], ("Path", *CHEXPERT14), optional=("Sex", "Age", "Frontal/Lateral", "AP/PA"))
-        yield from each(rows, lambda row, split=split: _record(row, split, options["view"]))
+        yield from each(rows, partial(_record, split=split, view=options["view"]))
 
 
-def _record(row: Row, split: str, view: str) -> Record | Skipped:
+def _record(row: Row, split: Split, view: str) -> Record | Skipped:
     match = PATH.fullmatch(row["Path"])
     if not match:
         raise ValueError(f"'{row['Path']}' is no path of CheXpert")

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published.readers._common import first_there, tidy
-from radrl.data.published.record import Option, Reader, Record, Skipped, each
+from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each
 from radrl.data.published.tables import Row, table
 
 TABLE = "df_chexpert_plus_240401.csv"
 COLUMNS = ("path_to_image", "frontal_lateral", "deid_patient_id", "section_findings", "section_impression", "split")
 OPTIONAL = ("ap_pa", "age", "sex", "section_clinical_history", "section_history", "patient_report_date_order")
 PATH = re.compile(r"((?:train|valid)/(patient\d+)/(study\d+)/view\d+_(?:frontal|lateral))\.(?:jpg|png)")
-SPLITS = {"train": "train", "valid": "dev"}  # as in reader chexpert: the same patients
+SPLITS: Mapping[str, Split] = {"train": "train", "valid": "dev"}  # as in reader chexpert: the same patients
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:

@@ -21,7 +21,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         raise UserError(f"{root}: holds no JSON file; put COCO's annotations there or in {root}/annotations")
     for file in files:
         name = Path(file).stem.lower()
-        split = next((split for word, split in WORDS if word in name), None)
+        split: Split | None = next((split for word, split in WORDS if word in name), None)
         folders = ("images", name, "", "imgs")
         for record in read_coco(root, file, split, lambda image, folders=folders: _path(root, image, folders), spoken):
             if isinstance(record, Record) and len(files) > 1:

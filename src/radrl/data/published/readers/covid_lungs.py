@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published.record import Reader, Record, Region, Skipped, each_item
+from radrl.data.published.record import Reader, Record, Region, Skipped, corners, each_item
 from radrl.data.published.tables import json_lines
 from radrl.errors import UserError
 
@@ -41,7 +41,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
 
 
 def _film(row: dict[str, Any]) -> Record:
-    boxes = [Region(box["label"].lower(), tuple(float(v) for v in box["xyxy"])) for box in row["lung_boxes"]]
+    boxes = [Region(box["label"].lower(), corners(box["xyxy"])) for box in row["lung_boxes"]]
     if sorted(box.label for box in boxes) != ["left lung", "right lung"]:
         raise ValueError("one left and one right lung box are wanted")
     width, height = row["size"]

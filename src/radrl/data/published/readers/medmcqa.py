@@ -44,8 +44,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
 
 def _first(root: Path, path: str, items: Items) -> int:
     """Returns whether a file counts options from 0 or from 1. Raises UserError where it does not show."""
-    given = {row.get("cop") for _, row in items() if isinstance(row, dict) and isinstance(row.get("cop"), int)}
-    given -= {-1}
+    given = {cop for _, row in items() if isinstance(row, dict) and isinstance(cop := row.get("cop"), int)} - {-1}
     if given and (0 in given) == (4 in given):
         raise UserError(
             f"{root}/{path}: whether 'cop' counts the options from 0 or from 1 cannot be told, for it is "

@@ -7,6 +7,7 @@ options. The five questions of ``dev`` are those that the authors show as exampl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ LISTED = "Answer Choices:"
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a question: dev, test."""
     part = options["part"]
-    found = [split for split in SPLITS if has(root, [f"{part}/{split}.jsonl"])]
+    found: list[Split] = [split for split in SPLITS if has(root, [f"{part}/{split}.jsonl"])]
     if not found:
         raise UserError(f"{root}: holds no {part}/test.jsonl and no {part}/dev.jsonl of MedXpertQA")
     folder = first_folder(root, ("images", f"{part}/images"))
     for split in found:
         items = json_items(root, [f"{part}/{split}.jsonl"])
-        yield from each_item(items, lambda where, row, split=split: _record(where, row, split, folder))
+        yield from each_item(items, partial(_record, split=split, folder=folder))
 
 
 def _record(where: str, row: dict[str, Any], split: Split, folder: str) -> Record | Skipped:

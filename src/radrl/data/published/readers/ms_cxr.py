@@ -12,7 +12,7 @@ from pathlib import Path
 
 from radrl.data.published.readers._common import first_there
 from radrl.data.published.readers._mimic_split import SPLIT_OPTION, MimicSplit
-from radrl.data.published.record import Phrase, Reader, Record, Skipped, Split, each_group
+from radrl.data.published.record import XYXY, Phrase, Reader, Record, Skipped, Split, corner_and_size, each_group
 from radrl.data.published.tables import Row, table
 
 FILES = ("MS_CXR_Local_Alignment_v1.1.0.csv", "MS_CXR_Local_Alignment_v1.0.0.csv")
@@ -33,13 +33,12 @@ def _record(root: Path, film: str, rows: list[Row], splits: MimicSplit | None) -
     parts = _PATH.fullmatch(rows[0]["path"])
     if len(sizes) != 1 or parts is None:
         raise ValueError("several image sizes" if parts else f"path {rows[0]['path']!r} is none of MIMIC-CXR-JPG")
-    phrases: dict[str, list[tuple[float, float, float, float]]] = {}
+    phrases: dict[str, list[XYXY]] = {}
     for row in rows:
-        x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
         text = " ".join(row["label_text"].split())
         if not text:
             raise ValueError("a box without a phrase")
-        phrases.setdefault(text, []).append((x, y, x + w, y + h))
+        phrases.setdefault(text, []).append(corner_and_size(row[key] for key in ("x", "y", "w", "h")))
     if splits is None and rows[0].get("split") not in (None, *OWN):
         raise ValueError(f"split {rows[0]['split']!r} is none of {', '.join(OWN)}")
     base, patient, study = parts.groups()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published.readers._common import first_there, folders_there, spoken
-from radrl.data.published.record import Reader, Record, Region, Skipped, each_group
+from radrl.data.published.record import Reader, Record, Region, Skipped, corner_and_size, each_group
 from radrl.data.published.tables import Row, table
 
 FILE = "BBox_List_2017.csv"
@@ -26,9 +26,8 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     def record(file: str, rows: list[Row]) -> Record:
         regions = []
         for row in rows:
-            x, y, w, h = (float(row[key]) for key in COLUMNS[2:])
             label = spoken(row["Finding Label"]).replace("infiltrate", "infiltration")
-            regions.append(Region(label, (x, y, x + w, y + h)))
+            regions.append(Region(label, corner_and_size(row[key] for key in COLUMNS[2:])))
         path = first_there(root, [f"{folder}/{file}" for folder in folders])
         patient = str(int(file.split("_")[0]))
         return Record(file, (path,), patient=patient, frame=(SIDE, SIDE), regions=tuple(regions))

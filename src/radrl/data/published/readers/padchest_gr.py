@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.readers._common import first_there
-from radrl.data.published.record import Option, Phrase, Reader, Record, Skipped, Split, each_item
+from radrl.data.published.record import Option, Phrase, Reader, Record, Skipped, Split, corners, each_item
 from radrl.data.published.tables import Lookup, read_json, table
 from radrl.errors import UserError
 
@@ -48,10 +48,8 @@ def _study(root: Path, study: dict[str, Any], rows: Lookup, options: Mapping[str
             *(finding.get("extra_boxes") or () if options["boxes"] == "both" else ()),
         ]
         if boxes:
-            phrases.append(Phrase(text, tuple(tuple(float(v) for v in box) for box in boxes)))
+            phrases.append(Phrase(text, tuple(corners(box) for box in boxes)))
             notes.append(str(note) if note else "")
-    if any(len(box) != 4 for phrase in phrases for box in phrase.boxes):
-        raise ValueError("a box is not four numbers")
     earlier = {"progression": notes} if any(notes) else {}
     yield from left_out
     yield Record(

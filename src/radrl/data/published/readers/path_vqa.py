@@ -12,11 +12,11 @@ from typing import Any
 
 from radrl.data.published.json_lists import pickled_items
 from radrl.data.published.readers._vqa import DUPLICATES, Seen, said, yes_no
-from radrl.data.published.record import QA, Reader, Record, Skipped, each_item
+from radrl.data.published.record import QA, Reader, Record, Skipped, Split, each_item
 from radrl.data.published.tables import has
 from radrl.errors import UserError
 
-SPLITS = {"train": "train", "val": "dev", "test": "test"}
+SPLITS: Mapping[str, Split] = {"train": "train", "val": "dev", "test": "test"}
 
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:

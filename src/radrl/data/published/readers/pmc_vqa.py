@@ -7,16 +7,17 @@ hand. The letter of the answer is what counts, as in the authors' scorer, not th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from radrl.data.published.readers._vqa import first_folder
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped, each
+from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split, each
 from radrl.data.published.tables import Row, has, table
 from radrl.errors import UserError
 
 LETTERS = "ABCD"
 COLUMNS = ("Figure_path", "Question", "Answer", *(f"Choice {letter}" for letter in LETTERS))
-FILES = {
+FILES: Mapping[str, Mapping[Split, tuple[str, ...]]] = {
     "1": {"train": ("train.csv",), "test": ("test.csv",)},
     "1-clean": {"train": ("train.csv",), "test": ("test_clean.csv",)},
     "2": {"train": ("train_2.csv", "train2.csv"), "test": ("test_2.csv", "test2.csv")},
@@ -31,16 +32,16 @@ FOLDERS = {
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a question: train, test."""
     version = options["version"]
-    found = {split: names for split, names in FILES[version].items() if has(root, names)}
+    found: dict[Split, tuple[str, ...]] = {split: names for split, names in FILES[version].items() if has(root, names)}
     if not found:
         raise UserError(f"{root}: holds no {FILES[version]['train'][0]} and no {FILES[version]['test'][0]} of PMC-VQA")
     folder = first_folder(root, FOLDERS[version])
     for split, names in found.items():
         rows = table(root, names, COLUMNS, optional=("Answer_label",))
-        yield from each(rows, lambda row, split=split: _record(row, split, folder, version))
+        yield from each(rows, partial(_record, split=split, folder=folder, version=version))
 
 
-def _record(row: Row, split: str, folder: str, version: str) -> Record | Skipped:
+def _record(row: Row, split: Split, folder: str, version: str) -> Record | Skipped:
     name = f"{row.file.name.partition('.')[0]}/{row.line}"
     right = (row.get("Answer_label") or row["Answer"]).strip(" .:").upper()
     if right not in tuple(LETTERS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,13 @@ META = {"age": "PatientAge", "sex": "PatientSex", "comparison": "Comparison"}
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a study with all its films, or one a film: train, valid, test."""
     for split, path in _rex.files(root, ["{}_metadata_view_position.json", "{}_metadata.json"]):
-
-        def study(where: str, one: tuple[str, Any], split: Split = split) -> list[Record | Skipped]:
-            return _study(root, *one, split, options)
-
-        yield from each_item(json_members(root, [path]), study)
+        yield from each_item(json_members(root, [path]), partial(_study, root, split, options))
 
 
 def _study(
-    root: Path, name: str, item: dict[str, Any], split: Split, options: Mapping[str, str]
+    root: Path, split: Split, options: Mapping[str, str], where: str, member: tuple[str, dict[str, Any]]
 ) -> list[Record | Skipped]:
+    name, item = member
     paths, views = _rex.images(root, item), item.get("ImageViewPosition") or []
     if not isinstance(views, list) or (views and len(views) != len(paths)):
         raise ValueError(f"{len(paths)} paths in ImagePath, but not as many views in ImageViewPosition")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ META = ("category", "subcategory")
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a question: train, valid, test."""
     for split, path in _rex.files(root, ["{}_vqa_data.json"]):
-        yield from each_item(json_members(root, [path]), lambda where, one, s=split: _record(root, where, *one, s))
+        yield from each_item(json_members(root, [path]), partial(_record, root, split))
 
 
-def _record(root: Path, where: str, name: str, item: dict[str, Any], split: Split) -> Record | Skipped:
+def _record(root: Path, split: Split, where: str, member: tuple[str, dict[str, Any]]) -> Record | Skipped:
+    name, item = member
     options, right = lettered(item["options"]), letter(item, "correct_answer")
     asked = multiple_choice(name, where, said(item, "question"), options, right, text_or_none(item, "task_name"))
     if isinstance(asked, Skipped):

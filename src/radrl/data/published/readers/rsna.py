@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from radrl.data.published.readers._common import first_there
-from radrl.data.published.record import Reader, Record, Region, Skipped, each_group
+from radrl.data.published.record import Reader, Record, Region, Skipped, corner_and_size, each_group
 from radrl.data.published.tables import Lookup, Row, has, table
 
 FILE, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
@@ -34,8 +34,7 @@ def _record(root: Path, film: str, rows: list[Row], classes: Lookup | None) -> R
         raise ValueError(f"Target is {' and '.join(sorted(targets))}, not 0 or 1")
     regions = []
     for row in rows if targets == {"1"} else ():
-        x, y, w, h = (float(row[key]) for key in COLUMNS[1:5])
-        regions.append(Region(LABEL, (x, y, x + w, y + h)))
+        regions.append(Region(LABEL, corner_and_size(row[key] for key in COLUMNS[1:5])))
     found = classes.get(film) if classes else None
     return Record(
         film,

@@ -12,11 +12,11 @@ from typing import Any
 
 from radrl.data.published.json_lists import json_items
 from radrl.data.published.readers._vqa import said, yes_no
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped, each_item
+from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split, each_item
 from radrl.data.published.tables import has
 from radrl.errors import UserError
 
-FILES = {"train.json": "train", "validate.json": "dev", "test.json": "test"}
+FILES: Mapping[str, Split] = {"train.json": "train", "validate.json": "dev", "test.json": "test"}
 KEPT = {"answer_type": "answer_type", "modality": "modality", "location": "location", "base_type": "base_type"}
 
 

@@ -25,7 +25,7 @@ NAMES = {
 
 def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     """Yields a Record a film; in the official split."""
-    there = [(file, split) for file, split in FILES if has(root, [f"{FOLDER}/{file}"])]
+    there: list[tuple[str, Split]] = [(file, split) for file, split in FILES if has(root, [f"{FOLDER}/{file}"])]
     if not there:
         raise UserError(f"{root}: holds no {FOLDER}/{FILES[0][0]}; 'radrl data list tbx11k' shows the layout")
     for file, split in there:

@@ -8,11 +8,12 @@ with ``train_meta.csv``). RadVLM fuses with an IoU threshold of 0.1; so does the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from radrl.data.published.fusion import RULES, fuse
 from radrl.data.published.readers._common import first_there, folders_there, spoken
-from radrl.data.published.record import Frame, Option, Reader, Record, Region, Skipped, Split, each_group
+from radrl.data.published.record import Frame, Option, Reader, Record, Region, Skipped, Split, corners, each_group
 from radrl.data.published.tables import Row, has, table
 from radrl.errors import UserError
 
@@ -39,12 +40,8 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     for names, split, folder in there:
         folders = folders_there(root, (folder, f"{folder}_jpg", f"{folder}_png"))
         rows = table(root, names, ["image_id", "class_name", *ENDS], optional=["rad_id", "rad_ID", "width", "height"])
-        yield from each_group(
-            rows,
-            "image_id",
-            lambda film, own, split=split, folders=folders: _record(root, film, own, split, folders, options),
-            "not a box of a film",
-        )
+        make = partial(_record, root, split=split, folders=folders, options=options)
+        yield from each_group(rows, "image_id", make, "not a box of a film")
 
 
 def _record(
@@ -64,7 +61,7 @@ def _record(
             raise ValueError("'No finding' with a box")
     regions = []
     for label, of in by_label.items():
-        boxes = [tuple(float(row[end]) for end in ENDS) for row in of]
+        boxes = [corners(row[end] for end in ENDS) for row in of]
         for x1, y1, x2, y2 in boxes:
             if not (x1 < x2 and y1 < y2):
                 raise ValueError(f"box {[x1, y1, x2, y2]} of {label} is not x_min < x_max and y_min < y_max")

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from radrl.data.published.readers._common import first_there, spoken
 from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_group
 from radrl.data.published.tables import Row, table
 from radrl.errors import UserError
+from radrl.example import Presence
 
 LABELS = (
     "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture", "Consolidation", "Edema",
@@ -30,9 +32,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         name = f"image_labels_{split}.csv"
         columns = ("image_id", *LABELS, "No finding")
         rows = table(root, [f"annotations/{name}", name], columns, optional=(*OTHER, "rad_id"))
-        yield from each_group(
-            rows, "image_id", lambda film, own, split=split: _record(root, film, own, split, options["vote"])
-        )
+        yield from each_group(rows, "image_id", partial(_record, root, split=split, vote=options["vote"]))
 
 
 def _record(root: Path, name: str, rows: list[Row], split: Split, vote: str) -> Record:
@@ -47,7 +47,7 @@ def _record(root: Path, name: str, rows: list[Row], split: Split, vote: str) -> 
             raise ValueError(f"'{column}' of {name} should be 0 or 1")
         votes[column] = sum(cell.startswith("1") for cell in cells) >= needed
     no_finding, other_found = votes.pop("No finding"), votes.pop(other)
-    labels = {spoken(label): "present" if there else "absent" for label, there in votes.items()}
+    labels: dict[str, Presence] = {spoken(label): "present" if there else "absent" for label, there in votes.items()}
     labels["other disease"] = "present" if other_found else "absent"
     lacks = "" if no_finding or "present" in labels.values() else "the readers agree on no label"
     paths = [f"{split}/{name}{ending}" for ending in (".dicom", ".dcm", ".png", ".jpg")]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from radrl.data.published.json_lists import text_lines
 from radrl.data.published.readers._vqa import first_folder, yes_no
-from radrl.data.published.record import QA, Option, Reader, Record, Skipped, each_item
+from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split, each_item
 from radrl.data.published.tables import Wrong, has
 from radrl.errors import UserError
 
@@ -22,7 +22,7 @@ from radrl.errors import UserError
 class Part(NamedTuple):
     """One split of one year: folder and file of the questions, folders of the images, file of the answers apart."""
 
-    split: str
+    split: Split
     folder: str
     file: str
     images: tuple[str, ...]
