@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from radrl.errors import UserError, in_words, one_line
 from radrl.models.library_internals import set_source
@@ -66,7 +66,7 @@ def merge(model: PreTrainedModel, start: str) -> PreTrainedModel:
     try:
         wrapped = get_peft_model(model, PeftConfig.from_pretrained(start))
         missing = wrapped.load_adapter(start, "default", use_safetensors=True).missing_keys
-        merged = wrapped.merge_and_unload()
+        merged = cast("PreTrainedModel", wrapped.merge_and_unload())
     except Exception as error:  # peft and torch each raise errors of their own
         raise UserError(one_line(f"{start}: the adapter does not fit its base: {in_words(error)[:300]}")) from None
     if missing:  # peft would only warn, and the layer would stay the base's

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jinja2
 import numpy as np
@@ -52,7 +52,8 @@ def prompt_inputs(
         for example, pictures in zip(examples, images, strict=True)
     ]
     flat = [image for group in images for image in group]
-    return dict(processor(text=texts, images=flat or None, padding=True, padding_side="left", return_tensors="pt"))
+    options = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
+    return dict(cast(Any, processor)(text=texts, images=flat or None, **options))
 
 
 def _box_size(processor: ProcessorMixin, pictures: Sequence[Image.Image], style: PromptStyle) -> Size | None:
@@ -142,8 +143,9 @@ def _rendered(processor: ProcessorMixin, turns: list[dict[str, Any]], style: Pro
 
 
 def _written(processor: ProcessorMixin, turns: list[dict[str, Any]], style: PromptStyle) -> str:
-    kwargs = template_kwargs(processor, style)
-    return processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **kwargs)
+    kwargs: dict[str, Any] = template_kwargs(processor, style)
+    written = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **kwargs)
+    return cast(str, written)  # not tokenized
 
 
 def template_kwargs(processor: ProcessorMixin, style: PromptStyle) -> dict[str, bool]:
@@ -170,7 +172,9 @@ def sft_inputs(processor: ProcessorMixin, rows: Sequence[Row]) -> dict[str, torc
     }
     segments = nn.utils.rnn.pad_sequence(segments, batch_first=True, padding_value=PADDING)
     inputs["attention_mask"] = (segments != PADDING).long()
-    inputs["mm_token_type_ids"] = (inputs["input_ids"] == processor.image_token_id).int() * inputs["attention_mask"]
+    inputs["mm_token_type_ids"] = (inputs["input_ids"] == cast(Any, processor).image_token_id).int() * inputs[
+        "attention_mask"
+    ]
     for key in {key for fields in vision for key in fields}:
         inputs[key] = torch.cat([fields[key] for fields in vision if key in fields])
     if any(len(row.questions) > 1 for row in rows):
@@ -188,7 +192,7 @@ def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], lis
     targets = [text + tokenizer.eos_token for text in written]
     answers = tokenizer(targets, add_special_tokens=False)["input_ids"]
     # The processor writes out the image placeholders; they stand in what all prompts begin with.
-    inputs = processor(text=texts[:1], images=row.pictures or None, return_tensors="pt")
+    inputs = cast(Any, processor)(text=texts[:1], images=row.pictures or None, return_tensors="pt")
     first = inputs["input_ids"][0].tolist()
     written_out = len(first) - len(prompts[0])
     shared = _shared_length(prompts)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import BatchFeature, PretrainedConfig, PreTrainedModel, Trainer
     from transformers.generation.logits_process import LogitsProcessorList
     from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
+    from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 else:
     # mixins: they stand before the library's class in the bases of a subclass
@@ -202,6 +203,12 @@ class TrainerSteps(Trainer):
 
 class GRPOSteps(TrainerSteps, GRPOTrainer):
     """Before TRL's GRPOTrainer: its private steps by public names, in the order in which a rollout passes them."""
+
+    if TYPE_CHECKING:  # the library's annotations are wider
+        args: GRPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+        num_generations: int
+        num_iterations: int
+        shuffle_dataset: bool
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
         return self.train_sampler(dataset)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -59,7 +59,7 @@ def load_model(start: str, *, dtype: str = "float32", revision: str | None = Non
     _check(start)
     base = adapters.base_of(start)
     try:
-        model, found = AutoModelForImageTextToText.from_pretrained(
+        loaded = AutoModelForImageTextToText.from_pretrained(
             base or start,
             dtype=dtype,
             use_safetensors=True,
@@ -69,8 +69,9 @@ def load_model(start: str, *, dtype: str = "float32", revision: str | None = Non
         )
     except Exception as error:  # transformers, huggingface_hub and safetensors each raise errors of their own
         raise _cannot(start, error) from None
-    if found["missing_keys"]:  # transformers would go on with random weights in their place
-        missing = sorted(found["missing_keys"])
+    model, report = cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
+    if report["missing_keys"]:  # transformers would go on with random weights in their place
+        missing = sorted(report["missing_keys"])
         raise UserError(f"{start}: {len(missing)} weights are missing, {missing[0]} first; copy the whole model folder")
     if base is not None:
         model = adapters.merge(model, start)
@@ -212,19 +213,20 @@ def own_generation_config(start: str) -> GenerationConfig:
 
 
 @contextmanager
-def own_settings_off(model: nn.Module) -> Iterator[None]:
+def own_settings_off(model: PreTrainedModel) -> Iterator[None]:
     """Meanwhile, a model has no generation settings of its own but the tokens that begin, end and pad a completion.
 
     transformers' ``generate`` fills in from them whatever a call leaves open, also where it is given a whole
     ``GenerationConfig``: the repetition penalty of a published folder would change every greedy answer in silence.
     """
-    own = model.generation_config
+    settings = cast(Any, model)  # transformers' class for models that write is a mixin
+    own = settings.generation_config
     kept = ("bos_token_id", "eos_token_id", "pad_token_id")
-    model.generation_config = GenerationConfig(**{name: getattr(own, name) for name in kept})
+    settings.generation_config = GenerationConfig(**{name: getattr(own, name) for name in kept})
     try:
         yield
     finally:
-        model.generation_config = own
+        settings.generation_config = own
 
 
 def end_tokens(config: GenerationConfig, tokenizer: Any) -> list[int]:
@@ -242,7 +244,7 @@ def patch_embedding_as_matmul(model: nn.Module) -> None:
     Its convolution has a kernel as large as its input, which torch's CPU convolution does many times slower (a quarter
     of a tiny model's step). Same weights, same result up to rounding.
     """
-    embed = getattr(getattr(getattr(model, "model", None), "visual", None), "patch_embed", None)
+    embed: Any = getattr(getattr(getattr(model, "model", None), "visual", None), "patch_embed", None)
     if not isinstance(getattr(embed, "proj", None), nn.Conv3d):
         return
 

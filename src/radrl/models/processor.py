@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class Qwen3VLProcessor(ImageStep, processing_qwen3_vl.Qwen3VLProcessor):
 
     def process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
         """Resizes each picture once: the copies of a prompt in a GRPO group share one picture object."""
-        flat = make_flat_list_of_images(images)
+        flat: list[Any] = cast(list, make_flat_list_of_images(images))
         for image in flat:
             if isinstance(image, Image.Image) and max(image.size) > LONGEST * min(image.size):
                 raise UserError(
@@ -57,7 +57,7 @@ class Qwen3VLProcessor(ImageStep, processing_qwen3_vl.Qwen3VLProcessor):
         rows = np.concatenate([np.arange(starts[k], starts[k + 1]) for k in order])
         done["pixel_values"] = done["pixel_values"][rows]
         done["image_grid_thw"] = done["image_grid_thw"][np.array(order)]
-        return done, [self.replace_image_token(done, image_idx=k) for k in range(len(flat))]
+        return done, [self.replace_image_token(cast(dict, done), image_idx=k) for k in range(len(flat))]
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> Any:
         """Saves as transformers does, plus the settings of the video processor that others will look for."""

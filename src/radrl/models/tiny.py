@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import ProcessorMixin, Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -90,14 +91,17 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1536) -> Qwen2Tokeni
     parts = json.loads(bpe.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
         vocab=parts["vocab"],
-        merges=[tuple(merge) for merge in parts["merges"]],
+        merges=cast(Any, [tuple(merge) for merge in parts["merges"]]),  # annotated as texts
         eos_token="<|im_end|>",
         pad_token=END,
         unk_token=END,
         extra_special_tokens=list(SPECIAL_TOKENS),
         padding_side="left",
     )
-    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in (*VISIBLE_TOKENS, *COORDINATES)])
+    words: list[str | AddedToken] = [
+        AddedToken(text, special=False, normalized=False) for text in (*VISIBLE_TOKENS, *COORDINATES)
+    ]
+    tokenizer.add_tokens(cast(Any, words))  # its annotation names another AddedToken
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
@@ -136,7 +140,7 @@ def tiny_processor(texts: Iterable[str], *, image_size: int = 192) -> Qwen3VLPro
     )
 
 
-def tiny_model(processor: Qwen3VLProcessor, *, image_size: int = 192, seed: int = 0) -> Qwen3VLForConditionalGeneration:
+def tiny_model(processor: ProcessorMixin, *, image_size: int = 192, seed: int = 0) -> Qwen3VLForConditionalGeneration:
     """Returns the tiny model for a processor, its random weights drawn from ``seed``."""
     choose_kernels()
     tokenizer = processor.tokenizer

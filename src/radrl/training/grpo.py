@@ -12,10 +12,11 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
+from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 from trl.trainer.utils import RepeatSampler
 
@@ -84,7 +85,7 @@ class EpochSampler(RepeatSampler):
 
     def set_epoch(self, epoch: int) -> None:
         if self.shuffle:
-            self.generator.manual_seed(self.seed + 1_000_003 * epoch)
+            cast(torch.Generator, self.generator).manual_seed(cast(int, self.seed) + 1_000_003 * epoch)
 
 
 class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefixGRPOTrainer):
@@ -96,7 +97,7 @@ class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefi
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.ref_model is not None:
-            suit_to_cpu(self.ref_model)
+            suit_to_cpu(cast(nn.Module, self.ref_model))
 
     @property
     def steps_of_rollout(self) -> int:
@@ -105,14 +106,16 @@ class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefi
 
     def of_held_out(self, answers: Sequence[Answer]) -> dict[str, float]:
         """Returns what the audit says of them."""
+        assert self.audit is not None
         return self.audit.look_at_dev(answers)
 
     def train_sampler(self, dataset: Dataset | None) -> EpochSampler:
+        rows = dataset if dataset is not None else self.train_dataset
         return EpochSampler(
-            data_source=dataset if dataset is not None else self.train_dataset,
+            data_source=cast(Dataset, rows),
             mini_repeat_count=self.num_generations,
-            batch_size=self.args.generation_batch_size // self.num_generations,
-            repeat_count=self.num_iterations * self.args.steps_per_generation,
+            batch_size=cast(int, self.args.generation_batch_size) // self.num_generations,
+            repeat_count=self.num_iterations * cast(int, self.args.steps_per_generation),
             shuffle=self.shuffle_dataset,
             seed=self.args.seed,
         )
@@ -182,9 +185,10 @@ def grpo_trainer(
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
     images, control = image_facts(processor.image_processor), control_tokens.of(processor.tokenizer)
-    config.chat_template_kwargs = {**(config.chat_template_kwargs or {}), **template_kwargs(processor, style)}
+    asked = cast(dict[str, Any], config.chat_template_kwargs or {})
+    config.chat_template_kwargs = {**asked, **template_kwargs(processor, style)}
     if config.use_vllm:
-        config.generation_kwargs = no_pictures(model, config.generation_kwargs or {})
+        config.generation_kwargs = no_pictures(model, cast(dict[str, Any], config.generation_kwargs or {}))
     config.disable_tqdm = True
     _check_saves(config, recipe)
     if config.cast_lm_head_to_fp32 and model.config.tie_word_embeddings:

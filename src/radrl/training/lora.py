@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -33,7 +33,7 @@ def lora_config(recipe: Recipe, model: nn.Module) -> Any:
 
 def linear_names(model: nn.Module) -> list[str]:
     """Returns the last names of a model's linear layers but for the head's, such as q_proj: what LoRA can adapt."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    head = cast(Any, model).get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     found = (name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head)
     return sorted({name.rpartition(".")[2] for name in found if not name.rpartition(".")[2].isdecimal()})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
     ends by the clock, and the learning rate follows it.
     """
 
+    args: SFTConfig  # pyright: ignore[reportIncompatibleVariableOverride] # the library's annotation is wider
     shared_rows = False  # whether a row may hold several questions
 
     def __init__(
@@ -64,7 +65,9 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
         # this they are not: Qwen-VL's own loss does not take the count, and every part's mean would weigh alike.
         self.model_accepts_loss_kwargs = True
         self.soft_labels = (
-            SoftCoordinates(self.processing_class.tokenizer, coordinate_sigma) if coordinate_sigma > 0 else None
+            SoftCoordinates(cast(ProcessorMixin, self.processing_class).tokenizer, coordinate_sigma)
+            if coordinate_sigma > 0
+            else None
         )
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
@@ -77,6 +80,7 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
 
     def of_held_out(self, answers: Sequence[Answer]) -> dict[str, float]:
         """Returns the loss of all held-out Examples, each token counting alike."""
+        assert self.eval_rows is not None
         loss = self.held_out_loss(self.eval_rows)
         return {"eval_loss": loss} if math.isfinite(loss) else {}
 
@@ -87,6 +91,7 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
         mine = range(rank * share, min((rank + 1) * share, len(rows)))
         several = np.diff(rows.starts).max() > 1  # TRL's loss of a batch talks to the other processes, ours does not
         sums = torch.zeros(2, dtype=torch.float64, device=self.accelerator.device)  # of the losses, of tokens
+        whole = self.model_wrapped if self.is_deepspeed_enabled else self.model
         for start in range(0, share, self.args.per_device_eval_batch_size):
             part = list(mine[start : start + self.args.per_device_eval_batch_size])
             # one whose share has ended goes on beside the others: weights may be spread over all
@@ -95,10 +100,10 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
             if several:
                 inputs.setdefault("segments", inputs["attention_mask"] - 1)  # all are PREFIX, or PADDING
             tokens = (inputs["labels"][:, 1:] != IGNORE).sum()
-            loss = self.compute_loss(self.model_wrapped if self.is_deepspeed_enabled else self.model, inputs)
+            loss = self.compute_loss(cast(nn.Module, whole), inputs)
             if part:
                 sums += torch.stack([loss.double() * tokens, tokens])
-        total, count = self.accelerator.reduce(sums, "sum").tolist()
+        total, count = cast(torch.Tensor, self.accelerator.reduce(sums, "sum")).tolist()
         return total / count
 
     def compute_loss(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -88,9 +88,10 @@ def _is_part(parameter: nn.Parameter) -> bool:
 def _whole(parameter: nn.Parameter, *, keep: bool) -> nn.Parameter | None:
     if isinstance(parameter, DTensor):
         # weights that FSDP keeps in main memory are joined where the processes can talk to each other
-        joined, gathered = parameter.to(parameter.device_mesh.device_type).full_tensor(), nullcontext()
+        there = cast(DTensor, parameter.to(parameter.device_mesh.device_type))
+        joined, gathered = there.full_tensor(), nullcontext()
     else:
-        import deepspeed
+        import deepspeed  # pyright: ignore[reportMissingImports] # installed by who uses it
 
         joined, gathered = parameter, deepspeed.zero.GatheredParameters([parameter])
     with gathered:

@@ -103,6 +103,11 @@ def last_checkpoint(folder: Path, *, mend: bool = True) -> Path | None:
     return None
 
 
+def checkpoint_at(args: TrainingArguments, state: TrainerState) -> Path:
+    """Returns the folder of the checkpoint that is written at this step."""
+    return Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+
+
 class Clock(TrainerCallback):
     """Counts the seconds spent in training over all resumes, and marks checkpoints as whole, with the size of a batch.
 
@@ -127,7 +132,7 @@ class Clock(TrainerCallback):
             self.start += time.monotonic() - begun
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.batch is not None:
+        if self.checkpoint is not None and self.batch is not None:
             check_batch(self.checkpoint, self.batch, batch_of(args))
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -138,8 +143,9 @@ class Clock(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         PartialState().wait_for_everyone()  # each process writes files of its own
         if state.is_world_process_zero:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_json(folder / MARKER, {"seconds": round(self.seconds, 3), "batch": batch_of(args)})
+            write_json(
+                checkpoint_at(args, state) / MARKER, {"seconds": round(self.seconds, 3), "batch": batch_of(args)}
+            )
 
 
 class Progress(TrainerCallback):

@@ -28,7 +28,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from radrl.support.files import write_json
 from radrl.training.audit import figures
 from radrl.training.audit.judging import Change, Warned, Witness, change_between, warnings_of
 from radrl.training.held_out.dev import Dev, task_means
+from radrl.training.stage import checkpoint_at
 
 if TYPE_CHECKING:
     from radrl.training.grpo import RadrlGRPOTrainer
@@ -86,7 +87,7 @@ class Audit(TrainerCallback):
             example = row["example"]
             metric = self.metric[example.task]
             rows.append(figures.measure(example, completion_text(completion), self.style, metric, row.get("size")))
-        gathered = trainer.accelerator.gather(torch.tensor(rows, device=rewards.device))
+        gathered = cast(torch.Tensor, trainer.accelerator.gather(torch.tensor(rows, device=rewards.device)))
         measured, values, weights = (x.double().cpu().numpy() for x in (gathered, rewards, trainer.reward_weights))
         by_key = figures.batch_figures(measured, values, weights, trainer.reward_func_names, size)
         table = np.column_stack([measured[:, figures.WORDS :], figures.weighted_total(values, weights)])
@@ -178,7 +179,7 @@ class Audit(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
-            write_json(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / FILE, self.state)
+            write_json(checkpoint_at(args, state) / FILE, self.state)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:

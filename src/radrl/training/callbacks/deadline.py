@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import broadcast
@@ -27,7 +27,8 @@ class Deadline(TrainerCallback):
         self.share = min(1.0, clock.before / seconds)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.share = float(broadcast(torch.tensor(min(1.0, self.clock.seconds / self.seconds), device=args.device)))
+        mine = torch.tensor(min(1.0, self.clock.seconds / self.seconds), device=args.device)
+        self.share = float(cast(torch.Tensor, broadcast(mine)))
         if self.share >= 1:
             control.should_training_stop = True
             control.should_evaluate |= args.eval_strategy == "steps"  # as transformers does after the last step

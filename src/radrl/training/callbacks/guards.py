@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
@@ -107,14 +107,15 @@ class Guarded(TrainerSteps):
         """Returns whether something holds in any process. All must ask."""
         if self.accelerator.num_processes == 1:
             return here
-        return bool(self.accelerator.gather(torch.tensor([here], device=self.accelerator.device)).any())
+        of_all = self.accelerator.gather(torch.tensor([here], device=self.accelerator.device))
+        return bool(cast(torch.Tensor, of_all).any())
 
     def _stop(self, what: str, ids: list[str], step: int | None = None) -> UserError:
         step = self.state.global_step + 1 if step is None else step
         names = list(dict.fromkeys(ids))
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        checkpoint = last_checkpoint(Path(self.args.output_dir), mend=False)
-        rate = self.optimizer.param_groups[0]["lr"]
+        checkpoint = last_checkpoint(Path(str(self.args.output_dir)), mend=False)
+        rate = cast(torch.optim.Optimizer, self.optimizer).param_groups[0]["lr"]
         examples = f"; Examples {', '.join(names[:NAMED])}{more}" if names else ""
         mend = "lower 'learning_rate' or 'max_grad_norm' (--restart)" + (", or look at these Examples" if names else "")
         return UserError(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import statistics
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -125,7 +125,7 @@ def _sample(model: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor, torch.Te
     for weight in weights:
         values = _local(weight).flatten()
         at = torch.arange(0, len(values), every, device=values.device)
-        at = at[_local(weight.grad).flatten()[at] != 0]
+        at = at[_local(cast(torch.Tensor, weight.grad)).flatten()[at] != 0]
         if len(at):
             kept.append((weight, at, values[at]))
     return kept

@@ -44,8 +44,8 @@ def told(recipe: Recipe, kind: StageKind, where: str = "", *, deliberate: bool =
         section, settings = recipe.trl_section(kind)
         named = [key for key in settings if re.search(rf"\b{re.escape(key)}\b", said)]
         at = f"key '{section}.{named[0]}'" if len(named) == 1 else f"section '{section}'"
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise UserError(one_line(f"{recipe.file}: {at}: {library} refuses it{where}: {kind}{said[:400]}")) from error
+        what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise UserError(one_line(f"{recipe.file}: {at}: {library} refuses it{where}: {what}{said[:400]}")) from error
 
 
 def _library(error: BaseException, deliberate: bool) -> str | None:

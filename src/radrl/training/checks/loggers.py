@@ -31,7 +31,7 @@ def check(recipe: Recipe, kind: StageKind) -> None:
     Raises:
         UserError: a name is not known, or its package is not installed or not set up.
     """
-    from transformers.integrations import INTEGRATION_TO_CALLBACK
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
     section, settings = recipe.trl_section(kind)
     asked = settings.get("report_to") or []

@@ -18,8 +18,8 @@ def image_processor(recipe: Recipe) -> Any:
     settings, start = recipe.model, recipe.model_start()
     if start == "tiny":
         return tiny.image_processor(settings.image_size or 192)
-    bounds = {"min_pixels": settings.min_pixels, "max_pixels": settings.max_pixels}
-    return loading.load_processor(start, **bounds).image_processor
+    processor = loading.load_processor(start, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
+    return processor.image_processor
 
 
 def check_model(recipe: Recipe) -> None:

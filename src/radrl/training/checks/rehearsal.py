@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ def _trainer(
     folder: Path,
 ) -> Any:
     stage, processor = Stage(folder, kind), copy.deepcopy(processor)  # TRL sets its padding and end tokens
-    model.hf_device_map = {"": "meta"}  # a model that is placed already: the trainers leave it where it is
+    cast(Any, model).hf_device_map = {"": "meta"}  # a model that is placed already: the trainers leave it where it is
     ours = {
         "report_to": "none",
         "push_to_hub": False,  # it would make the repository

@@ -29,7 +29,7 @@ from radrl.models import loading
 from radrl.models.inputs import Row, check_chat, prompt_inputs, sft_inputs
 from radrl.models.tiny import tiny_model, tiny_processor, tokenizer_texts
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.callbacks.guards import refuse_small
 from radrl.training.checks import loggers, packages_needed, pixel_boxes
 from radrl.training.checks.rehearsal import Plan, rehearse
@@ -49,6 +49,12 @@ class Run:
     kind: Kind
     folder: Path
     given: ExampleSet | None = None
+
+    @property
+    def training_kind(self) -> StageKind:
+        """The training command that the run is of."""
+        assert self.kind != "evaluate", "an evaluation trains nothing"
+        return self.kind
 
     @cached_property
     def examples(self) -> ExampleSet:
@@ -101,7 +107,7 @@ class Run:
         examples = self.examples
         if self.given is not None and len(examples) > REHEARSED:
             examples = examples.take(range(REHEARSED))
-        return rehearse(self.recipe, self.kind, self.model, self.processor, examples, self.dev)
+        return rehearse(self.recipe, self.training_kind, self.model, self.processor, examples, self.dev)
 
 
 def start_processor(recipe: Recipe, examples: ExampleSet) -> ProcessorMixin:
@@ -205,8 +211,8 @@ def check_scorers(run: Run) -> str:
 def check_batch(run: Run) -> str:
     """The Examples fill one batch."""
     config_of = {"sft": run.recipe.sft_config, "coldstart": run.recipe.coldstart_config, "grpo": run.recipe.grpo_config}
-    config = config_of[run.kind](run.folder)
-    refuse_small(config, run.examples, run.recipe.trl_section(run.kind)[0], run.recipe)
+    config = config_of[run.training_kind](run.folder)
+    refuse_small(config, run.examples, run.recipe.trl_section(run.training_kind)[0], run.recipe)
     return f"{config.per_device_train_batch_size} rows a process at a time"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object, is_peft_model
 from transformers import GenerationConfig
-from trl.models import unwrap_model_for_generation
+from trl.models.utils import unwrap_model_for_generation
 
 from radrl.answers.parsing import parse
 from radrl.errors import UserError

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks import pixel_boxes
 from radrl.training.held_out import best_model
 from radrl.training.held_out.dev import Dev, log_key
-from radrl.training.stage import Clock
+from radrl.training.stage import Clock, checkpoint_at
 
 
 class Watched:
@@ -86,6 +85,7 @@ class HeldOutEvaluation(TrainerSteps):
         """Logs and returns the figures of the held-out Examples, by log key."""
         begun, was_training = time.monotonic(), self.model.training
         watched = self.watched
+        assert watched is not None  # else transformers is told to evaluate nothing
         with self.clock.stopped(), undisturbed(self.accelerator.device), torch.no_grad():
             self.model.eval()
             answers = watched.dev.answers(self)
@@ -100,8 +100,7 @@ class HeldOutEvaluation(TrainerSteps):
                 self.control.should_save = True  # else the best could be between two checkpoints
                 if self.is_world_process_zero():
                     # transformers asks each process whether it is there before the parts of a sharded model are saved
-                    folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
-                    folder.mkdir(parents=True, exist_ok=True)
+                    checkpoint_at(self.args, self.state).mkdir(parents=True, exist_ok=True)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         return figures
 

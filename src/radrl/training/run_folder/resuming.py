@@ -50,7 +50,10 @@ def check_batch(checkpoint: Path, begun: dict[str, int], now: dict[str, int]) ->
     wanted = {}
     if step != _rows(now):
         wanted["gradient_accumulation_steps"] = step / at_once
-    if rollout not in (step, now.get("generation_batch_size")):  # else TRL's default for it follows
+    if rollout is not None and rollout not in (
+        step,
+        now.get("generation_batch_size"),
+    ):  # else TRL's default for it follows
         wanted["steps_per_generation"] = rollout / at_once
     fix = " and ".join(f"{name} {value:g}" for name, value in wanted.items())
     kept = all(value >= 1 and value.is_integer() for value in wanted.values())

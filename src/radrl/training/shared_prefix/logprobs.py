@@ -69,7 +69,7 @@ class _LogProbs(torch.autograd.Function):
                 # gradient of log p_target: [j = target] - p_j; of the entropy: -p_j (log p_j + H)
                 d_logits = logp.exp()
                 if grad_entropy is None:
-                    d_logits *= -grad[part, None]
+                    d_logits *= -cast(torch.Tensor, grad)[part, None]
                 else:
                     factor = logp.clamp_min_(torch.finfo(wide).min).add_(entropy[part, None])
                     factor *= grad_entropy[part, None]
@@ -88,7 +88,7 @@ class _LogProbs(torch.autograd.Function):
         return (
             d_hidden,
             None if d_weight is None else d_weight.to(weight.dtype),
-            None if d_bias is None else d_bias.to(bias.dtype),
+            None if d_bias is None or bias is None else d_bias.to(bias.dtype),
             None,
             None,
         )

@@ -9,6 +9,7 @@ on. Greedy completions equal ``generate``'s, sampled ones have its distribution.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -213,6 +214,12 @@ def sample_completions(
             rows, running, position, tokens = rows[keep], running[keep], position[keep], tokens[keep]
         decode.step = step
         where = (position + step).expand(3, 1, -1).transpose(1, 2)
-        logits = model(input_ids=tokens[:, None], position_ids=where, packed=decode, use_cache=False).logits[:, -1]
+        inputs: dict[str, Any] = {
+            "input_ids": tokens[:, None],
+            "position_ids": where,
+            "packed": decode,
+            "use_cache": False,
+        }
+        logits = model(**inputs).logits[:, -1]
     made = ids[:, longest:].tolist()
     return [row[:end] for row, end in zip(made, end_of.tolist(), strict=True)]

@@ -27,7 +27,6 @@ from accelerate.utils import gather_object, is_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 from trl.models.utils import unwrap_model_for_generation
-from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from radrl.errors import UserError
@@ -58,13 +57,11 @@ class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
     """GRPOTrainer that computes image and prompt once a group where it can (`sharing`); else it is TRL's own, and says
     why in one line of the log. ``share=False`` turns it off."""
 
-    args: GRPOConfig  # pyright: ignore[reportIncompatibleVariableOverride] # the library's annotation is wider
-
     def __init__(self, *args: Any, share: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sharing, self.checked = False, False
         self.rollout: Rollout | None = None  # the last one, where prompts are shared
-        models = [self.core(model) for model in (self.model, self.ref_model) if model is not None]
+        models = [self.core(cast(nn.Module, one)) for one in (self.model, self.ref_model) if one is not None]
         for model in models:
             model.register_forward_pre_hook(_no_images, with_kwargs=True)
         if not share:
@@ -83,8 +80,8 @@ class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
 
     def core(self, model: nn.Module) -> PreTrainedModel:
         """Returns the transformers model within DDP, FSDP2 and PEFT."""
-        model = cast(Any, self.accelerator.unwrap_model(model))
-        return model.get_base_model() if is_peft_model(model) else model
+        inner: Any = self.accelerator.unwrap_model(model)
+        return inner.get_base_model() if is_peft_model(inner) else inner
 
     def why_not_shared(self) -> str | None:
         """Returns why prompts cannot be shared exactly in this run; None where they can."""
@@ -114,7 +111,7 @@ class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
         """Returns the micro-batch that is next; where none is left, rolls out first."""
         if not self.sharing or not self.model.training:
             return super().prepare_inputs(inputs)
-        steps = self.args.steps_per_generation
+        steps = cast(int, self.args.steps_per_generation)
         if self.micro_step % (steps * self.num_iterations) == 0 or self.micro_batches is None:
             batch = self.roll_out(inputs)
             assert self.rollout is not None
@@ -258,14 +255,15 @@ class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
             fields["mm_token_type_ids"] = of_image.int() * mask.int()
         was_training = self.model.training
         self.model.eval()  # a dropped adapter weight would differ between the two
-        ours = self.token_log_probs(self.model_wrapped, ids, mask, keep, pixel_values=pictures)[0]
-        theirs = super().token_log_probs(self.model_wrapped, ids, mask, keep, **fields)[0]
+        whole = cast(nn.Module, self.model_wrapped)
+        ours = self.token_log_probs(whole, ids, mask, keep, pixel_values=pictures)[0]
+        theirs = super().token_log_probs(whole, ids, mask, keep, **fields)[0]
         self.model.train(was_training)
         kept = mask[:, -keep:].bool()
         difference = (ours - theirs).abs()[kept]
         worst = difference.max() if len(difference) else difference.new_zeros(())
         mean = difference.mean() if len(difference) else difference.new_zeros(())
-        mean, worst = (float(self.accelerator.gather(x.float()).max()) for x in (mean, worst))
+        mean, worst = (float(cast(torch.Tensor, self.accelerator.gather(x.float())).max()) for x in (mean, worst))
         dtype = torch.get_autocast_dtype(ids.device.type) if self.args.bf16 or self.args.fp16 else self.model.dtype
         allowed = ALLOWED.get(dtype, ALLOWED_IN_HALF)
         if not (mean <= allowed[0] and worst <= allowed[1]):
