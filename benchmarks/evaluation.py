@@ -98,8 +98,9 @@ def child(folder: Path) -> None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     from radrl.commands.load_recipe import load
-    from radrl.evaluation.answers.ask_models import Source, collect
-    from radrl.evaluation.answers.predictions import answers
+    from radrl.evaluation.answers.ask_model import ask_model
+    from radrl.evaluation.answers.parsed import parse_predictions
+    from radrl.evaluation.answers.sources import Source
     from radrl.evaluation.metrics.score_cases import score_cases
     from radrl.manifest.jsonl import read_manifest
 
@@ -107,9 +108,9 @@ def child(folder: Path) -> None:
     (folder / "r.yaml").write_text("out: run\nmodel: {start: tiny}\n")
     start = time.perf_counter()
     examples = read_manifest(folder / "m.jsonl")
-    found = collect(load(folder / "r.yaml"), Source("file", str(folder / "p.jsonl")), examples, folder / "out")
+    found = ask_model(load(folder / "r.yaml"), Source("file", str(folder / "p.jsonl")), examples, folder / "out")
     print(f"read and checked: {time.perf_counter() - start:.0f} s, peak {peak():.0f} MB")
-    rows = answers(found.samples, examples, found.header.style)
+    rows = parse_predictions(found.samples, examples, found.header.style)
     del found
     scores = score_cases(examples, rows)
     seconds = time.perf_counter() - start

@@ -18,7 +18,8 @@ import transformers
 
 from radrl.commands.load_recipe import load
 from radrl.commands.train import load_examples
-from radrl.evaluation.answers.decoding import Decoding, Said
+from radrl.evaluation.answers.backend import Completion
+from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.transformers_backend import generate
 from radrl.evaluation.statistics.intervals import paired_difference
 from radrl.example import patients
@@ -34,7 +35,7 @@ def sampled(start: str, prompts: ExampleSet, style: PromptStyle, decoding: Decod
     model, processor = loading.load(start)
     texts = [[""] * decoding.samples for _ in prompts]
 
-    def done(some: Sequence[Said]) -> None:
+    def done(some: Sequence[Completion]) -> None:
         for one in some:
             texts[one.index][one.sample] = one.text
 

@@ -21,7 +21,7 @@ SHORT = ("evaluation.max_new_tokens=4",)
 
 def test_bias_is_looked_for_and_shards_collect_the_controls_too(make_recipe, tiny_folder, tmp_path):
     recipe = make_recipe(*SHORT, "data.limit=8")
-    from radrl.evaluation.answers.ask_models import Shard
+    from radrl.evaluation.answers.sources import Shard
 
     models, out = {"tiny": (str(tiny_folder), False)}, tmp_path / "out"
     for k in (1, 2):

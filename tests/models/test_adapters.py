@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from radrl.commands import train
 from radrl.evaluation.answers import vllm_backend
-from radrl.evaluation.answers.ask_models import model_hash
 from radrl.evaluation.answers.decoding import Decoding
+from radrl.evaluation.answers.digests import model_digest
 from radrl.models import loading
 
 
@@ -105,13 +105,13 @@ def test_a_base_beside_it_is_found_where_the_folders_were_moved(adapter, tiny_fo
 
 
 def test_predictions_are_of_the_adapter_on_its_base(adapter, tiny_folder, refusal):
-    file, before = adapter / "adapter_config.json", model_hash(str(adapter))
-    assert before != model_hash(str(tiny_folder))
+    file, before = adapter / "adapter_config.json", model_digest(str(adapter))
+    assert before != model_digest(str(tiny_folder))
     base = shutil.copytree(tiny_folder, adapter.parent / "base")
     settings = json.loads(file.read_text())
     file.write_text(json.dumps({**settings, "base_model_name_or_path": str(base)}))
-    other = model_hash(str(adapter))
+    other = model_digest(str(adapter))
     with (base / "model.safetensors").open("ab") as weights:
         weights.write(b"changed")
-    assert len({before, other, model_hash(str(adapter))}) == 3
+    assert len({before, other, model_digest(str(adapter))}) == 3
     assert "vLLM needs a whole model" in refusal(vllm_backend.check, str(adapter), Decoding(), "--model A=a")

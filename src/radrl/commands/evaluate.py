@@ -22,8 +22,11 @@ from radrl.commands import evaluate_bias
 from radrl.errors import UserError, nearest
 from radrl.evaluation.answers import judged
 from radrl.evaluation.answers import predictions as store
-from radrl.evaluation.answers.ask_models import Collected, Shard, Source, collect, is_file
+from radrl.evaluation.answers.ask_model import ask_model
 from radrl.evaluation.answers.header import RECIPE, Header
+from radrl.evaluation.answers.parsed import parse_predictions
+from radrl.evaluation.answers.predictions import Collected
+from radrl.evaluation.answers.sources import Shard, Source
 from radrl.evaluation.controls import baselines, from_training
 from radrl.evaluation.controls.from_training import FromTraining, only
 from radrl.evaluation.metrics.records import CaseScores
@@ -91,12 +94,12 @@ def run_evaluation(
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
     _check_names(list(models), second_base)
     judged.check_names(recipe, models)
-    if shard is not None and any(is_file(source.start) for source in sources):
+    if shard is not None and any(source.is_file for source in sources):
         raise UserError("--shard is for models that are asked; leave files of predictions to the last call")
     _keep_recipe(recipe, folder)
     found: dict[str, Model] = {}
     for source in sources:
-        collected = collect(recipe, source, test, folder, shard=shard)
+        collected = ask_model(recipe, source, test, folder, shard=shard)
         if collected is not None:
             found[source.name] = _model([collected], test)
     if look_for_bias:
@@ -145,7 +148,7 @@ def run_comparison(
         folder = out / "predictions"
         many = len(files) > 1
         each = [
-            collect(recipe, Source(f"{name} seed {k}" if many else name, str(file), thinking, name), test, folder)
+            ask_model(recipe, Source(f"{name} seed {k}" if many else name, str(file), thinking, name), test, folder)
             for k, (file, thinking) in enumerate(files, 1)
         ]
         runs = [one for one in each if one is not None]
@@ -236,7 +239,7 @@ def _values(examples: Sequence[Example], rows: Sequence[Sequence[Answer]]) -> di
 
 
 def _model(collected: Sequence[Collected], examples: Sequence[Example]) -> Model:
-    runs = [store.answers(one.samples, examples, one.header) for one in collected]
+    runs = [parse_predictions(one.samples, examples, one.header) for one in collected]
     return Model(collected[0].header, runs)
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from radrl.evaluation.answers import predictions as store
-from radrl.evaluation.answers.ask_models import Collected, Shard, Source, collect, is_file
+from radrl.evaluation.answers.ask_model import ask_model
+from radrl.evaluation.answers.asked_examples import ChangedExamples
+from radrl.evaluation.answers.parsed import parse_predictions
+from radrl.evaluation.answers.predictions import Collected
+from radrl.evaluation.answers.sources import Shard, Source
 from radrl.evaluation.controls import bias
 from radrl.example import Answer, Example
 from radrl.manifest.example_set import ExampleSet
 from radrl.output import bias_tables
 from radrl.recipe.schema import Recipe
 
-Controls = dict[str, tuple[bias.Changed, dict[str, Collected]]]
+Controls = dict[str, tuple[ChangedExamples, dict[str, Collected]]]
 
 
 def collect_controls(
@@ -31,9 +34,9 @@ def collect_controls(
     found: Controls = {name: (examples, {}) for name, examples in sets.items() if len(examples)}
     for name, (examples, said) in found.items():
         for source in sources:
-            if is_file(source.start):
+            if source.is_file:
                 continue  # a file answers what it was asked
-            collected = collect(recipe, source, examples, folder, control=name, shard=shard)
+            collected = ask_model(recipe, source, examples, folder, control=name, shard=shard)
             if collected is not None:
                 said[source.name] = collected
     return found
@@ -61,13 +64,13 @@ def write(
         mine = tables[name] = {}
         if bias.ROTATED in controls and name in controls[bias.ROTATED][1]:
             turned, said = controls[bias.ROTATED]
-            parsed = store.answers(said[name].samples[:1], turned, said[name].header)[0]
+            parsed = parse_predictions(said[name].samples[:1], turned, said[name].header)[0]
             mine["positions"] = bias.positions(examples, rows[0], list(turned), parsed, seed)
         without = {}
         for control in (bias.BLANK, bias.SWAPPED):
             if control in controls and name in controls[control][1]:
                 changed, said = controls[control]
-                answers = store.answers(said[name].samples, changed, said[name].header)
+                answers = parse_predictions(said[name].samples, changed, said[name].header)
                 without[control] = values_of(list(changed), answers)
         if without:
             own = {metric: column[seen] for metric, column in values.items()}

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from radrl.evaluation.answers.header import manifest_hash
+from radrl.evaluation.answers.digests import manifest_digest
 from radrl.evaluation.metrics.records import CaseScores, metrics_of
 from radrl.evaluation.statistics.intervals import patients_needed
 from radrl.evaluation.statistics.result import Comparison
@@ -50,7 +50,7 @@ def summary(comparison: Comparison, examples: Sequence[Example], facts: Mapping[
     return {
         **comparison.to_dict(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "hashes": {"manifest": manifest_hash(examples)},
+        "hashes": {"manifest": manifest_digest(examples)},
         "patients_needed": _needed(comparison),
         "facts": dict(facts),
     }

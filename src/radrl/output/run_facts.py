@@ -7,10 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from radrl.evaluation.answers.ask_models import versions
 from radrl.evaluation.answers.decoding import SERVERS, Decoding
-from radrl.evaluation.answers.header import Header, manifest_hash
+from radrl.evaluation.answers.digests import manifest_digest
+from radrl.evaluation.answers.header import Header
 from radrl.manifest.example_set import ExampleSet
+from radrl.support.versions import installed_versions
 
 MODELS_OWN = {"end_tokens", "factor", "taken"}  # they differ between models in any case, or have a line of their own
 THINKING = {"thinking", "think_suffix", "think_in_template"}  # who is asked to think is said of each model
@@ -25,13 +26,13 @@ def run_facts(
     facts: dict[str, Any] = {
         "Run": {
             "test Examples": len(test),
-            "manifest": manifest_hash(test),
+            "manifest": manifest_digest(test),
             "seed": seed,
             "machine": _machine(),
         },
         "Decoding": {name: _decoding(header) for name, header in headers.items()},
         "Images resized by": {name: h.images.get("resized_by", "not known") for name, h in headers.items()},
-        "Versions": versions(("radrl", "torch", "transformers", "trl")),
+        "Versions": installed_versions(("radrl", "torch", "transformers", "trl")),
     }
     if notes := [*warnings, *settings_notes(headers)]:
         facts["Warnings"] = {str(k): note for k, note in enumerate(notes, 1)}

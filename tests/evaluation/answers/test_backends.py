@@ -16,8 +16,11 @@ from transformers import GenerationConfig, RepetitionPenaltyLogitsProcessor
 
 from radrl.errors import UserError
 from radrl.evaluation.answers import endpoint_backend, transformers_backend, vllm_backend
-from radrl.evaluation.answers.ask_models import Shard, Source, collect, model_hash
-from radrl.evaluation.answers.decoding import Decoding, Said, case_seed, stop_at
+from radrl.evaluation.answers.ask_model import ask_model
+from radrl.evaluation.answers.backend import Completion
+from radrl.evaluation.answers.decoding import Decoding, case_seed, stop_at
+from radrl.evaluation.answers.digests import model_digest
+from radrl.evaluation.answers.sources import Shard, Source
 from radrl.evaluation.answers.transformers_backend import Draws, Penalty
 from radrl.manifest.example_set import read_manifests
 from radrl.models.processor import resized
@@ -34,8 +37,8 @@ def films(phantom_set):
     return read_manifests([phantom_set / "test.jsonl"]).take(range(6))
 
 
-def answered(function, *arguments, todo, **more) -> dict[tuple[int, int], Said]:
-    found: list[Said] = []
+def answered(function, *arguments, todo, **more) -> dict[tuple[int, int], Completion]:
+    found: list[Completion] = []
     function(*arguments, todo, found.extend, **more)
     assert len({(one.index, one.sample) for one in found}) == len(found)
     return {(one.index, one.sample): one for one in found}
@@ -198,7 +201,7 @@ def run(make_recipe, tiny_folder, films, tmp_path, monkeypatch):
     def run(out, *overrides, stop_after=-1, shard=None, examples=films):
         run.stop_after = stop_after
         recipe = make_recipe("evaluation.max_new_tokens=4", "evaluation.batch_size=1", *overrides)
-        return collect(recipe, Source("tiny", str(tiny_folder)), examples, tmp_path / out, shard=shard)
+        return ask_model(recipe, Source("tiny", str(tiny_folder)), examples, tmp_path / out, shard=shard)
 
     run.asked = asked
     return run
@@ -246,18 +249,18 @@ def test_what_was_begun_otherwise_is_refused(run, films, refusal):
 
 @pytest.mark.parametrize("text", ["1", "0/2", "3/2", "a/b", "1/", "-1/2", "²/2"])
 def test_a_shard_is_k_of_n(refusal, text):
-    assert f"--shard {text}" in refusal(Shard.read, text)
+    assert f"--shard {text}" in refusal(Shard.parse, text)
 
 
 def test_two_trainings_of_one_architecture_differ(tiny, tmp_path):
     from radrl.models import loading
 
     loading.save(*tiny, tmp_path / "a")
-    before = model_hash(str(tmp_path / "a"))
+    before = model_digest(str(tmp_path / "a"))
     with torch.no_grad():
         next(tiny[0].parameters()).add_(1e-3)
     loading.save(*tiny, tmp_path / "b")
-    assert model_hash(str(tmp_path / "b")) != before
+    assert model_digest(str(tmp_path / "b")) != before
 
 
 # An endpoint that fails in every way there is.
@@ -289,8 +292,8 @@ def test_every_case_is_answered_once_in_order_through_all_faults(make_recipe, fi
             f"evaluation.endpoints.api={{url: '{server.url}', model: big, timeout: 0.2, backoff: 0.001, retries: 4, "
             "concurrency: 3}"
         )
-        found = collect(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
-        again = collect(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+        found = ask_model(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+        again = ask_model(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
     assert [one.completion for one in found.samples[0]] == [f"answer {k}" for k in range(6)]
     assert [one.id for one in found.samples[0]] == [example.id for example in films]
     assert {one.tokens for one in found.samples[0]} == {7}
@@ -328,7 +331,7 @@ def test_an_endpoint_is_told_every_setting_or_the_header_says_whose_it_is(
             f"evaluation.endpoints.api={{url: '{server.url}', model: big, sampling: {sampling}}}",
             *(f"evaluation.{one}" for one in overrides),
         )
-        found = collect(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+        found = ask_model(recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
     usual = {"model", "messages", "max_tokens", "temperature", "seed"}
     assert {key: value for key, value in server.bodies[0].items() if key not in usual} == sent
     decoding = found.header.decoding
@@ -340,12 +343,12 @@ def test_settings_that_an_endpoint_does_not_take_are_named(make_recipe, films, t
     strict = (400, {"content-type": "application/json"})
     with serve(lambda said, nth: (strict, "Unrecognized request argument supplied: repetition_penalty")) as server:
         api = f"evaluation.endpoints.api={{url: '{server.url}', model: big, concurrency: 1"
-        line = refusal(collect, make_recipe(api + "}"), Source("API", "endpoint:api"), films, tmp_path / "out")
+        line = refusal(ask_model, make_recipe(api + "}"), Source("API", "endpoint:api"), films, tmp_path / "out")
         assert "names repetition_penalty" in line
         assert "sampling: openai" in line
         assert len(server.asked) == 1  # at once, not after twenty
         recipe = make_recipe(api + ", sampling: openai}", "evaluation.top_k=5")
-        assert "has no top_k" in refusal(collect, recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+        assert "has no top_k" in refusal(ask_model, recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
 
 
 def test_a_stopped_endpoint_run_goes_on(make_recipe, films, tmp_path, refusal):
@@ -360,11 +363,11 @@ def test_a_stopped_endpoint_run_goes_on(make_recipe, films, tmp_path, refusal):
             f"evaluation.endpoints.api={{url: '{server.url}', model: big, backoff: 0.001, concurrency: 1}}"
         )
         arguments = (recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
-        assert "HTTP 401" in refusal(collect, *arguments)
+        assert "HTTP 401" in refusal(ask_model, *arguments)
         broken["yes"] = False
-        found = collect(*arguments)
+        found = ask_model(*arguments)
         assert "no endpoint 'apo' (did you mean 'api'?)" in refusal(
-            collect, recipe, Source("API", "endpoint:apo"), films, tmp_path
+            ask_model, recipe, Source("API", "endpoint:apo"), films, tmp_path
         )
     assert [one.completion for one in found.samples[0]] == [f"answer {k}" for k in range(6)]
     assert sorted(server.asked) == sorted([*asked, asked[4]])
@@ -377,7 +380,7 @@ def test_a_refused_case_is_named_and_the_others_are_kept(make_recipe, films, tmp
     asked = [question(example, STYLE) for example in films]
     with serve(lambda said, nth: reply if said == asked[2] else "fine") as server:
         recipe = make_recipe(f"evaluation.endpoints.api={{url: '{server.url}', model: big, concurrency: 2}}")
-        line = refusal(collect, recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
+        line = refusal(ask_model, recipe, Source("API", "endpoint:api"), films, tmp_path / "out")
     assert f"1 of 6 requests have no answer, '{films[2].id}' first" in line
     assert (tmp_path / "out" / "API.jsonl").read_text().count("\n") == 5
 
@@ -433,8 +436,8 @@ def test_vllm_is_asked_with_our_prompt_pictures_and_seeds(tiny, films, monkeypat
         vllm_backend.generate, "folder", tiny[1], films, STYLE, decoding, todo=todo, options={"max_model_len": 512},
         ends=[638], bounds={"max_pixels": 4096},
     )  # fmt: skip
-    assert found[2, 1] == Said(2, 1, "said 0", 1)
-    assert found[0, 0] == Said(0, 0, "said 1", 2)
+    assert found[2, 1] == Completion(2, 1, "said 0", 1)
+    assert found[0, 0] == Completion(0, 0, "said 1", 2)
     assert seen["options"]["model"] == "folder"
     assert seen["options"]["max_model_len"] == 512
     assert seen["prompts"][0]["prompt"] == transformers_backend.prompt_text(tiny[1], films[2], STYLE)

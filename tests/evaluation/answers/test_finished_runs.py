@@ -19,7 +19,7 @@ def evaluated(tmp_path):
     def make(folder: str, *models: str, control: str | None = None, file: str | None = None) -> Path:
         for name in models:
             path = tmp_path / folder / "predictions" / f"{file or store.file_name(name)}.jsonl"
-            store.write(path, [[Prediction("x", 0, "said", 1, "s")]])
+            store.write_predictions(path, [[Prediction("x", 0, "said", 1, "s")]])
             images = {"control": control} if control else {}
             header = Header(name, "place", "transformers", {"thinking": False}, {"temperature": 0.0}, images)
             header.save(path.with_suffix(".json"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from radrl.errors import UserError
 from radrl.evaluation.answers import foreign
-from radrl.evaluation.answers.predictions import arrange
+from radrl.evaluation.answers.predictions import arrange_by_sample
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle
 
@@ -26,8 +26,8 @@ TEXTS = ["No effusion.", "Large, left\neffusion.", "“Oedema”"]
 
 
 def read(path) -> list[str]:
-    header, rows = foreign.read(path, EXAMPLES, STYLE)
-    return [one.completion for one in arrange(rows, EXAMPLES, header.samples, path)[0]]
+    header, rows = foreign.read_foreign(path, EXAMPLES, STYLE)
+    return [one.completion for one in arrange_by_sample(rows, EXAMPLES, header.samples, path)[0]]
 
 
 def written(tmp_path, name: str, text: str):
@@ -63,8 +63,8 @@ def test_jsonl_of_texts_and_of_samples(tmp_path):
     assert read(written(tmp_path, "p.jsonl", "".join(json.dumps({"id": e.id, "text": "x"}) + "\n" for e in EXAMPLES)))
     rows = [{"id": e.id, "sample": s, "completion": f"{e.id} {s}"} for e in EXAMPLES for s in (1, 0)]
     path = written(tmp_path, "s.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    header, found = foreign.read(path, EXAMPLES, STYLE)
-    assert [one.completion for one in arrange(found, EXAMPLES, header.samples, path)[1]] == [
+    header, found = foreign.read_foreign(path, EXAMPLES, STYLE)
+    assert [one.completion for one in arrange_by_sample(found, EXAMPLES, header.samples, path)[1]] == [
         f"mimic/{k} 1" for k in range(3)
     ]
 
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_named(tmp_path, refusal, name, text, wanted):
 
 def test_predictions_of_another_manifest_are_refused(tmp_path, refusal):
     path = written(tmp_path, "p.jsonl", "".join(json.dumps({"id": e.id, "text": "x"}) + "\n" for e in EXAMPLES))
-    header, _ = foreign.read(path, EXAMPLES, STYLE)
+    header, _ = foreign.read_foreign(path, EXAMPLES, STYLE)
     header.hashes["manifest"] = "of another"
     header.save(path.with_suffix(".json"))
     assert "answers another manifest" in refusal(read, path)
@@ -117,7 +117,7 @@ def test_any_text_is_read_or_refused_in_one_line(tmp_path_factory, suffix, text)
     path = tmp_path_factory.mktemp("any") / f"p{suffix}"
     path.write_bytes(text.encode(errors="surrogatepass"))
     try:
-        _, rows = foreign.read(path, EXAMPLES, STYLE)
+        _, rows = foreign.read_foreign(path, EXAMPLES, STYLE)
     except UserError as error:
         said = str(error)
     else:

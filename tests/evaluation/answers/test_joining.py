@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from radrl.errors import UserError
 from radrl.evaluation.answers import foreign, joining
-from radrl.evaluation.answers.predictions import arrange
+from radrl.evaluation.answers.predictions import arrange_by_sample
 from radrl.example import Box, Example
 from radrl.prompt.messages import PromptStyle
 
@@ -121,8 +121,8 @@ def published(name: str, examples: list[Example]) -> list[dict]:
 
 
 def joined(path, examples, style=DIRECT) -> list[str]:
-    header, rows = foreign.read(path, examples, style)
-    return [one.completion for one in arrange(rows, examples, header.samples, path)[0]]
+    header, rows = foreign.read_foreign(path, examples, style)
+    return [one.completion for one in arrange_by_sample(rows, examples, header.samples, path)[0]]
 
 
 def write(path, records, form=None):
@@ -239,9 +239,9 @@ def test_several_answers_in_one_record_are_samples(tmp_path):
     records = published("medvlthinker", PMC)
     for record in records:
         record["parsed_outputs"] *= 3
-    header, rows = foreign.read(write(tmp_path / "x.jsonl", records), PMC, DIRECT)
+    header, rows = foreign.read_foreign(write(tmp_path / "x.jsonl", records), PMC, DIRECT)
     assert header.samples == 3
-    assert len(arrange(rows, PMC, 3, "x")[2]) == len(PMC)
+    assert len(arrange_by_sample(rows, PMC, 3, "x")[2]) == len(PMC)
 
 
 def test_columns_of_a_table_are_keys_too(tmp_path):
@@ -295,7 +295,7 @@ def test_any_records_are_read_or_refused_in_one_line(tmp_path_factory, suffix, r
         text = "\n".join(map(json.dumps, content)) if suffix == ".jsonl" and content is records else json.dumps(content)
         path.write_text(text)
         try:
-            _, rows = foreign.read(path, PMC, DIRECT)
+            _, rows = foreign.read_foreign(path, PMC, DIRECT)
         except UserError as error:
             said = str(error)
         else:

@@ -11,10 +11,11 @@ from transformers import GenerationConfig
 
 from radrl.commands.evaluate import run_evaluation
 from radrl.evaluation.answers import judged
-from radrl.evaluation.answers import predictions as store
-from radrl.evaluation.answers.ask_models import Source, collect
+from radrl.evaluation.answers.ask_model import ask_model
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.header import Header
+from radrl.evaluation.answers.parsed import parse_predictions
+from radrl.evaluation.answers.sources import Source
 from radrl.manifest.example_set import read_manifests
 from radrl.output.run_facts import decoding_differs, run_facts, settings_notes
 
@@ -51,11 +52,11 @@ def test_each_model_is_asked_in_its_own_style_and_its_header_says_so(make_recipe
     recipe = make_recipe(FOREIGN, "evaluation.max_new_tokens=2")
     headers = {}
     for name in "AB":
-        headers[name] = collect(recipe, Source(name, str(tiny_folder)), films, tmp_path).header
+        headers[name] = ask_model(recipe, Source(name, str(tiny_folder)), films, tmp_path).header
     assert headers["B"].style == judged.style_of(recipe, "B", False)
     assert headers["A"].style == recipe.style()
     # the same model read as its header says, whatever a later recipe says of others
-    again = collect(make_recipe(), Source("B", str(tmp_path / "B.jsonl")), films, tmp_path / "compared").header
+    again = ask_model(make_recipe(), Source("B", str(tmp_path / "B.jsonl")), films, tmp_path / "compared").header
     assert again.style == headers["B"].style
     notes = settings_notes(headers)
     assert "models were not asked alike: prompt.box_format differs (A unit, B thousand)" in notes
@@ -73,12 +74,12 @@ def test_a_long_text_in_which_models_differ_is_not_written_out():
 
 def test_options_against_the_header_of_a_file_are_refused(make_recipe, tiny_folder, phantom_set, tmp_path, refusal):
     films = read_manifests([phantom_set / "test.jsonl"]).take(range(2))
-    collect(make_recipe("evaluation.max_new_tokens=2"), Source("A", str(tiny_folder)), films, tmp_path)
+    ask_model(make_recipe("evaluation.max_new_tokens=2"), Source("A", str(tiny_folder)), films, tmp_path)
     ours = Source("B", str(tmp_path / "A.jsonl"))
-    line = refusal(collect, make_recipe(FOREIGN), ours, films, tmp_path / "out")
+    line = refusal(ask_model, make_recipe(FOREIGN), ours, films, tmp_path / "out")
     assert "its header says that its answer_format is 'plain', 'evaluation.models.B' that it is 'tags'" in line
     same = make_recipe("evaluation.models.B={box_format: unit}")
-    assert collect(same, ours, films, tmp_path / "out").header.style == same.style()
+    assert ask_model(same, ours, films, tmp_path / "out").header.style == same.style()
 
 
 @pytest.mark.parametrize("bounded", [False, True])
@@ -94,8 +95,8 @@ def test_boxes_in_pixels_are_of_the_image_as_it_was_resized(make_recipe, tmp_pat
     (tmp_path / "p.jsonl").write_text(json.dumps({"id": "g", "text": said}) + "\n")
     options = "{box_format: pixel, max_pixels: 16000}" if bounded else "{box_format: pixel}"
     recipe = make_recipe(f"evaluation.models.A={options}")
-    found = collect(recipe, Source("A", str(tmp_path / "p.jsonl")), films, tmp_path / "out")
-    (answer,) = store.answers(found.samples, films, found.header)[0]
+    found = ask_model(recipe, Source("A", str(tmp_path / "p.jsonl")), films, tmp_path / "out")
+    (answer,) = parse_predictions(found.samples, films, found.header)[0]
     assert answer.boxes[0].xyxy == pytest.approx((0.25, 0.5, 0.5, 1.0))
     assert answer.boxes[0].label == "heart"
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from radrl.errors import UserError
 from radrl.evaluation.answers import predictions as store
-from radrl.evaluation.answers.header import Header, begin, differences, manifest_hash, read_header
+from radrl.evaluation.answers.digests import manifest_digest
+from radrl.evaluation.answers.header import Header, begin, differences, read_header
 from radrl.evaluation.answers.predictions import Prediction
 from radrl.example import Example
 
@@ -21,7 +22,7 @@ HEADER = Header(
     backend="transformers",
     prompt={"box_format": "unit", "thinking": False},
     decoding={"temperature": 0.0, "max_new_tokens": 64, "samples": 1},
-    hashes={"manifest": manifest_hash(EXAMPLES)},
+    hashes={"manifest": manifest_digest(EXAMPLES)},
 )
 
 
@@ -39,28 +40,28 @@ def test_a_header_comes_back_and_its_digest_does_not_depend_on_the_name(tmp_path
 @given(st.data())
 def test_a_kill_at_any_byte_loses_the_torn_line_only(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("torn") / "a.jsonl"
-    with store.writer(path) as append:
+    with store.prediction_writer(path) as append:
         append(said("c0", "c1"))
         append(said("c2"))
     content = path.read_bytes()
     cut = data.draw(st.integers(0, len(content)))
     path.write_bytes(content[:cut])
     whole = content[:cut].count(b"\n")
-    with store.writer(path) as append:
-        kept = list(store.read(path, mend=True))
+    with store.prediction_writer(path) as append:
+        kept = list(store.read_predictions(path, torn_line_ends=True))
         assert kept == said("c0", "c1", "c2")[:whole]
         append(said("c3"))
-    assert list(store.read(path)) == [*kept, *said("c3")]
+    assert list(store.read_predictions(path)) == [*kept, *said("c3")]
 
 
 def test_two_processes_cannot_write_one_file(tmp_path, refusal):
     path = tmp_path / "a.jsonl"
 
     def again():
-        with store.writer(path):
+        with store.prediction_writer(path):
             pass
 
-    with store.writer(path):
+    with store.prediction_writer(path):
         assert "another process is writing it; wait for it, or give each a --shard" in refusal(again)
     again()
 
@@ -80,7 +81,7 @@ def test_other_settings_are_named_and_never_mixed(tmp_path, refusal):
 
 def test_predictions_are_put_in_the_manifests_order():
     rows = [*said("c3", "c1"), *said("c0", "c2", "c1", sample=1), *said("c2", "c0"), *said("c3", sample=1)]
-    found = store.arrange(rows, EXAMPLES, 2, "f")
+    found = store.arrange_by_sample(rows, EXAMPLES, 2, "f")
     assert [[one.id for one in row] for row in found] == [["c0", "c1", "c2", "c3"]] * 2
     assert [{one.sample for one in row} for row in found] == [{0}, {1}]
 
@@ -96,7 +97,7 @@ def test_predictions_are_put_in_the_manifests_order():
     ],
 )
 def test_missing_double_and_unknown_ids_are_named(refusal, rows, samples, wanted):
-    line = refusal(store.arrange, rows, EXAMPLES, samples, "p.jsonl")
+    line = refusal(store.arrange_by_sample, rows, EXAMPLES, samples, "p.jsonl")
     assert line.startswith("p.jsonl: ")
     assert wanted in line
     assert "nothing was scored" in line
@@ -108,7 +109,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     path.write_bytes(content)
     said = str(path)
     try:
-        list(store.read(path))
+        list(store.read_predictions(path))
     except UserError as error:
         said = str(error)
     assert said.startswith(str(path))

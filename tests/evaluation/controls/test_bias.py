@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from radrl.evaluation.answers.asked_examples import GREY
 from radrl.evaluation.controls import bias
 from radrl.example import Answer, Example
 from radrl.manifest.example_set import read_manifests
@@ -90,7 +91,7 @@ def test_controls_take_the_image_away(tmp_path):
     assert len(given) == 6
     grey = bias.blank(given)
     assert [grey.pictures(i)[0].size for i in range(6)] == [given.pictures(i)[0].size for i in range(6)]
-    assert {grey.pictures(i)[0].getpixel((3, 3)) for i in range(6)} == {bias.GREY}
+    assert {grey.pictures(i)[0].getpixel((3, 3)) for i in range(6)} == {GREY}
     other = bias.swapped(given, seed=1)
     assert [e.id for e in other] == [e.id for e in given]
     pairs = [(e.images[0], o.images[0]) for e, o in zip(given, other, strict=True)]

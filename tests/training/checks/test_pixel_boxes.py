@@ -17,8 +17,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from radrl.answers.parsing import parse
 from radrl.boxes.geometry import array, iou
 from radrl.commands import train
-from radrl.evaluation.answers.ask_models import Source, collect
-from radrl.evaluation.answers.predictions import answers
+from radrl.evaluation.answers.ask_model import ask_model
+from radrl.evaluation.answers.parsed import parse_predictions
+from radrl.evaluation.answers.sources import Source
 from radrl.example import Box, Example, Turn
 from radrl.images.sizes import image_facts
 from radrl.manifest.example_set import read_manifests
@@ -158,8 +159,8 @@ def test_every_stage_trains_and_its_model_is_judged(recipe_of, folder, films, tm
         assert stage.done()["steps"] == 2
     audit = json.loads((stage.folder / "audit.json").read_text())
     assert audit["dev"][0]["grounding"] == 0
-    found = collect(recipe, Source("A", str(stage.model)), films, tmp_path / "out")
-    assert len(answers(found.samples, films, found.header)[0]) == len(films)
+    found = ask_model(recipe, Source("A", str(stage.model)), films, tmp_path / "out")
+    assert len(parse_predictions(found.samples, films, found.header)[0]) == len(films)
 
 
 def test_the_best_model_is_chosen_by_boxes_in_pixels(recipe_of, folder):
@@ -191,7 +192,7 @@ def test_rewards_read_completions_in_the_pixels_of_their_own_film(recipe_of, fil
 def test_an_endpoint_is_asked_with_earlier_boxes_in_pixels_of_the_picture_it_is_sent(recipe_of, films, tmp_path):
     with serve(lambda body: "no", whole=True) as server:
         recipe = recipe_of(f"evaluation.endpoints.api={{url: '{server.url}', model: big}}")
-        collect(recipe, Source("API", "endpoint:api"), films.take([2]), tmp_path / "out")
+        ask_model(recipe, Source("API", "endpoint:api"), films.take([2]), tmp_path / "out")
     size = seen(pixel_boxes.image_processor(recipe), films.pictures(2)[0])
     earlier = server.bodies[0]["messages"][1]["content"][0]["text"]
     assert near(told(earlier, size), [NODULE], size)

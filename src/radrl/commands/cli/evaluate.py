@@ -31,12 +31,12 @@ def evaluate(
 ) -> None:
     """Judge models on the recipe's test data; differences are to the first one, and to --against."""
     from radrl.commands.evaluate import run_evaluation
-    from radrl.evaluation.answers.ask_models import Shard
+    from radrl.evaluation.answers.sources import Shard
 
     models = _models(model)
     given = {"samples": samples, "temperature": temperature}
     overrides = [*overrides, *(f"evaluation.{key}={value}" for key, value in given.items() if value is not None)]
-    part = Shard.read(shard) if shard is not None else None
+    part = Shard.parse(shard) if shard is not None else None
     checked = read_and_check(recipe, overrides)
     page = run_evaluation(checked, models, out, second_base=against, shard=part, look_for_bias=bias)
     print(f"Predictions: {page}" if part else f"Page: {page}")

@@ -1,17 +1,12 @@
-"""What every backend takes and gives.
-
-A backend is a function that answers ``todo``, a list of (index of the Example, sample), and hands every batch of
-answers to ``done`` as soon as it has them: `generate` with transformers, `generate_vllm`, `generate_endpoint`.
-"""
+"""How completions are decoded, whatever backend makes them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-Ask = tuple[int, int]  # index of the Example, sample
 SERVERS = "the server's own"  # in a Header: a setting that no request says
 
 
@@ -39,18 +34,6 @@ class Decoding(NamedTuple):
     more: Mapping[str, Any] = MappingProxyType({})
 
 
-class Said(NamedTuple):
-    """One completion: of which Example (its index), which sample, the text, and its length in tokens if known."""
-
-    index: int
-    sample: int
-    text: str
-    tokens: int | None
-
-
-Done = Callable[[Sequence[Said]], None]
-
-
 def case_seed(seed: int, name: str, sample: int) -> int:
     """Returns the seed (32 bits) of one sample of one Example."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{name}\0{sample}".encode()).digest()[:4], "big")
@@ -64,4 +47,4 @@ def stop_at(text: str, stop: Sequence[str], start: int = 0) -> int | None:
         at = text.find(wanted, max(0, start - len(wanted) + 1))
         if at >= 0:
             ends.append((at + len(wanted), at))
-    return min(ends, key=lambda found: found[0])[1] if ends else None
+    return min(ends, key=lambda end_and_start: end_and_start[0])[1] if ends else None

@@ -13,20 +13,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from radrl.errors import UserError
-from radrl.evaluation.answers.decoding import SERVERS, Ask, Decoding, Done, Said, case_seed
-from radrl.evaluation.answers.judged import facts_of
+from radrl.errors import UserError, nearest
+from radrl.evaluation.answers import judged
+from radrl.evaluation.answers.asked_examples import AskedExamples
+from radrl.evaluation.answers.backend import Ask, Completion, Done
+from radrl.evaluation.answers.decoding import SERVERS, Decoding, case_seed
+from radrl.evaluation.answers.digests import json_digest, manifest_digest
+from radrl.evaluation.answers.header import Header
+from radrl.evaluation.answers.sources import ENDPOINT, Source
 from radrl.images.pixels import data_uri
 from radrl.images.sizes import box_size, image_facts
-from radrl.manifest.example_set import ExampleSet
+from radrl.models import loading
 from radrl.models.processor import resized
+from radrl.models.tiny import image_processor as tiny_image_processor
 from radrl.prompt.messages import PromptStyle, messages
 from radrl.recipe.endpoints import Endpoint, JudgedEndpoint
+from radrl.recipe.schema import Recipe
 from radrl.recipe.sections import Evaluation
 from radrl.support.endpoint import Chat, Refused, run, side_by_side
+from radrl.support.versions import installed_versions
 
 # our name, the field of the request, and what is said there where the setting is neutral; only top_p is OpenAI's too
 FIELDS = (
@@ -37,36 +46,89 @@ FIELDS = (
 )
 
 
-def fields(wanted: Evaluation, endpoint: JudgedEndpoint, decoding: Decoding, where: str) -> dict[str, Any]:
+class EndpointBackend:
+    """A model behind an endpoint that the recipe names. See `backend.Backend`."""
+
+    def __init__(self, recipe: Recipe, source: Source, examples: AskedExamples) -> None:
+        wanted, name = recipe.evaluation, source.start.removeprefix(ENDPOINT)
+        if name not in wanted.endpoints:
+            raise UserError(
+                f"{source.option}: no endpoint '{name}'{nearest(name, wanted.endpoints)}; "
+                f"name it in {recipe.file} under 'evaluation.endpoints' (url, model)"
+            )
+        where = f"{recipe.file}: endpoint '{name}'"
+        self.examples, self.endpoint = examples, wanted.endpoints[name]
+        self.style = judged.style_of(recipe, source.known_as, source.thinking)
+        self.decoding, _ = judged.decoding_of(recipe, self.style.thinking, where=where)
+        self.fields = request_fields(wanted, self.endpoint, self.decoding, where)
+        self.image_processor = _image_processor(recipe, source)
+        self.header = Header(
+            model=source.name,
+            source=f"{self.endpoint.url} {self.endpoint.model}",
+            backend="endpoint",
+            prompt=asdict(self.style),
+            decoding=decoding_facts(wanted, self.decoding, self.fields),
+            images=image_facts(self.image_processor),
+            versions=installed_versions(("radrl", "transformers")),
+            # not the address: a server that was begun again has another port
+            hashes={"manifest": manifest_digest(examples), "model": json_digest(self.endpoint.model)},
+        )
+
+    def answer(self, asks: Sequence[Ask], done: Done) -> None:
+        generate(
+            self.endpoint,
+            self.image_processor,
+            self.examples,
+            self.style,
+            self.decoding,
+            asks,
+            done,
+            fields=self.fields,
+        )
+
+
+def _image_processor(recipe: Recipe, source: Source) -> Any:
+    """Returns the image processor of the model the recipe trains: an endpoint gets pictures of that size, or of the
+    bounds that ``evaluation.models`` gives the endpoint's model."""
+    start = recipe.model_start()
+    if start != "tiny":
+        return loading.load_processor(start, **judged.bounds_of(recipe, source.known_as)).image_processor
+    own = judged.options(recipe, source.known_as)
+    processor = tiny_image_processor(recipe.model.image_size or 192)
+    loading.set_bounds(processor, min_pixels=own.min_pixels, max_pixels=own.max_pixels)
+    return processor
+
+
+def request_fields(wanted: Evaluation, endpoint: JudgedEndpoint, decoding: Decoding, where: str) -> dict[str, Any]:
     """Returns the fields of every request beside the model, the messages, temperature, length and seed.
 
     Raises:
         UserError: the recipe sets one that the endpoint is said not to take.
     """
     guarded = endpoint.sampling == "vllm" and wanted.generation_config == "recipe"
-    found: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
     for name, field, neutral in FIELDS:
         value = getattr(decoding, name)
         if value == getattr(Decoding(), name):
             said = name in wanted.model_fields_set and (endpoint.sampling == "vllm" or name == "top_p")
             if (guarded or said) and name != "min_new_tokens":  # which no server has of its own
-                found[field] = neutral
+                sent[field] = neutral
         elif endpoint.sampling == "openai" and name != "top_p":
             raise UserError(
                 f"{where}: 'sampling: openai' has no {field}; leave 'evaluation.{name}' out, or set 'sampling: vllm'"
             )
         else:
-            found[field] = value
+            sent[field] = value
     if guarded and decoding.temperature > 0:
-        found["min_p"] = 0.0
+        sent["min_p"] = 0.0
     if decoding.stop:
-        found["stop"] = list(decoding.stop)
-    return found
+        sent["stop"] = list(decoding.stop)
+    return sent
 
 
-def facts(wanted: Evaluation, decoding: Decoding, sent: Mapping[str, Any]) -> dict[str, Any]:
+def decoding_facts(wanted: Evaluation, decoding: Decoding, sent: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings in force, for the Header; those that no request says are the server's own."""
-    told = {**facts_of(decoding), "generation_config": wanted.generation_config}
+    told = {**judged.facts_of(decoding), "generation_config": wanted.generation_config}
     for name, field, _ in FIELDS[:3]:
         if field not in sent:
             told[name] = SERVERS
@@ -76,7 +138,7 @@ def facts(wanted: Evaluation, decoding: Decoding, sent: Mapping[str, Any]) -> di
 def generate(
     endpoint: Endpoint,
     image_processor: Any,
-    examples: ExampleSet,
+    examples: AskedExamples,
     style: PromptStyle,
     decoding: Decoding,
     todo: Sequence[Ask],
@@ -114,7 +176,7 @@ def generate(
                 if reply.filtered:
                     refused.append((examples[i].id, "the endpoint's content filter took the answer"))
                     continue
-                done([Said(i, sample, reply.text, reply.tokens)])
+                done([Completion(i, sample, reply.text, reply.tokens)])
 
         async with Chat(asked) as chat:
             await side_by_side(work, min(asked.concurrency, len(todo)))
@@ -128,7 +190,7 @@ def generate(
         )
 
 
-def _pictures(examples: ExampleSet, i: int, image_processor: Any) -> list[str]:
+def _pictures(examples: AskedExamples, i: int, image_processor: Any) -> list[str]:
     return [data_uri(resized(image_processor, picture)) for picture in examples.pictures(i)]
 
 

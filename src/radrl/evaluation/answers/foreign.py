@@ -24,19 +24,19 @@ from typing import Any
 
 from radrl.errors import UserError, one_line
 from radrl.evaluation.answers import joining
-from radrl.evaluation.answers import predictions as store
-from radrl.evaluation.answers.header import MOST_SAMPLES, Header, manifest_hash, read_header
+from radrl.evaluation.answers.digests import manifest_digest
+from radrl.evaluation.answers.header import MOST_SAMPLES, Header, read_header
 from radrl.evaluation.answers.joining import Record
-from radrl.evaluation.answers.predictions import Prediction
+from radrl.evaluation.answers.predictions import Prediction, read_predictions
 from radrl.example import Example
 from radrl.prompt.messages import PromptStyle
 
 
-def read(path: Path, examples: Sequence[Example], style: PromptStyle) -> tuple[Header, list[Prediction]]:
-    """Returns a file's Predictions, under the ids of the Examples where these are meant, and their Header, which says
-    that they are in ``style``.
+def read_foreign(path: Path, examples: Sequence[Example], style: PromptStyle) -> tuple[Header, list[Prediction]]:
+    """Returns the Header of a file, which says that its Predictions are in ``style``, and these, under the ids of the
+    Examples where these are meant.
 
-    Which ids are missing or unknown is for `predictions.arrange` to say. A file of ours brings its own Header;
+    Which ids are missing or unknown is for `arrange_by_sample` to say. A file of ours brings its own Header;
     otherwise the decoding settings are not known.
 
     Raises:
@@ -49,10 +49,10 @@ def read(path: Path, examples: Sequence[Example], style: PromptStyle) -> tuple[H
     beside = path.with_suffix(".json")
     if path.suffix == ".jsonl" and beside.is_file() and _is_header(beside):
         header = read_header(beside)
-        wanted, given = manifest_hash(examples), header.hashes.get("manifest")
+        wanted, given = manifest_digest(examples), header.hashes.get("manifest")
         if given and given != wanted:
             raise UserError(f"{path}: answers another manifest ({given}, not {wanted}); evaluate on the same Examples")
-        return header, list(store.read(path))
+        return header, list(read_predictions(path))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from radrl.errors import UserError, one_line
-from radrl.example import Example
+from radrl.evaluation.answers.digests import json_digest
 from radrl.prompt.messages import PromptStyle
 from radrl.support.files import write_json
 
 MOST_SAMPLES = 10_000
+RECIPE = "recipe.yaml"  # beside the predictions: `radrl compare` reads the test data from it
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Header:
     def settings(self) -> str:
         """Returns the digest that every Prediction carries."""
         told = {key: value for key, value in asdict(self).items() if key not in ("model", "source")}
-        return digest(told)
+        return json_digest(told)
 
     @property
     def samples(self) -> int:
@@ -84,35 +83,22 @@ def read_header(path: Path) -> Header:
         raise UserError(f"{path}: not the header of a file of predictions; remove it and the .jsonl") from None
 
 
-def digest(value: Any) -> str:
-    """Returns 16 hexadecimal digits of SHA-256 over a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:16]
-
-
-def manifest_hash(examples: Iterable[Example]) -> str:
-    """Returns a digest of Examples in their order: ids, questions, references, everything but the pixels."""
-    found = hashlib.sha256()
-    for example in examples:
-        found.update(example.model_dump_json(exclude_defaults=True).encode() + b"\n")
-    return found.hexdigest()[:16]
-
-
 def differences(before: Header, now: Header) -> list[str]:
     """Returns what two Headers differ in, ``key was X, is Y`` each; the model's name and path aside."""
     old, new = asdict(before), asdict(now)
-    found = []
+    differing = []
     for key in old:
         if key in ("model", "source"):
             continue
         if not isinstance(old[key], dict):
             if old[key] != new[key]:
-                found.append(f"{key} was {old[key]!r}, is {new[key]!r}")
+                differing.append(f"{key} was {old[key]!r}, is {new[key]!r}")
             continue
         for part in sorted(old[key].keys() | new[key].keys()):
             a, b = old[key].get(part), new[key].get(part)
             if a != b:
-                found.append(f"{key}.{part} was {a!r}, is {b!r}")
-    return found
+                differing.append(f"{key}.{part} was {a!r}, is {b!r}")
+    return differing
 
 
 def begin(path: Path, header: Header) -> None:
@@ -128,15 +114,10 @@ def begin(path: Path, header: Header) -> None:
             raise UserError(f"{path}: holds predictions without their header {beside.name}; move the file away")
         header.save(beside)
         return
-    before = read_header(beside)
-    found = differences(before, header)
-    if found:
+    if differing := differences(read_header(beside), header):
         raise UserError(
             one_line(
-                f"{path}: was begun with other settings: {'; '.join(found)}; "
+                f"{path}: was begun with other settings: {'; '.join(differing)}; "
                 "set them back, choose another --out, or remove the file to begin anew"
             )
         )
-
-
-RECIPE = "recipe.yaml"  # beside the predictions: `radrl compare` reads the test data from it

@@ -108,7 +108,8 @@ def _said(value: Any) -> list[str] | None:
     if not isinstance(value, list) or not value:
         return None
     each = [next((v[k] for k in (SURE, *MODELS) if k in v), None) if isinstance(v, dict) else v for v in value]
-    return each if all(isinstance(one, str) for one in each) else None
+    texts = [one for one in each if isinstance(one, str)]
+    return texts if len(texts) == len(each) else None
 
 
 # --- the case --------------------------------------------------------------------------------------------------------

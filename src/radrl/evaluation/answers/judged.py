@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from radrl.errors import UserError, nearest, one_line
 from radrl.evaluation.answers.decoding import Decoding
@@ -85,14 +85,21 @@ def check_style(recipe: Recipe, name: str, header: Header, file: Any) -> None:
             )
 
 
-def bounds_of(recipe: Recipe, name: str) -> dict[str, int | None]:
+class PixelBounds(TypedDict):
+    """The bounds of the area that images are resized to; None: the image processor's own."""
+
+    min_pixels: int | None
+    max_pixels: int | None
+
+
+def bounds_of(recipe: Recipe, name: str) -> PixelBounds:
     """Returns the bounds of the area that a model's images are resized to: its own, else those of ``model``; None: its
     image processor's."""
     own, usual = options(recipe, name), recipe.model
-    bounds = {"min_pixels": own.min_pixels or usual.min_pixels, "max_pixels": own.max_pixels or usual.max_pixels}
-    if bounds["min_pixels"] and bounds["max_pixels"] and bounds["min_pixels"] > bounds["max_pixels"]:
+    least, most = own.min_pixels or usual.min_pixels, own.max_pixels or usual.max_pixels
+    if least and most and least > most:
         raise UserError(f"{recipe.file}: key 'evaluation.models.{name}': min_pixels is above max_pixels")
-    return bounds
+    return PixelBounds(min_pixels=least, max_pixels=most)
 
 
 def file_images(recipe: Recipe, name: str) -> dict[str, Any]:

@@ -13,15 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from radrl.answers.parsing import parse
 from radrl.errors import UserError, one_line
 from radrl.evaluation.answers.header import Header
-from radrl.example import Answer, Example
-from radrl.images.sizes import box_size
+from radrl.example import Example
 from radrl.support.files import Journal, journal_lines, numbered_lines, replacing
 
 NAMED = 3  # so many ids are named in an error
-Key = tuple[str, int]
 
 
 class Prediction(NamedTuple):
@@ -35,18 +32,26 @@ class Prediction(NamedTuple):
     settings: str
 
 
+class Collected(NamedTuple):
+    """All that one model said: a list of Predictions a sample, each in the Examples' order, and their Header."""
+
+    header: Header
+    samples: list[list[Prediction]]
+
+
 def file_name(name: str) -> str:
     """Returns a model's name as part of a file name."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".") or "_"
 
 
-def read(path: Path, *, mend: bool = False) -> Iterator[Prediction]:
-    """Yields the Predictions of a file of ours. ``mend`` leaves out a torn last line (a kill while it was written).
+def read_predictions(path: Path, *, torn_line_ends: bool = False) -> Iterator[Prediction]:
+    """Yields the Predictions of a file of ours. With ``torn_line_ends`` a torn last line is the end (a kill while it
+    was written); else it is an error.
 
     Raises:
         UserError: the file cannot be read, or a line is not a Prediction.
     """
-    for number, line in journal_lines(path) if mend else numbered_lines(path):
+    for number, line in journal_lines(path) if torn_line_ends else numbered_lines(path):
         try:
             yield _prediction(json.loads(line))
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -69,7 +74,7 @@ def _prediction(record: Any) -> Prediction:
 
 
 @contextmanager
-def writer(path: Path) -> Iterator[Callable[[Iterable[Prediction]], None]]:
+def prediction_writer(path: Path) -> Iterator[Callable[[Iterable[Prediction]], None]]:
     """Yields a function that appends Predictions to a file and returns once they are on the disk.
 
     Raises:
@@ -83,7 +88,7 @@ def _line(prediction: Prediction) -> str:
     return json.dumps(prediction._asdict())
 
 
-def arrange(
+def arrange_by_sample(
     predictions: Iterable[Prediction], examples: Sequence[Example], samples: int, where: str | Path
 ) -> list[list[Prediction]]:
     """Returns ``samples`` lists of Predictions, each in the order of the Examples.
@@ -93,7 +98,7 @@ def arrange(
             first ids of each kind are named, and nothing is returned.
     """
     place = {example.id: i for i, example in enumerate(examples)}
-    found: list[list[Prediction | None]] = [[None] * len(examples) for _ in range(samples)]
+    given: list[dict[int, Prediction]] = [{} for _ in range(samples)]  # by sample and index of the Example
     unknown: dict[str, None] = {}
     double: dict[str, None] = {}
     for one in predictions:
@@ -102,11 +107,11 @@ def arrange(
             unknown[one.id] = None
         elif one.sample >= samples:
             unknown[f"{one.id} (sample {one.sample} of {samples})"] = None
-        elif found[one.sample][i] is not None:
+        elif i in given[one.sample]:
             double[one.id] = None
         else:
-            found[one.sample][i] = one
-    missing = [example.id for i, example in enumerate(examples) if any(row[i] is None for row in found)]
+            given[one.sample][i] = one
+    missing = [example.id for i, example in enumerate(examples) if any(i not in row for row in given)]
     wrong = [
         f"{len(ids)} {what}: {', '.join(repr(one) for one in list(ids)[:NAMED])}{', …' if len(ids) > NAMED else ''}"
         for what, ids in (
@@ -118,28 +123,12 @@ def arrange(
         raise UserError(
             one_line(f"{where}: {'; '.join(wrong)}; nothing was scored. A file holds each case of the manifest once")
         )
-    return found  # type: ignore[return-value]  no None is left
+    return [[row[i] for i in range(len(examples))] for row in given]
 
 
-def write(path: Path, samples: Sequence[Sequence[Prediction]]) -> None:
+def write_predictions(path: Path, samples: Sequence[Sequence[Prediction]]) -> None:
     """Writes Predictions case by case, in the manifest's order, so that a reader sees the old file or the whole new
     one. Raises UserError."""
     with replacing(path) as file:
         for case in zip(*samples, strict=True):
             file.writelines(f"{_line(one)}\n".encode() for one in case)
-
-
-def answers(rows: Sequence[Sequence[Prediction]], examples: Sequence[Example], header: Header) -> list[list[Answer]]:
-    """Returns the parsed Answers, one list a sample, in the order of the Examples. Boxes in pixels are of the image as
-    the Header says that it was resized; ``examples`` then know how large their images are (`image_sizes.Sized`).
-
-    Raises:
-        UserError: boxes are in pixels, and an image's size cannot be read.
-    """
-    style = header.style
-    found: list[list[Answer]] = [[] for _ in rows]
-    for i, example in enumerate(examples):
-        size = box_size(examples, i, style, header.images) if example.task == "grounding" else None
-        for answers_of, row in zip(found, rows, strict=True):
-            answers_of.append(parse(row[i].completion, example, style, row[i].tokens, size))
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,22 +22,43 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from radrl.evaluation.answers.decoding import Ask, Decoding, Done, Said, case_seed, stop_at
+from radrl.evaluation.answers.asked_examples import AskedExamples
+from radrl.evaluation.answers.backend import Ask, Completion, Done
+from radrl.evaluation.answers.decoding import Decoding, case_seed, stop_at
+from radrl.evaluation.answers.model_folder import folder_header, read_folder
+from radrl.evaluation.answers.sources import Source
 from radrl.images.sizes import box_size, image_facts
-from radrl.manifest.example_set import ExampleSet
 from radrl.models.inputs import prompt_inputs, prompt_text
-from radrl.models.loading import end_tokens, own_settings_off
+from radrl.models.loading import end_tokens, load, own_settings_off
 from radrl.models.sampling import draw
 from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import Recipe
 
 NARROWING = {"min_p": MinPLogitsWarper, "typical_p": TypicalLogitsWarper}  # of Decoding.more; the rest act on logits
+
+
+class TransformersBackend:
+    """A model folder or hub id, asked with transformers; on the GPU where there is one. See `backend.Backend`."""
+
+    def __init__(self, recipe: Recipe, source: Source, examples: AskedExamples) -> None:
+        self.start, self.dtype, self.examples = source.start, recipe.model.dtype, examples
+        self.folder = read_folder(recipe, source)
+        self.header = folder_header(recipe, source, examples, self.folder, "transformers")
+
+    def answer(self, asks: Sequence[Ask], done: Done) -> None:
+        folder = self.folder
+        folder.check_template(self.examples, asks[0][0])
+        model, _ = load(self.start, dtype=self.dtype, **folder.bounds)
+        if torch.cuda.is_available():
+            model.to("cuda")  # pyright: ignore[reportArgumentType]  # transformers wraps torch's method
+        generate(model, folder.processor, self.examples, folder.style, folder.decoding, asks, done)
 
 
 @torch.no_grad()  # not inference_mode: what a model in training keeps of it (FSDP's weights) goes into its gradients
 def generate(
     model: PreTrainedModel,
     processor: ProcessorMixin,
-    examples: ExampleSet,
+    examples: AskedExamples,
     style: PromptStyle,
     decoding: Decoding,
     todo: Sequence[Ask],
@@ -74,7 +95,7 @@ def generate(
                 processors.append(Draws(decoding, seeds, prompt))
             stops = StopTexts(processor.tokenizer, decoding, prompt, len(rows))
             with own_settings_off(model):
-                output = model.generate(
+                output = model.generate(  # pyright: ignore[reportCallIssue]  # of GenerationMixin, which every model has
                     **inputs,
                     generation_config=config,
                     logits_processor=processors,
@@ -82,7 +103,7 @@ def generate(
                     synced_gpus=all_ranks_together,
                 )
             new = output[:, prompt:].cpu()
-            done([Said(*rows[k], *stops.read(new[k], k, config.eos_token_id)) for k in range(len(rows))])
+            done([Completion(*rows[k], *stops.read(new[k], k, config.eos_token_id)) for k in range(len(rows))])
     finally:
         model.train(was_training)
 
@@ -106,7 +127,7 @@ class Penalty(RepetitionPenaltyLogitsProcessor):
     """transformers' repetition penalty over prompt and completion, not over the padding: else a row's completion would
     depend on how long the others of its batch are. ``mask`` (B, P) is 0 where a prompt is padded on its left."""
 
-    def __init__(self, penalty: float, mask: torch.LongTensor) -> None:
+    def __init__(self, penalty: float, mask: torch.Tensor) -> None:
         super().__init__(penalty=penalty)
         self.padding = mask == 0
 
@@ -114,7 +135,8 @@ class Penalty(RepetitionPenaltyLogitsProcessor):
         prompt = self.padding.shape[1]
         last = input_ids[:, prompt - 1 : prompt]  # it is there once more: to be there twice changes nothing
         kept = torch.where(self.padding, last, input_ids[:, :prompt])
-        return super().__call__(torch.cat([kept, input_ids[:, prompt:]], 1), scores)
+        every = torch.cat([kept, input_ids[:, prompt:]], 1)
+        return super().__call__(cast(torch.LongTensor, every), scores)
 
 
 class Draws(LogitsProcessor):
@@ -138,9 +160,9 @@ class Draws(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:  # (B, V)
         uniform = self.uniform[:, input_ids.shape[1] - self.prompt].to(scores.device)
-        narrowed = self.narrow(input_ids, scores.double() / self.temperature)
+        narrowed = self.narrow(input_ids, cast(torch.FloatTensor, scores.double() / self.temperature))
         token = draw(torch.softmax(narrowed, -1), uniform)
-        return torch.full_like(scores, -torch.inf).scatter_(1, token[:, None], 0.0)
+        return cast(torch.FloatTensor, torch.full_like(scores, -torch.inf).scatter_(1, token[:, None], 0.0))
 
 
 class StopTexts(StoppingCriteria):
@@ -157,7 +179,8 @@ class StopTexts(StoppingCriteria):
         for row, tokens in enumerate(new):
             if self.length[row] is None and self._stops(tokens[-self.tail :], len(tokens)):
                 self.length[row] = len(tokens)
-        return torch.tensor([length is not None for length in self.length], device=input_ids.device)
+        stopped = torch.tensor([length is not None for length in self.length], device=input_ids.device)
+        return cast(torch.BoolTensor, stopped)
 
     def _stops(self, tail: list[int], length: int) -> bool:
         early = max(0, self.least - (length - len(tail)))  # tokens of the tail that may not end it

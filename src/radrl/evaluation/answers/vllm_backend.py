@@ -8,16 +8,49 @@ from typing import Any
 from transformers import ProcessorMixin
 
 from radrl.errors import UserError, one_line
-from radrl.evaluation.answers.decoding import Ask, Decoding, Done, Said, case_seed
+from radrl.evaluation.answers.asked_examples import AskedExamples
+from radrl.evaluation.answers.backend import Ask, Completion, Done
+from radrl.evaluation.answers.decoding import Decoding, case_seed
+from radrl.evaluation.answers.judged import PixelBounds
+from radrl.evaluation.answers.model_folder import folder_header, read_folder
+from radrl.evaluation.answers.sources import Source
 from radrl.images.sizes import box_size, image_facts
-from radrl.manifest.example_set import ExampleSet
 from radrl.models import adapters
 from radrl.models.inputs import prompt_text
 from radrl.models.processor import resized
 from radrl.prompt.messages import PromptStyle
+from radrl.recipe.schema import Recipe
 
 AT_ONCE = 512  # requests handed over together: vLLM batches them, and so many at most are asked again after a stop
 TAKEN = ("min_p",)  # of Decoding.more
+
+
+class VllmBackend:
+    """A whole model's folder or hub id, asked with vLLM. See `backend.Backend`."""
+
+    def __init__(self, recipe: Recipe, source: Source, examples: AskedExamples) -> None:
+        self.start, self.dtype, self.examples = source.start, recipe.model.dtype, examples
+        self.options = recipe.evaluation.vllm
+        self.folder = read_folder(recipe, source)
+        check(source.start, self.folder.decoding, source.option)
+        self.header = folder_header(recipe, source, examples, self.folder, "vllm", "vllm")
+
+    def answer(self, asks: Sequence[Ask], done: Done) -> None:
+        folder = self.folder
+        folder.check_template(self.examples, asks[0][0])
+        generate(
+            self.start,
+            folder.processor,
+            self.examples,
+            folder.style,
+            folder.decoding,
+            asks,
+            done,
+            dtype=self.dtype,
+            options=self.options,
+            ends=folder.end_tokens,
+            bounds=folder.bounds,
+        )
 
 
 def check(start: str, decoding: Decoding, where: str) -> None:
@@ -35,7 +68,7 @@ def check(start: str, decoding: Decoding, where: str) -> None:
 def generate(
     start: str,
     processor: ProcessorMixin,
-    examples: ExampleSet,
+    examples: AskedExamples,
     style: PromptStyle,
     decoding: Decoding,
     todo: Sequence[Ask],
@@ -44,30 +77,42 @@ def generate(
     dtype: str = "auto",
     options: Mapping[str, Any] | None = None,
     ends: Sequence[int] = (),
-    bounds: Mapping[str, int] | None = None,
+    bounds: PixelBounds | None = None,
 ) -> None:
     """Answers ``todo`` with vLLM: our prompt text, pictures resized as in training, a seed for each sample.
 
     ``options`` are arguments of ``vllm.LLM``; ``ends`` are the tokens that end a completion, which vLLM mostly knows;
-    ``bounds`` are min_pixels and max_pixels where they are not the folder's own.
+    ``bounds`` are min_pixels and max_pixels where they are not the folder's own (None).
 
     Raises:
         UserError: vLLM is not installed, or does not take the options or the model.
     """
     try:
-        from vllm import LLM, SamplingParams
+        from vllm import LLM, SamplingParams  # pyright: ignore[reportMissingImports]  # an optional package
     except ImportError:
         raise UserError("'evaluation.backend: vllm' needs vLLM: pip install vllm (a GPU machine)") from None
     pictures = max((len(examples[i].images) for i, _ in todo), default=1)
-    given: dict[str, Any] = {"dtype": dtype, "limit_mm_per_prompt": {"image": pictures, "video": 0}}
-    given["generation_config"] = "vllm"  # else the folder's settings are the defaults of a request
-    if bounds:
-        given["mm_processor_kwargs"] = dict(bounds)
+    arguments: dict[str, Any] = {"dtype": dtype, "limit_mm_per_prompt": {"image": pictures, "video": 0}}
+    arguments["generation_config"] = "vllm"  # else the folder's settings are the defaults of a request
+    if own_bounds := {name: bound for name, bound in (bounds or {}).items() if bound is not None}:
+        arguments["mm_processor_kwargs"] = own_bounds
     try:
-        llm = LLM(model=start, **{**given, **(options or {})})
+        llm = LLM(model=start, **{**arguments, **(options or {})})
     except (TypeError, ValueError) as error:
         raise UserError(one_line(f"{start}: vLLM refuses it ({str(error)[:300]}); see 'evaluation.vllm'")) from None
-    same = {
+    same = _sampling(decoding, ends)
+    for first in range(0, len(todo), AT_ONCE):
+        asks = todo[first : first + AT_ONCE]
+        prompts = [_prompt(processor, examples, style, i) for i, _ in asks]
+        seeds = [case_seed(decoding.seed, examples[i].id, sample) for i, sample in asks]
+        outputs = llm.generate(prompts, [SamplingParams(**same, seed=seed) for seed in seeds], use_tqdm=False)
+        texts = [output.outputs[0] for output in outputs]
+        done([Completion(*ask, one.text, len(one.token_ids)) for ask, one in zip(asks, texts, strict=True)])
+
+
+def _sampling(decoding: Decoding, ends: Sequence[int]) -> dict[str, Any]:
+    """Returns the arguments of ``vllm.SamplingParams`` that are the same in every request."""
+    return {
         "temperature": decoding.temperature,
         "top_p": decoding.top_p,
         "top_k": decoding.top_k,
@@ -78,18 +123,14 @@ def generate(
         "stop_token_ids": list(ends),
         **decoding.more,
     }
+
+
+def _prompt(processor: ProcessorMixin, examples: AskedExamples, style: PromptStyle, index: int) -> dict[str, Any]:
+    """Returns one Example as vLLM takes it: the prompt's text, and its pictures resized as in training."""
     images = image_facts(processor.image_processor)
-    for first in range(0, len(todo), AT_ONCE):
-        asks = todo[first : first + AT_ONCE]
-        prompts, settings = [], []
-        for i, sample in asks:
-            size = box_size(examples, i, style, images)
-            prompt: dict[str, Any] = {"prompt": prompt_text(processor, examples[i], style, size)}
-            if examples[i].images:
-                seen = [resized(processor.image_processor, picture) for picture in examples.pictures(i)]
-                prompt["multi_modal_data"] = {"image": seen}
-            prompts.append(prompt)
-            settings.append(SamplingParams(**same, seed=case_seed(decoding.seed, examples[i].id, sample)))
-        outputs = llm.generate(prompts, settings, use_tqdm=False)
-        found = [output.outputs[0] for output in outputs]
-        done([Said(*ask, one.text, len(one.token_ids)) for ask, one in zip(asks, found, strict=True)])
+    size = box_size(examples, index, style, images)
+    prompt: dict[str, Any] = {"prompt": prompt_text(processor, examples[index], style, size)}
+    if examples[index].images:
+        pictures = [resized(processor.image_processor, picture) for picture in examples.pictures(index)]
+        prompt["multi_modal_data"] = {"image": pictures}
+    return prompt

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from scipy.stats import spearmanr
 
 from radrl.choices.picking import LETTERS, is_yes_no
+from radrl.evaluation.answers.asked_examples import ChangedExamples
 from radrl.evaluation.statistics.intervals import bootstrap_mean, paired_difference
 from radrl.example import Answer, Example
 from radrl.manifest.example_set import ExampleSet
@@ -27,38 +27,13 @@ from radrl.manifest.independence import unit_of
 from radrl.scoring.vqa import is_right
 
 ROTATED, BLANK, SWAPPED = "rotated choices", "blank image", "swapped image"
-GREY = (128, 128, 128)
 AGES = ((0, 17), (18, 39), (40, 59), (60, 79), (80, 150))
 UNKNOWN = "not known"
 Row = dict[str, Any]
 Values = Mapping[str, np.ndarray]  # by metric, one value an Example, NaN where it does not apply
 
 
-class Changed(Sequence[Example]):
-    """Examples made from a set's, with the pictures that other rows of the set have, or grey ones as large."""
-
-    def __init__(
-        self, source: ExampleSet, examples: Sequence[Example], pictures_of: Sequence[int], *, grey: bool = False
-    ) -> None:
-        self.source, self.examples, self.pictures_of, self.grey = source, list(examples), list(pictures_of), grey
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> Example:  # type: ignore[override]
-        return self.examples[index]
-
-    def pictures(self, index: int) -> list[Image.Image]:
-        """Returns the pictures of one Example."""
-        found = self.source.pictures(self.pictures_of[index])
-        return [Image.new("RGB", picture.size, GREY) for picture in found] if self.grey else found
-
-    def sizes(self, index: int) -> list[tuple[int, int]]:
-        """Returns width and height of the pictures of one Example."""
-        return self.source.sizes(self.pictures_of[index])
-
-
-def rotated(examples: ExampleSet) -> Changed:
+def rotated(examples: ExampleSet) -> ChangedExamples:
     """Returns every other rotation of the options of each question that has lettered ones, ids ``ID ~k``."""
     changed, rows = [], []
     for i, example in enumerate(examples):
@@ -68,7 +43,7 @@ def rotated(examples: ExampleSet) -> Changed:
             choices = example.choices[k:] + example.choices[:k]
             changed.append(example.model_copy(update={"id": f"{example.id} ~{k}", "choices": choices}))
             rows.append(i)
-    return Changed(examples, changed, rows)
+    return ChangedExamples(examples, changed, rows)
 
 
 def _lettered(example: Example) -> bool:
@@ -81,12 +56,12 @@ def with_images(examples: ExampleSet) -> ExampleSet:
     return examples.where(lambda example: bool(example.images))
 
 
-def blank(examples: ExampleSet) -> Changed:
+def blank(examples: ExampleSet) -> ChangedExamples:
     """Returns the Examples with grey images."""
-    return Changed(examples, examples, range(len(examples)), grey=True)
+    return ChangedExamples(examples, examples, range(len(examples)), grey=True)
 
 
-def swapped(examples: ExampleSet, seed: int = 0) -> Changed:
+def swapped(examples: ExampleSet, seed: int = 0) -> ChangedExamples:
     """Returns the Examples, each with the images of another patient's Example: patients are put in a circle by the
     seed, and all Examples of one get images of the next. With a single patient the images stay."""
     units = [unit_of(example) for example in examples]
@@ -103,7 +78,7 @@ def swapped(examples: ExampleSet, seed: int = 0) -> Changed:
     changed = [
         example.model_copy(update={"images": examples[i].images}) for example, i in zip(examples, given, strict=True)
     ]
-    return Changed(examples, changed, given)
+    return ChangedExamples(examples, changed, given)
 
 
 def positions(
@@ -181,8 +156,7 @@ def lengths(examples: Sequence[Example], answers: Sequence[Answer], values: Valu
         for metric, column in values.items():
             known = np.isfinite(column) & mine
             if known.sum() > 2 and np.ptp(words[known]) and np.ptp(column[known]):
-                found = spearmanr(words[known], column[known])
-                rho, p = float(found.statistic), float(found.pvalue)
+                rho, p = map(float, spearmanr(words[known], column[known]))
                 rows.append({"task": task, "metric": metric, "n": int(known.sum()), "spearman": rho, "p": p})
     cases = [
         {

@@ -64,7 +64,7 @@ def look(recipe: Recipe, test: ExampleSet) -> FromTraining:
             f"{leak.examples} of {len(test)} test Examples are not held out: they share {leak.said} with 'data.train' "
             f"(first: '{leak.first}')"
         )
-    tasks = tuple(task for task in TASKS if task in test.tasks & train.tasks)
+    tasks: tuple[Task, ...] = tuple(task for task in TASKS if task in test.tasks & train.tasks)
     if lacking := [task for task in TASKS if task in test.tasks - train.tasks]:
         notes.append(f"no trivial baseline of {', '.join(lacking)}: 'data.train' has no Example of it")
     return FromTraining(_answers(train, test, tasks, recipe.seed) if tasks else {}, tasks, notes, facts)

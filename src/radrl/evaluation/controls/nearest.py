@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,7 +23,7 @@ SIDE = 16  # pixels of a thumbnail's side
 MOST = 5000  # training images looked through; more are drawn from by the seed
 Picture = tuple[Path, str]  # the manifest's folder, and the path in it
 Features = Callable[[Image.Image], np.ndarray]
-T = TypeVar("T")
+T = TypeVar("T", bound=Hashable)
 
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
@@ -40,7 +40,7 @@ def first_picture(examples: ExampleSet, index: int) -> Picture | None:
     return (examples.root(index), images[0]) if images else None
 
 
-class Neighbours:
+class Neighbours(Generic[T]):
     """The training Examples by their images. ``features`` maps a picture to a vector; nearest is the largest product.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from radrl.evaluation.metrics.records import Column
@@ -52,5 +53,5 @@ def best_of(values: Array, k: int) -> Array:
     return share @ np.sort(values, axis=0)
 
 
-def _log_choose(n: Array, k: int) -> Array:
+def _log_choose(n: NDArray[np.int64], k: int) -> Array:
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

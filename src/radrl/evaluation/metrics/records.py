@@ -119,4 +119,5 @@ def metrics_of(scores: Iterable[CaseScores]) -> tuple[Metric, ...]:
 
 def metric_place(metric: Metric) -> tuple[int, int]:
     """Returns the place of a metric in a table: its task, those of several tasks last, then its own order."""
-    return len(TASKS) if len(metric.tasks) > 1 else TASKS.index(metric.tasks[0]), metric.order
+    first, *others = metric.tasks
+    return len(TASKS) if others else TASKS.index(first), metric.order

@@ -53,7 +53,7 @@ def score_cases(
             raise ValueError(f"{len(given)} answers for {len(examples)} examples")
     if confidence is not None and (len(answers) > 1 or len(confidence) != len(examples)):
         raise ValueError("confidence is for one sample, with an entry for each Example")
-    selected = [SelectedScorer(*one) for one in scorers]
+    selected = [one if isinstance(one, SelectedScorer) else SelectedScorer(*one) for one in scorers]
     several = any(len({box.label for box in example.boxes}) > 1 for example in examples)
     with_scorer = [one for one in _with_usual(selected) if several or one.scorer.name != "soft_f1_labels"]  # = soft_f1
     columns = [column for one in with_scorer if (column := _score(one, examples, answers))]

@@ -48,7 +48,7 @@ class SumStatistic:
 
     @property
     def there(self) -> NDArray[np.bool_]:
-        return self.table.any(axis=1)
+        return np.asarray(self.table.any(axis=1))
 
     def at(self, weights: Array) -> Array:
         return self.value(weights @ self.table)

@@ -66,17 +66,18 @@ def resample(
     wide = _by_patient([s.table for s in statistics if isinstance(s, SumStatistic)], patient)  # one product for all
     ranked = any(not isinstance(s, SumStatistic) for s in statistics)
 
-    def at(sums: Array, weights: Array | None) -> Array:
-        found, left = np.empty((len(sums), len(statistics))), 0
-        by_case = weights[:, patient] if weights is not None and ranked else None
+    def at(sums: Array, weights: Array) -> Array:
+        """Returns the values, (r, k), from the sums of the tables and the weights of the patients, (r, patients)."""
+        values, left = np.empty((len(sums), len(statistics))), 0
+        by_case = weights[:, patient] if ranked else weights
         for j, statistic in enumerate(statistics):
             if isinstance(statistic, SumStatistic):
                 right = left + statistic.table.shape[1]
-                found[:, j] = statistic.value(sums[:, left:right])
+                values[:, j] = statistic.value(sums[:, left:right])
                 left = right
             else:
-                found[:, j] = statistic.at(by_case)
-        return found
+                values[:, j] = statistic.at(by_case)
+        return values
 
     draws = np.empty((samples, len(statistics)))
     random = np.random.default_rng([seed, 0])
@@ -89,7 +90,7 @@ def resample(
     left_out = np.empty((count, len(statistics)))
     for start, size in _chunks(count, count):
         rows = np.arange(start, start + size)
-        weights = np.where(rows[:, None] == np.arange(count), 0.0, 1.0) if ranked else None
+        weights = np.where(rows[:, None] == np.arange(count), 0.0, 1.0) if ranked else np.empty((0, count))
         left_out[rows] = at(total - wide[rows], weights)
     patients = np.array([len(np.unique(patient[s.there])) for s in statistics], dtype=np.int64)
     return Resamples(at(total[None], np.ones((1, count)))[0], draws, left_out, patients)

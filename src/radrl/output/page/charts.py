@@ -76,8 +76,9 @@ def _series(logs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, fl
     for log in logs:
         step = log.get("step")
         for key, value in log.items():
-            numbers = isinstance(step, int | float) and isinstance(value, int | float) and math.isfinite(value)
-            if numbers and key != "step":
+            if not isinstance(step, int | float) or not isinstance(value, int | float) or key == "step":
+                continue
+            if math.isfinite(value):
                 found.setdefault(key, []).append((float(step), float(value)))
     return {key: sorted(points) for key, points in found.items() if len(points) > 1}
 

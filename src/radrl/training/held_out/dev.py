@@ -20,7 +20,8 @@ from trl.models.utils import unwrap_model_for_generation
 from radrl.answers.parsing import parse
 from radrl.errors import UserError
 from radrl.evaluation.answers import judged
-from radrl.evaluation.answers.decoding import Decoding, Said
+from radrl.evaluation.answers.backend import Completion
+from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.transformers_backend import generate
 from radrl.evaluation.metrics.records import Column, Metric
 from radrl.evaluation.metrics.score_cases import score_cases
@@ -77,7 +78,7 @@ class Dev:
         mine = [min(k, len(self.examples) - 1) for k in range(rank * share, (rank + 1) * share)]
         said: dict[int, str] = {}
 
-        def done(batch: Sequence[Said]) -> None:
+        def done(batch: Sequence[Completion]) -> None:
             said.update((one.index, one.text) for one in batch)
 
         with (
