@@ -149,6 +149,23 @@ def named(text: str, recipe: Recipe | None = None) -> Scorer:
     return scorer.with_options(options)
 
 
+def scorer_lines() -> list[str]:
+    """Returns a line for each scorer: name, tasks, range, which way is better, the package it is of, and what it lacks
+    here. A package's that cannot be used has the reason instead."""
+    rows: list[tuple[str, ...]] = [("scorer", "tasks", "range", "better", "")]
+    for name in sorted({*registry.names(), *own.in_packages()}):
+        try:
+            scorer = own.find(name, Path)
+        except UserError as error:
+            rows.append((name, "", "", "", f"cannot be used: {error}"))
+            continue
+        better = "higher" if scorer.higher_is_better else "lower"
+        notes = filter(None, (scorer.package, scorer.missing(**scorer.options)))
+        rows.append((name, ", ".join(scorer.tasks), f"{scorer.low:g} to {scorer.high:g}", better, "; ".join(notes)))
+    widths = [max(len(row[k]) for row in rows) + 2 for k in range(4)]
+    return ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)) + row[4] for row in rows]
+
+
 def usual(tasks: Collection[Task] = ("report",)) -> list[Scorer]:
     """Returns the scorers of these tasks that are meant where none is named."""
     every = (registry.get(name) for name in registry.names())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from radrl.evaluation.answers.header import Header
 from radrl.recipe import protocols
+from radrl.recipe.own_files import shown
 from radrl.recipe.protocols import Protocol
 from radrl.recipe.schema import Recipe
 
@@ -16,9 +17,9 @@ def protocol_facts(recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, str
     if protocol is None:
         return {}
     facts = {
-        "name": f"{recipe.evaluation.protocol}: {protocol.about}",
+        "name": f"{shown(recipe.evaluation.protocol or '')}: {protocol.about}",
         "columns": ", ".join(dict.fromkeys(column.title or column.scorer for column in protocol.columns)),
-        "prompts": f"preset {protocol.prompt}" if protocol.prompt else "none is prescribed",
+        "prompts": f"preset {shown(protocol.prompt)}" if protocol.prompt else "none is prescribed",
         "decoding": ", ".join(f"{k} {v}" for k, v in protocol.evaluation.items()) or "none is prescribed",
         "set otherwise by the recipe": "; ".join(protocols.overridden(recipe)) or "nothing",
     }
@@ -32,7 +33,7 @@ def protocol_notes(recipe: Recipe, left_out: Mapping[str, str], headers: Mapping
     protocol = protocols.of(recipe)
     if protocol is None:
         return []
-    lines = [f"protocol {recipe.evaluation.protocol}: {protocol.about}; its columns stand first"]
+    lines = [f"protocol {shown(recipe.evaluation.protocol or '')}: {protocol.about}; its columns stand first"]
     if left_out:
         lines.append(f"columns of the protocol left out (why: see the page): {', '.join(left_out)}")
     if changed := protocols.overridden(recipe):

@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 from radrl.boxes.notation import BoxFormat, Size, boxes_text
 from radrl.choices.picking import LETTERS, is_yes_no
-from radrl.errors import nearest
+from radrl.errors import UserError, nearest, one_line
 from radrl.example import TASKS, Example, Turn
 from radrl.prompt.control_tokens import FAMILIES, ControlTokens
 
 Options = Literal["inline", "lines", "paragraphs", "none"]
 AnswerFormat = Literal["plain", "tags", "boxed"]
+ANSWER_FORMATS: tuple[AnswerFormat, ...] = ("plain", "tags", "boxed")
 TEMPLATE = "{question}{options}"
 TEMPLATE_KEYS = (*TASKS, "yes_no", "default")
 """What a template may be given for: a task; ``yes_no``, its closed questions of yes and no; ``default``, the rest."""
@@ -50,7 +51,7 @@ class PromptStyle:
     think_suffix: str = " /think"
     think_in_template: bool = False
     options: Options = "inline"
-    answer_format: AnswerFormat = "plain"
+    answer_format: str = "plain"  # an AnswerFormat, or FILE.py:NAME#DIGEST of the user's own (answers/own_format.py)
     image_separator: str = ""
 
     def __post_init__(self) -> None:
@@ -170,7 +171,15 @@ def target(example: Example, style: PromptStyle, size: Size | None = None) -> st
 
     Raises:
         ValueError: thinking is asked for and the Example has no trace.
+        UserError: the answer format is a function of the user's, which reads answers and writes none.
     """
+    if style.answer_format not in ANSWER_FORMATS:
+        raise UserError(
+            one_line(
+                f"key 'prompt.answer_format': {style.answer_format} reads answers and cannot write the ones to teach; "
+                f"set it to {', '.join(ANSWER_FORMATS)} for this command"
+            )
+        )
     text = answer_text(example, style.box_format, size)
     if example.choices and example.task != "classification":  # the letter is taught where it was shown
         letter = f"{LETTERS[example.choices.index(example.reference)]}. "

@@ -5,10 +5,39 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from radrl.errors import UserError
 from radrl.prompt import presets
-from radrl.prompt.messages import TEMPLATE, AnswerFormat, BoxFormat, Options, PromptStyle, template_fault
+from radrl.prompt.messages import ANSWER_FORMATS, TEMPLATE, BoxFormat, Options, PromptStyle, template_fault
+from radrl.recipe.explain import first_mistake
+from radrl.recipe.own_files import OwnFile, below, own_file, own_yaml, paths_of
+from radrl.recipe.yaml_file import mapping_in
+
+
+def _known_format(name: str, info: ValidationInfo) -> str:
+    if name in ANSWER_FORMATS:
+        return name
+    try:
+        file = own_file(name, paths_of(info), "answer format")
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    if file is None:
+        raise ValueError("should be 'plain', 'tags' or 'boxed', or FILE.py:NAME")
+    return file.pinned
+
+
+AnswerFormatName = Annotated[str, AfterValidator(_known_format)]
+"""An `AnswerFormat`, or a function of the user's that reads answers, ``FILE.py:NAME`` (answers/own_format.py)."""
 
 
 class Prompt(BaseModel):
@@ -17,7 +46,8 @@ class Prompt(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     preset: Annotated[str, Field(min_length=1)] | None = None
-    """Name of a published model's prompt (`radrl.prompt.presets`); keys given here win over it."""
+    """Name of a published model's prompt (`radrl.prompt.presets`), or a YAML file of one's own with keys of this
+    section; keys given here win over it."""
     box_format: BoxFormat = "unit"
     """Notation of boxes in text."""
     thinking: bool = False
@@ -33,19 +63,25 @@ class Prompt(BaseModel):
     """The chat template itself opens or closes thinking (its ``enable_thinking``): no suffix is written."""
     options: Options = "inline"
     """How options are written: after the question in its line, a line each, a paragraph each, or not at all."""
-    answer_format: AnswerFormat = "plain"
-    """How the answer is taught: as it is, in ``<answer>`` tags, or in ``\\boxed{}``. Reading knows all of them."""
+    answer_format: AnswerFormatName = "plain"
+    """How the answer is taught: as it is, in ``<answer>`` tags, or in ``\\boxed{}``. Reading knows all of them. Or a
+    function of one's own that reads answers, ``FILE.py:NAME``."""
     image_separator: str = ""
     """What stands between the images and the text."""
 
     @model_validator(mode="before")
     @classmethod
-    def _from_preset(cls, values: Any) -> Any:
+    def _from_preset(cls, values: Any, info: ValidationInfo) -> Any:
         """A name alone is that preset; keys beside ``preset`` win over its own."""
         values = {"preset": values} if isinstance(values, str) else values
-        if isinstance(values, dict) and isinstance(values.get("preset"), str):
-            return {**presets.read(values["preset"]), **values}
-        return values
+        if not isinstance(values, dict) or not isinstance(values.get("preset"), str):
+            return values
+        try:
+            if (file := own_yaml(values["preset"], paths_of(info), "preset")) is not None:
+                return {**_keys_of(file), **values, "preset": file.pinned}
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return {**presets.read(values["preset"]), **values}
 
     @field_validator("template", mode="before")
     @classmethod
@@ -61,3 +97,15 @@ class Prompt(BaseModel):
         """Returns how questions are put to a model: the keys given here over ``base``, or over a preset alone."""
         given = {name: getattr(self, name) for name in self.model_fields_set - {"preset"}}
         return replace(PromptStyle() if self.preset else base, **given)
+
+
+def _keys_of(file: OwnFile) -> dict[str, Any]:
+    """Returns the keys of a preset of the user's own, checked. Raises UserError."""
+    values = mapping_in(file.source, file.path, "preset")
+    if "preset" in values:
+        raise UserError(f"{file.path}: a preset cannot name another one; write its keys here")
+    try:
+        section = Prompt.model_validate(values, context={"path": below(file.path.parent)})
+    except ValidationError as error:
+        raise UserError(f"{file.path}: {first_mistake(error, Prompt)}") from None
+    return {key: getattr(section, key) for key in section.model_fields_set}

@@ -20,7 +20,7 @@ from radrl.errors import UserError, one_line
 from radrl.example import Task
 from radrl.prompt import instructions
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe import libraries, own_scorers
+from radrl.recipe import libraries, own_files
 from radrl.recipe.augmentation import Augment
 from radrl.recipe.endpoints import Judge, Teacher
 from radrl.recipe.explain import first_mistake
@@ -93,7 +93,7 @@ class Recipe(Section):
 
     def path(self, p: str) -> Path:
         """Returns a path of the recipe: absolute as it is, else relative to the recipe's folder."""
-        return Path(os.path.normpath(self._file.parent / Path(p).expanduser()))
+        return own_files.below(self._file.parent)(p)
 
     def manifests(self, split: Literal["train", "dev", "test"]) -> list[Path]:
         """Returns the manifests of a split.
@@ -193,7 +193,7 @@ class Recipe(Section):
                 values["judge"][key] = str(self.path(getattr(self.judge, key)))
         if self.coldstart.teacher and self.coldstart.teacher.prompt:
             values["coldstart"]["teacher"]["prompt"] = str(self.path(self.coldstart.teacher.prompt))
-        own_scorers.pinned(values, self.path)
+        own_files.pinned(values, self.path)
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -209,7 +209,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     values = read_mapping(file)
     apply_overrides(values, overrides)
     try:
-        recipe = Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values, context={"path": own_files.below(file.parent)})
     except ValidationError as error:
         raise UserError(one_line(f"{file}: {first_mistake(error, Recipe)}")) from None
     recipe._file = file

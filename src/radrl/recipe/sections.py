@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from radrl.example import Task
-from radrl.prompt.messages import AnswerFormat, BoxFormat
+from radrl.prompt.messages import BoxFormat
 from radrl.recipe.endpoints import JudgedEndpoint, Teacher
-from radrl.recipe.prompt_section import Prompt
+from radrl.recipe.prompt_section import AnswerFormatName, Prompt
 from radrl.recipe.protocols import Column, ProtocolName
 from radrl.recipe.yaml_file import Number
 
@@ -169,7 +169,7 @@ class JudgedModel(Section):
 
     box_format: BoxFormat | None = None
     """Notation in which this model writes boxes."""
-    answer: AnswerFormat | None = None
+    answer: AnswerFormatName | None = None
     """How this model is asked to write its answer."""
     prompt: Prompt | None = None
     """A preset's name, or keys of the ``prompt`` section that replace the recipe's."""
@@ -184,7 +184,8 @@ class Evaluation(Section):
     """How completions are made for an evaluation: the same for every model."""
 
     protocol: ProtocolName | None = None
-    """A publication whose prompts, decoding, text preparation and columns are taken (`radrl.recipe.protocols`)."""
+    """A publication whose prompts, decoding, text preparation and columns are taken (`radrl.recipe.protocols`), or a
+    YAML file of one's own that says the same."""
     metrics: list[Column] = []
     """Scorers that are reported beside the usual ones and are no rewards: names, or ``{scorer, options}``."""
     models: dict[Name, JudgedModel] = {}

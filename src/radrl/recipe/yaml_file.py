@@ -100,20 +100,27 @@ def _check_plain(value: Any, where: str, key: str, depth: int, count: list[int])
 
 
 def read_mapping(path: Path, what: str = "recipe") -> dict[str, Any]:
-    """Reads a YAML file whose top level is a mapping; ``what`` it is stands in the errors.
+    """Returns the mapping that a YAML file holds; ``what`` it is stands in the errors.
 
     Raises:
         UserError: missing, unreadable, not UTF-8, broken, or not a mapping of plain values.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(one_line(f"{path}: no such {what}")) from None
-    except UnicodeDecodeError as error:
-        raise UserError(one_line(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8")) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
         raise UserError(one_line(f"{path}: cannot read the {what}: {reason}")) from None
+    return mapping_in(content, path, what)
+
+
+def mapping_in(content: bytes, path: Path, what: str = "recipe") -> dict[str, Any]:
+    """Returns the mapping that the bytes of a YAML file hold. Raises UserError, as `read_mapping`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(one_line(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8")) from None
     value = _parse(text, str(path))
     if not isinstance(value, dict):
         example = "seed: 0" if what == "recipe" else "key: value"

@@ -1,8 +1,12 @@
-"""Scorers of the user's own: ``FILE.py:NAME`` in a recipe is what ``@scorer("NAME", ...)`` registers in that file.
+"""Scorers that are not radrl's own: of a file, and of an installed package.
 
-The file is code that the user names on purpose; it is run when the recipe is checked. What it registers is known under
-its file's name alone, so that no recipe sees another's scorers, and none takes a built-in's place. The text of the file
-travels with a scorer to worker processes and machines, so all run what was checked.
+``FILE.py:NAME`` in a recipe is what ``@scorer("NAME", ...)`` registers in that file. The file is code that the user names
+on purpose; it is run when the recipe is checked. What it registers is known under its file's name alone, so that no
+recipe sees another's scorers, and none takes a built-in's place. The text of the file travels with a scorer to worker
+processes and machines, so all run what was checked.
+
+A package offers a scorer by an entry point of the group ``radrl.scorers``: its name is the scorer's, its value the
+function below ``@scorer``. It is imported when a recipe or a command names it, or the list of scorers is asked for.
 """
 
 from __future__ import annotations
@@ -11,66 +15,89 @@ import functools
 import inspect
 import math
 import numbers
-import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import radrl.scoring  # noqa: F401  before a file is run: else its import of radrl would register the built-ins as its own
 from radrl.errors import UserError, nearest, one_line
 from radrl.example import TASKS, Answer, Example, Score
-from radrl.recipe.own_scorers import OwnFile, own_file
+from radrl.recipe.own_files import OwnFile, own_file
 from radrl.scoring import registry
 from radrl.scoring.registry import Scorer
+from radrl.support import plug_ins
 
+GROUP = "radrl.scorers"
 NOT_OWN = ("pooled", "fit", "missing", "kind", "low_of")  # fields of Scorer that only radrl's own may set
-FAILS = (Exception, SystemExit)  # a script's sys.exit must not end the run as if it were done
 
 
 def find(name: str, path: Callable[[str], Path]) -> Scorer:
-    """Returns the scorer that a recipe or command names: a built-in, or ``FILE.py:NAME`` with the file found by
-    ``path``.
+    """Returns the scorer that a recipe or command names: a built-in, that of an installed package, or ``FILE.py:NAME``
+    with the file found by ``path``.
 
     Raises:
-        UserError: there is none, or its file cannot be read, run, or does not keep to what a scorer is.
+        UserError: there is none, or its file or package cannot be read, run, or does not keep to what a scorer is.
     """
     file = own_file(name, path)
-    return registry.get(name) if file is None else load(file)
+    if file is not None:
+        return of_file(file)
+    return of_package(name) if name in in_packages() else registry.get(name, in_packages())
 
 
-def load(file: OwnFile) -> Scorer:
+@functools.cache
+def in_packages() -> dict[str, list[plug_ins.EntryPoint]]:
+    """Returns the scorers that installed packages offer, by name; none of them is imported."""
+    return plug_ins.offered(GROUP)
+
+
+@functools.cache
+def of_package(name: str) -> Scorer:
+    """Imports and returns the scorer that a package offers under this name.
+
+    Raises:
+        UserError: the import fails, it is no scorer, or radrl or another package has a scorer of this name.
+    """
+    entries = in_packages()[name]
+    package = plug_ins.package_of(entries[0])
+    if registry.is_own(name):
+        raise UserError(
+            one_line(f"package {package}: its scorer '{name}' has the name of one of radrl's; uninstall the package")
+        )
+    with registry.apart():
+        function = plug_ins.load(entries)
+    scorer = registry.scorers_of(function).get(name)
+    if scorer is None:
+        said = f"its '{name}' ({entries[0].value}) is no function below @scorer(\"{name}\", ...)"
+        raise UserError(one_line(f"package {package}: {said}; fix or uninstall the package"))
+    source = Path(inspect.getsourcefile(inspect.unwrap(scorer.function)) or entries[0].value)
+    checked = _checked(scorer, source)
+    return replace(checked, name=name, package=package)
+
+
+def of_file(file: OwnFile) -> Scorer:
     """Returns the scorer that a file of the user's registers. Raises UserError."""
-    found, names = _run(file.path, file.source)
-    if file.name not in found:
-        hint = nearest(file.name, found) or f"; it has: {', '.join(found) or 'none'}"
-        if callable(names.get(file.name)) and not found:
+    scorers, names = _run(file.path, file.source)
+    if file.name not in scorers:
+        hint = nearest(file.name, scorers) or f"; it has: {', '.join(scorers) or 'none'}"
+        if callable(names.get(file.name)) and not scorers:
             hint = f'; put @scorer("{file.name}", tasks=("report",)) before it, with the tasks it scores'
         raise UserError(one_line(f"{file.path}: registers no scorer '{file.name}'{hint}"))
-    return replace(found[file.name], own=file)
+    return replace(scorers[file.name], own=file)
 
 
 @functools.lru_cache(maxsize=64)
 def _run(path: Path, source: bytes) -> tuple[Mapping[str, Scorer], Mapping[str, Any]]:
     """Runs a file; returns the scorers it registers, checked, and all its names."""
-    module = ModuleType(f"radrl_own_{abs(hash((path, source)))}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    try:
-        with registry.apart() as found:
-            exec(compile(source, str(path), "exec"), module.__dict__)
-    except UserError:
-        raise
-    except FAILS as error:
-        line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
-        raise UserError(one_line(f"{path}:{line or 1}: {type(error).__name__}: {error}")) from None
-    return {name: _checked(scorer, path) for name, scorer in found.items()}, vars(module)
+    with registry.apart() as registered:
+        module = plug_ins.run_file(path, source)
+    checked = {name: _checked(scorer, path) for name, scorer in registered.items()}
+    names_of_file = {name: replace(scorer, name=f"{path.name}:{name}") for name, scorer in checked.items()}
+    return names_of_file, vars(module)
 
 
 def _checked(scorer: Scorer, path: Path) -> Scorer:
-    """Returns a scorer under its file's name, that fails in one line. Raises UserError where it can be no scorer."""
+    """Returns a scorer that fails in one line. Raises UserError where it can be no scorer."""
 
     def wrong(text: str) -> NoReturn:
         raise UserError(one_line(f"{path}:{first}: scorer '{scorer.name}' {text}"))
@@ -94,9 +121,8 @@ def _checked(scorer: Scorer, path: Path) -> Scorer:
         signature.bind([], [])
     except Exception as error:  # annotations are evaluated, so of any type
         wrong(f"should take (examples, answers) and options with defaults after '*': {error}")
-    name = f"{path.name}:{scorer.name}"
     title = scorer.title or scorer.name.replace("_", " ")
-    return replace(scorer, name=name, title=title, tasks=tasks, function=_guarded(scorer, path, first))
+    return replace(scorer, title=title, tasks=tasks, function=_guarded(scorer, path, first))
 
 
 def _guarded(scorer: Scorer, path: Path, first: int) -> Callable[..., list[Score | None]]:
@@ -109,16 +135,16 @@ def _guarded(scorer: Scorer, path: Path, first: int) -> Callable[..., list[Score
             raise UserError(one_line(f"{path}:{line}: scorer '{scorer.name}' {text} for '{example.id}'"))
 
         try:
-            found = list(scorer.function(examples, answers, **options))
+            scores = list(scorer.function(examples, answers, **options))
         except UserError:
             raise
-        except FAILS as error:
+        except plug_ins.FAILS as error:
             case = _first_failing(scorer.function, examples, answers, options)
-            wrong(f"fails with {type(error).__name__}", case, _line(error, path) or first)
-        if len(found) != len(examples):
-            case = examples[min(len(found), len(examples) - 1)]
-            wrong(f"gives {len(found)} values for {len(examples)} Examples; the first that does not fit is", case)
-        for i, (example, score) in enumerate(zip(examples, found, strict=True)):
+            wrong(f"fails with {type(error).__name__}", case, plug_ins.line_in(error, path) or first)
+        if len(scores) != len(examples):
+            case = examples[min(len(scores), len(examples) - 1)]
+            wrong(f"gives {len(scores)} values for {len(examples)} Examples; the first that does not fit is", case)
+        for i, (example, score) in enumerate(zip(examples, scores, strict=True)):
             if score is None:
                 continue
             if not isinstance(score, Score) or not isinstance(score.value, numbers.Real):
@@ -126,8 +152,8 @@ def _guarded(scorer: Scorer, path: Path, first: int) -> Callable[..., list[Score
                 wrong(f"should give Score(number) or None, not {kind},", example)
             if not scorer.low <= score.value <= scorer.high:  # also catches NaN
                 wrong(f"gives {score.value}, outside [{scorer.low}, {scorer.high}],", example)
-            found[i] = score._replace(value=float(score.value))
-        return found
+            scores[i] = score._replace(value=float(score.value))
+        return scores
 
     return call
 
@@ -137,12 +163,6 @@ def _first_failing(function: Any, examples: Sequence[Example], answers: Sequence
     for example, answer in zip(examples, answers, strict=True):
         try:
             list(function([example], [answer], **options))
-        except FAILS:
+        except plug_ins.FAILS:
             return example
     return examples[0]
-
-
-def _line(error: BaseException, path: Path) -> int | None:
-    """Returns the line of a file where an exception came from, the innermost; None where it did not pass there."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1] if lines else None

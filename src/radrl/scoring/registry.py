@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from radrl.errors import UserError, nearest
 from radrl.example import Answer, Example, Score, Task
-from radrl.recipe.own_scorers import OwnFile
+from radrl.recipe.own_files import OwnFile
+from radrl.support import plug_ins
 
 ScoreFunction = Callable[..., list[Score | None]]
 
@@ -44,7 +46,7 @@ class Scorer:
     come from a whole corpus of references (CIDEr's document frequencies). ``missing`` returns None, or the line that
     says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
     Answers without text, which else get the worst value. ``title`` is the figure's name in tables, with its variant.
-    ``own`` is the file of a scorer that is the user's own.
+    ``own`` is the file of a scorer that is the user's own, ``package`` name and version of the package that offers it.
     """
 
     name: str
@@ -62,6 +64,12 @@ class Scorer:
     title: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     own: OwnFile | None = None
+    package: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where a scorer that is not radrl's own comes from, as tables say it; empty for radrl's."""
+        return f"sha256 {self.own.digest}" if self.own else self.package
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         """Scores each pair; None where the Example's task is not one of this scorer's.
@@ -202,6 +210,8 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 _SCORERS: dict[str, Scorer] = {}
+_apart = False
+_REGISTERED = "_radrl_scorers"  # attribute of a function: the scorers it was registered as
 _RETIRED: dict[str, str] = {}
 
 
@@ -214,10 +224,20 @@ def scorer(
     higher_is_better: bool = True,
     **more: Any,
 ) -> Callable[[ScoreFunction], ScoreFunction]:
-    """Registers a function as the scorer ``name``; ``more`` are the other fields of Scorer."""
+    """Registers a function as the scorer ``name``; ``more`` are the other fields of Scorer.
+
+        @scorer("lesion_count", tasks=("report",), low=0.0, high=1.0)
+        def lesion_count(examples, answers, *, word="nodule"):
+            return [Score(...) for example, answer in zip(examples, answers)]
+    """
 
     def register(function: ScoreFunction) -> ScoreFunction:
-        _SCORERS[name] = Scorer(name, function, tasks, low, high, higher_is_better, **more)
+        registered = Scorer(name, function, tasks, low, high, higher_is_better, **more)
+        attributes = getattr(function, "__dict__", None)
+        if isinstance(attributes, dict):
+            attributes.setdefault(_REGISTERED, {})[name] = registered
+        if _apart or not _module(function).startswith(plug_ins.FILES):  # else: a file that is run for something else
+            _SCORERS[name] = registered
         return function
 
     return register
@@ -228,8 +248,22 @@ def retired(name: str, instead: str) -> None:
     _RETIRED[name] = instead
 
 
-def get(name: str) -> Scorer:
-    """Returns the scorer of that name.
+def scorers_of(function: Any) -> dict[str, Scorer]:
+    """Returns the scorers that a function was registered as, by name."""
+    return getattr(function, _REGISTERED, {})
+
+
+def is_own(name: str) -> bool:
+    """Returns whether radrl has a scorer of this name itself, or had one."""
+    return name in _RETIRED or (name in _SCORERS and _module(_SCORERS[name].function).startswith("radrl."))
+
+
+def _module(function: Any) -> str:
+    return getattr(function, "__module__", None) or ""
+
+
+def get(name: str, others: Iterable[str] = ()) -> Scorer:
+    """Returns the scorer of that name; ``others`` are further names that an error line may mean.
 
     Raises:
         UserError: there is none; the nearest right name is given.
@@ -237,25 +271,26 @@ def get(name: str) -> Scorer:
     if name in _RETIRED:
         raise UserError(f"scorer '{name}': {_RETIRED[name]}")
     if name not in _SCORERS:
-        raise UserError(f"unknown scorer '{name}'{nearest(name, _SCORERS)}; known: {', '.join(sorted(_SCORERS))}")
+        known = sorted({*_SCORERS, *others})
+        raise UserError(f"unknown scorer '{name}'{nearest(name, known)}; known: {', '.join(known)}")
     return _SCORERS[name]
 
 
 def _again(name: str, options: dict[str, Any], file: OwnFile | None) -> Scorer:
     from radrl.scoring import own  # a worker process begins with an empty registry
 
-    return (get(name) if file is None else own.load(file)).with_options(options)
+    return (own.find(name, Path) if file is None else own.of_file(file)).with_options(options)
 
 
 @contextmanager
 def apart() -> Iterator[dict[str, Scorer]]:
     """Meanwhile, scorers are registered in the mapping it gives and nowhere else."""
-    global _SCORERS
-    kept, _SCORERS = _SCORERS, {}
+    global _SCORERS, _apart
+    before, _SCORERS, _apart = (_SCORERS, _apart), {}, True
     try:
         yield _SCORERS
     finally:
-        _SCORERS = kept
+        _SCORERS, _apart = before
 
 
 def names() -> list[str]:

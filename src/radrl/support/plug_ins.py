@@ -15,6 +15,7 @@ from typing import Any
 
 from radrl.errors import UserError, one_line
 
+FILES = "radrl_own_"  # what the module of a file that is run here is called, before a digest
 FAILS = (Exception, SystemExit)  # a script's sys.exit must not end the run as if it were done
 
 
@@ -24,7 +25,7 @@ def run_file(path: Path, source: bytes) -> ModuleType:
     Raises:
         UserError: it fails, or is no Python.
     """
-    module = ModuleType(f"radrl_own_{hashlib.sha256(bytes(path) + b':' + source).hexdigest()[:16]}")
+    module = ModuleType(f"{FILES}{hashlib.sha256(bytes(path) + b':' + source).hexdigest()[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
     try:

@@ -23,16 +23,22 @@ def score(
         Path | None, typer.Option(help="whose 'judge' and 'scoring' (weights, device) the scorers named use")
     ] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="write values and cases here")] = None,
+    list_scorers: Annotated[
+        bool, typer.Option("--list", help="print the scorers there are, those of installed packages too")
+    ] = False,
     gallery: Annotated[
         bool, typer.Option("--gallery", help="write a page of the order in which scorers put mistakes")
     ] = False,
 ) -> None:
     """Score texts against references, or show what the scorers reward."""
-    from radrl.commands.score import score_files, split_names
+    from radrl.commands.score import score_files, scorer_lines, split_names
     from radrl.recipe.schema import read
     from radrl.support.files import write_json
 
     no_foreign_bars()
+    if list_scorers:
+        print("\n".join(scorer_lines()))
+        return
     if gallery:
         from radrl.output.page.gallery import write
         from radrl.scoring.gallery import run

@@ -55,7 +55,7 @@ def scorer_metric(scorer: Scorer, tasks: tuple[Task, ...], title: str = "") -> S
         low=scorer.low,
         high=scorer.high,
         better="higher" if scorer.higher_is_better else "lower",
-        about=f"scorer {said}{f' (sha256 {scorer.own.digest})' if scorer.own else ''}: {' '.join(sentence.split())}",
+        about=f"scorer {said}{f' ({scorer.origin})' if scorer.origin else ''}: {' '.join(sentence.split())}",
     )
     return ScorerMetric(metric, scorer)
 

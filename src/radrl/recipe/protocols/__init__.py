@@ -1,20 +1,32 @@
 """Protocols of published evaluations, a YAML file each: which figures they print, how they ask and decode.
 
-``evaluation: {protocol: NAME}`` takes all of it; what the recipe itself sets under ``evaluation`` and ``prompt`` wins,
-and the page and the tables say what that was. The files hold settings that the authors published, with their places.
+``evaluation: {protocol: NAME}`` takes all of it, ``protocol: FILE.yaml`` all of a file of the user's own. What the
+recipe itself sets under ``evaluation`` and ``prompt`` wins, and the page and the tables say what that was. The files hold settings that the authors published, with their places.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from radrl.errors import UserError, nearest, one_line
 from radrl.example import Task
+from radrl.recipe.explain import first_mistake
+from radrl.recipe.own_files import OwnFile, below, own_file, own_yaml, paths_of, shown
+from radrl.recipe.yaml_file import mapping_in
 
 if TYPE_CHECKING:
     from radrl.recipe.schema import Recipe
@@ -30,7 +42,7 @@ class Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     scorer: Name
-    """Name of a registered scorer, or in a recipe ``FILE.py:NAME``."""
+    """Name of a registered scorer, or in a file of the user's own ``FILE.py:NAME``."""
     options: dict[str, Any] = {}
     """The scorer's own options."""
     task: Task | None = None
@@ -54,7 +66,8 @@ class Protocol(BaseModel):
     about: Name
     """Whose evaluation it is, and of which paper."""
     prompt: Name | None = None
-    """The preset (`radrl.prompt.presets`) by which models are asked; None: nothing is prescribed."""
+    """The preset (`radrl.prompt.presets`) by which models are asked; in a file of the user's own also a YAML file
+    beside it. None: nothing is prescribed."""
     evaluation: dict[str, Any] = {}
     """Keys of the recipe's ``evaluation`` section: how models are decoded."""
     columns: list[Column]
@@ -72,20 +85,51 @@ def names() -> tuple[str, ...]:
 
 @lru_cache
 def read(name: str) -> Protocol:
-    """Returns a protocol. Raises ValueError where there is none of that name; the message names the nearest one."""
+    """Returns the protocol of a name, or of a file that is named by its absolute path.
+
+    Raises:
+        ValueError: there is none of that name; the message names the nearest one.
+        UserError: the file cannot be read, or is no protocol.
+    """
+    if (file := own_yaml(name, Path, "protocol")) is not None:
+        return _in_file(file)
     if name not in names():
         raise ValueError(f"no protocol '{name}'{nearest(name, names())}; there are {', '.join(names())} and {NONE}")
     return Protocol.model_validate(yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
-def _known(name: str) -> str:
-    if name != NONE:
-        read(name)
+def _in_file(file: OwnFile) -> Protocol:
+    """Returns the protocol of a file of the user's own, the files it names made absolute and pinned."""
+    values, path = mapping_in(file.source, file.path, "protocol"), below(file.path.parent)
+    try:
+        protocol = Protocol.model_validate(values)
+    except ValidationError as error:
+        raise UserError(one_line(f"{file.path}: {first_mistake(error, Protocol)}")) from None
+    columns = []
+    for column in protocol.columns:
+        scorer = own_file(column.scorer, path)
+        if scorer is not None:
+            title = column.title or shown(column.scorer)
+            column = column.model_copy(update={"scorer": scorer.pinned, "title": title})
+        columns.append(column)
+    preset = own_yaml(protocol.prompt, path, "preset") if protocol.prompt else None
+    prompt = protocol.prompt if preset is None else preset.pinned
+    return protocol.model_copy(update={"columns": columns, "prompt": prompt})
+
+
+def _known(name: str, info: ValidationInfo) -> str:
+    try:
+        file = own_yaml(name, paths_of(info), "protocol")
+        name = name if file is None else file.pinned
+        if name != NONE:
+            read(name)
+    except UserError as error:
+        raise ValueError(str(error)) from None
     return name
 
 
 ProtocolName = Annotated[Name, AfterValidator(_known)]
-"""The name of a protocol, or none."""
+"""The name of a protocol, a YAML file, or none."""
 
 
 def of(recipe: Recipe) -> Protocol | None:
@@ -112,9 +156,8 @@ def apply(recipe: Recipe) -> Recipe:
     try:
         found = type(recipe).model_validate(values)
     except ValidationError as error:
-        said = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
-        at = f"{recipe.file}: with protocol '{recipe.evaluation.protocol}'"
-        raise UserError(one_line(f"{at}: {said}")) from None
+        at = f"{recipe.file}: with protocol '{shown(recipe.evaluation.protocol or NONE)}'"
+        raise UserError(one_line(f"{at}: {first_mistake(error, type(recipe))}")) from None
     found._file = recipe._file
     return found
 
@@ -139,5 +182,5 @@ def overridden(recipe: Recipe) -> list[str]:
 
 
 def _said(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = repr(shown(value)) if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -40,7 +40,8 @@ def choose(recipe: Recipe, name: str, section: Mapping[str, Any], dev: Dev) -> M
         return None
     wanted = log_key(said or "loss").removeprefix("eval_")
     known = {} if name == "grpo" else {"loss": LOSS}
-    direct = replace(dev.style, thinking=False, box_format="unit")  # in whatever notation: a right answer
+    # a right answer in whatever notation
+    direct = replace(dev.style, thinking=False, box_format="unit", answer_format="plain")
     references = [parse(target(one, direct), one, direct) for one in dev.examples]
     known |= {log_key(name): column.metric for name, column in dev.columns(references).items()}
     if wanted not in known:  # a scorer by its own name, where one metric has it

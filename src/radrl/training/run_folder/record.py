@@ -26,6 +26,7 @@ from radrl.errors import UserError, one_line
 from radrl.example import TASKS
 from radrl.manifest.example_set import ExampleSet
 from radrl.recipe.schema import Recipe
+from radrl.scoring import own
 from radrl.support import processes
 from radrl.support.files import write_json
 from radrl.training.run_folder.stage_folder import file_hash, in_force
@@ -50,7 +51,7 @@ class Record(TrainerCallback):
             "exit": None,
             "resumed_from": checkpoint and checkpoint.name,
             "steps": None,
-            "versions": _versions(),
+            "versions": _versions(recipe),
             "commit": _commit(),
             "platform": platform(),
             "device": None,
@@ -129,12 +130,15 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": python_version(), "radrl": radrl.__version__}
-    for name in PACKAGES:
+def _versions(recipe: Recipe) -> dict[str, str]:
+    """Returns the versions of what the run is computed with, also of the packages whose scorers are its rewards."""
+    versions = {"python": python_version(), "radrl": radrl.__version__}
+    scorers = {name for rewards in recipe.rewards.values() for one in rewards for name in (one.scorer, one.gate)}
+    others = [own.in_packages()[name][0].dist for name in scorers & own.in_packages().keys()]
+    for name in (*PACKAGES, *(package.name for package in others if package)):
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found | ({"cuda": torch.version.cuda} if torch.version.cuda else {})
+            versions[name] = version(name)
+    return versions | ({"cuda": torch.version.cuda} if torch.version.cuda else {})
 
 
 def _commit() -> str | None:

@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 
 from radrl.example import Example
-from radrl.prompt.messages import PromptStyle, target
+from radrl.prompt.messages import ANSWER_FORMATS, PromptStyle, target
 from radrl.scoring.rewards import completion_text
 from radrl.support.files import Journal, journal_lines, replacing, write_bytes
 
@@ -34,7 +34,10 @@ class Samples:
     its last ``checkpoint`` will be made again, and are removed."""
 
     def __init__(self, folder: Path, style: PromptStyle, every: int, checkpoint: Path | None) -> None:
-        self.folder, self.style, self.every = folder, replace(style, thinking=False), every
+        self.folder, self.every = folder, every
+        self.style = replace(style, thinking=False)
+        if style.answer_format not in ANSWER_FORMATS:  # a function of the user's writes no answers
+            self.style = replace(self.style, answer_format="plain")
         self.last: int | None = None
         done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
         if (folder / FILE).is_file():

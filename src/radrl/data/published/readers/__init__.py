@@ -14,7 +14,7 @@ from pathlib import Path
 from radrl.data.published.readers import _others
 from radrl.data.published.record import Reader
 from radrl.errors import UserError, nearest
-from radrl.recipe.own_scorers import own_file
+from radrl.recipe.own_files import own_file
 from radrl.support import plug_ins
 
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from radrl.data.published.record import Reader, Record, Skipped
 from radrl.data.published.wordings import own
 from radrl.errors import UserError, nearest, one_line
-from radrl.recipe.own_scorers import OwnFile
+from radrl.recipe.own_files import OwnFile
 from radrl.support import plug_ins
 
 GROUP = "radrl.readers"
