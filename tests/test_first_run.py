@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import radrl
+from radrl.commands.load_recipe import load
 from radrl.data import phantom
 from radrl.manifest.example_set import read_manifests
 
@@ -42,6 +43,12 @@ def folder(tmp_path) -> Path:
     return folder
 
 
+def test_the_recipes_of_the_page_are_read(tmp_path):
+    for number, block in enumerate(code_blocks("yaml")):
+        (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
+        load(tmp_path / f"{number}.yaml")
+
+
 @pytest.mark.slow
 def test_the_page_runs(folder):
     for block in (*code_blocks("python"), *code_blocks("yaml")):
@@ -49,11 +56,13 @@ def test_the_page_runs(folder):
         (folder / name).write_text(block, encoding="utf-8")
     commands = [line for block in code_blocks("bash") for line in block.splitlines()]
     assert len(commands) == 7
-    source, programs = Path(radrl.__file__).parents[1], Path(sys.executable).parent
-    environment = os.environ | {"PYTHONPATH": str(source), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | {"PYTHONPATH": str(Path(radrl.__file__).parents[1])}
+    programs = {"python": [sys.executable], "radrl": [sys.executable, "-m", "radrl"]}  # of this environment
     printed = ""
     for command in commands:
-        done = subprocess.run(command.split(), cwd=folder, env=environment, capture_output=True, text=True)
+        program, *arguments = command.split()
+        run = [*programs[program], *arguments]
+        done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}: {done.stdout[-1000:]}{done.stderr[-2000:]}"
         printed += done.stdout
     assert re.search(r"\b0  patient in two splits", printed)
