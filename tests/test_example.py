@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from radrl.errors import UserError
 from radrl.example import TASKS, Box, Example, Finding
-from radrl.label_names import is_nothing, key
+from radrl.label_names import is_nothing, label_key
 from radrl.manifest.example_set import read_manifests
 from radrl.manifest.jsonl import read_manifest, write_manifest
 
@@ -167,7 +167,7 @@ names = st.lists(st.text("abc é\n.-", min_size=1), max_size=2).map(
 
 def _example(choices: list[str], reference: str, **fields) -> Example:
     if fields["task"] == "classification":
-        names = list({key(name): name for name in choices if key(name) and not is_nothing(name)}.values())
+        names = list({label_key(name): name for name in choices if label_key(name) and not is_nothing(name)}.values())
         return Example(choices=names, labels=names[1:], reference=reference if names[1:] else "none", **fields)
     return Example(choices=(*choices, reference) if choices else (), reference=reference, **fields)
 

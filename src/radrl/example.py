@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from radrl.label_names import canonical, stated
+from radrl.label_names import canonical_labels, stated_labels
 
 Task = Literal["report", "grounding", "vqa_closed", "vqa_open", "classification"]
 MOST_CHOICES = 26  # they are asked with letters
@@ -142,10 +142,10 @@ def _labels_there(example: Example) -> tuple[str, ...]:
     if len(example.choices) > MOST_CHOICES:
         raise ValueError(f"{len(example.choices)} choices, more than there are letters; name them under label_set")
     may = example.choices or example.label_set
-    labels = example.labels or stated(example.reference, may)
+    labels = example.labels or stated_labels(example.reference, may)
     if labels is None:
         raise ValueError("no labels; name those that are there, or say in reference that none is: 'No finding'")
-    return canonical(labels, may)
+    return canonical_labels(labels, may)
 
 
 class Answer(NamedTuple):

@@ -32,12 +32,12 @@ _ALL = frozenset({"all", "absent", "negative", "no"})
 
 
 @lru_cache
-def listed(name: str) -> frozenset[str]:
+def label_words(name: str) -> frozenset[str]:
     """Returns the words of a list of label_words.yaml."""
-    return frozenset(in_order(name))
+    return frozenset(label_words_in_order(name))
 
 
-def in_order(name: str) -> tuple[str, ...]:
+def label_words_in_order(name: str) -> tuple[str, ...]:
     """Returns a list of label_words.yaml in its order."""
     return _lists()[name]
 
@@ -72,7 +72,7 @@ def stems(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=1 << 14)
-def key(name: str) -> tuple[str, ...]:
+def label_key(name: str) -> tuple[str, ...]:
     """Returns what identifies a label: its stems in order of the alphabet, without articles, "of" and "and"."""
     words = stems(name)
     return tuple(sorted(word for word in words if word not in _FILL)) or tuple(words)
@@ -84,19 +84,19 @@ def is_nothing(name: str) -> bool:
     return bool(says_nothing(name))
 
 
-def stated(reference: str, may: Sequence[str] = ()) -> tuple[str, ...] | None:
+def stated_labels(reference: str, may: Sequence[str] = ()) -> tuple[str, ...] | None:
     """Returns the labels of a reference that lists them: with commas, semicolons, line breaks or "and" between. Empty
     where it says that none is there, None where it says nothing at all."""
-    known = {key(name) for name in may}
+    known = {label_key(name) for name in may}
     items = [item.strip(" .*-•\t") for item in _SPLIT.split(reference)]
-    if key(reference) not in known:
+    if label_key(reference) not in known:
         if all(not item or says_nothing(item) for item in items):
             return () if any(items) else None
-        items = [part for item in items for part in ([item] if key(item) in known else _AND.split(item))]
+        items = [part for item in items for part in ([item] if label_key(item) in known else _AND.split(item))]
     return tuple(item for part in items if (item := part.strip(" .*-•\t")))
 
 
-def canonical(labels: Iterable[str], may: Sequence[str]) -> tuple[str, ...]:
+def canonical_labels(labels: Iterable[str], may: Sequence[str]) -> tuple[str, ...]:
     """Returns labels in the spelling and order of those that may be named, each once; as they are where ``may`` is
     empty. "No Finding" is left out where no label of ``may`` has its sense, and put in where one has and it is all.
 
@@ -105,13 +105,13 @@ def canonical(labels: Iterable[str], may: Sequence[str]) -> tuple[str, ...]:
     """
     labels = tuple(labels)
     for name in (*may, *labels):
-        if not key(name):
+        if not label_key(name):
             raise ValueError(f"label {name!r} holds no letter or digit")
     known: dict[tuple[str, ...], str] = {}
     for name in may:
-        if known.setdefault(key(name), name) != name:
-            raise ValueError(f"the labels {known[key(name)]!r} and {name!r} are the same; leave one out")
-    given = {key(name): name for name in labels}
+        if known.setdefault(label_key(name), name) != name:
+            raise ValueError(f"the labels {known[label_key(name)]!r} and {name!r} are the same; leave one out")
+    given = {label_key(name): name for name in labels}
     nothing = [name for name in given.values() if is_nothing(name)]
     there = {k: name for k, name in given.items() if name not in nothing}
     if nothing and set(there) - BESIDE:
@@ -132,39 +132,39 @@ def says_nothing(text: str) -> str:
     ``softly`` where it says so but leaves room for one ("no acute disease", "No."), else an empty text."""
     words = [stem(word) for word in WORD.findall(text.casefold().replace("n't", " not").replace("n’t", " not"))]
     distinct = set(words)
-    if not words or distinct & listed("limit"):
+    if not words or distinct & label_words("limit"):
         return ""
-    if distinct & _BARE and distinct <= _BARE | listed("film"):
+    if distinct & _BARE and distinct <= _BARE | label_words("film"):
         return "softly"
-    if "all" in distinct and distinct & _ALL - {"all"} and distinct <= _ALL | listed("noun") | {"are"}:
+    if "all" in distinct and distinct & _ALL - {"all"} and distinct <= _ALL | label_words("noun") | {"are"}:
         return "plainly"
-    if distinct & _NORMAL and distinct <= listed("round") | listed("film"):
+    if distinct & _NORMAL and distinct <= label_words("round") | label_words("film"):
         return "plainly"
     return next((how for at in range(len(words)) if (how := _denied(words, at))), "")
 
 
 def _denied(words: Sequence[str], at: int) -> str:
     """Returns what "no ... finding" says that begins with word ``at``, as says_nothing does."""
-    if words[at] in listed("deny"):
+    if words[at] in label_words("deny"):
         start = at + 1
     elif words[at + 1 : at + 2] and words[at + 1] in _DENY_OF.get(words[at], ()):
         start = at + 2
     else:
         return ""
-    if at and (words[at - 1] in listed("deny") or words[at - 1] == "if"):
+    if at and (words[at - 1] in label_words("deny") or words[at - 1] == "if"):
         return ""  # "not without abnormalities"
     end, soft = -1, False
     for k in range(start, min(start + FARTHEST, len(words))):
-        if words[k] in listed("noun"):
+        if words[k] in label_words("noun"):
             end = k
-        elif words[k] in listed("soft"):
+        elif words[k] in label_words("soft"):
             soft = True
-        elif words[k] not in listed("between"):
+        elif words[k] not in label_words("between"):
             break
     after = words[end + 1 : end + 9]
-    place = next((k for k, word in enumerate(after[:4]) if word in listed("place")), None)
-    if end < 0 or (place is not None and not listed("film").intersection(after[place + 1 : place + 5])):
+    place = next((k for k, word in enumerate(after[:4]) if word in label_words("place")), None)
+    if end < 0 or (place is not None and not label_words("film").intersection(after[place + 1 : place + 5])):
         return ""  # "no abnormality of the heart"
-    if after[:1] and after[0] in listed("purpose") and not listed("telling").intersection(after[1:2]):
+    if after[:1] and after[0] in label_words("purpose") and not label_words("telling").intersection(after[1:2]):
         return ""  # "no findings to suggest edema"
     return "softly" if soft else "plainly"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from radrl.answers.parsing import parse
 from radrl.clinical.label_sets import read
 from radrl.example import Example
-from radrl.label_names import NOTHING, canonical, key, says_nothing, stated
+from radrl.label_names import NOTHING, canonical_labels, label_key, says_nothing, stated_labels
 from radrl.prompt.messages import PromptStyle
 
 CHEXPERT = (
@@ -182,12 +182,12 @@ def test_where_any_label_may_be_named():
 
 
 def test_names_in_any_spelling():
-    assert key("Pleural_Effusions") == key("effusion of the pleural") == ("effusion", "pleural")
-    assert canonical(["atelectases", "OEDEMA"], CHEXPERT) == ("Edema", "Atelectasis")
-    assert canonical([], ("Edema", "No Finding")) == ("No Finding",)
-    assert stated("Edema and atelectasis.", BOTH) == ("Edema", "atelectasis")
-    assert stated("No finding.") == ()
-    assert stated(" ") is None
+    assert label_key("Pleural_Effusions") == label_key("effusion of the pleural") == ("effusion", "pleural")
+    assert canonical_labels(["atelectases", "OEDEMA"], CHEXPERT) == ("Edema", "Atelectasis")
+    assert canonical_labels([], ("Edema", "No Finding")) == ("No Finding",)
+    assert stated_labels("Edema and atelectasis.", BOTH) == ("Edema", "atelectasis")
+    assert stated_labels("No finding.") == ()
+    assert stated_labels(" ") is None
     assert says_nothing("no disease") == "plainly"
     assert says_nothing("no acute disease") == "softly"
 

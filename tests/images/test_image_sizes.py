@@ -12,7 +12,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from radrl.evaluation.answers import judged
 from radrl.evaluation.controls import bias
-from radrl.images.sizes import image_facts, resized_size, seen_size
+from radrl.images.sizes import image_resizing, resized_size, seen_size
 from radrl.manifest.example_set import read_manifests
 
 # patch, merge, least and most pixels: Qwen2.5-VL as published, with RadVLM's bound, Qwen3-VL as published, tiny
@@ -33,7 +33,7 @@ def test_sizes_are_the_processors(size, kind):
     )
     picture = Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8))
     _, height, width = processor([picture], return_tensors="np")["image_grid_thw"][0] * patch
-    facts = image_facts(processor)
+    facts = image_resizing(processor)
     assert resized_size(size, facts["factor"], facts["min_pixels"], facts["max_pixels"]) == (width, height)
 
 
@@ -56,7 +56,7 @@ def test_the_size_is_read_from_the_file_and_of_the_image_that_was_shown(films, p
 
 def test_a_processor_that_is_not_qwens_has_a_size_of_its_own():
     other = CLIPImageProcessorPil(size={"shortest_edge": 336})
-    assert image_facts(other) == {"resized_by": "CLIPImageProcessorPil", "size": {"shortest_edge": 336}}
+    assert image_resizing(other) == {"resized_by": "CLIPImageProcessorPil", "size": {"shortest_edge": 336}}
 
 
 @pytest.mark.parametrize(

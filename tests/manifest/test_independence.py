@@ -9,7 +9,7 @@ from radrl.data.published.record import Record
 from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Answer, Example
-from radrl.manifest.independence import said, unit_of
+from radrl.manifest.independence import unit_of, units_in_words
 
 SHARES = {"train": 0.5, "test": 0.5}
 
@@ -26,8 +26,8 @@ def test_the_widest_that_is_known_is_the_unit():
     same = [known.model_copy(update={"id": "b", "study": "PMC2"}), figure.model_copy(update={"images": ("3.png",)})]
     assert [unit_of(known), unit_of(figure)] == [unit_of(one) for one in same]
     assert len({unit_of(one) for one in (bare, film, figure, known)}) == 4
-    assert [said([one]) for one in (bare, film, figure, known)] == ["cases", "images", "studies", "patients"]
-    assert said([known, film]) == "patients or images"
+    assert [units_in_words([one]) for one in (bare, film, figure, known)] == ["cases", "images", "studies", "patients"]
+    assert units_in_words([known, film]) == "patients or images"
 
 
 def test_patients_of_two_data_sets_are_two_but_those_of_the_same_films_are_one():

@@ -60,8 +60,8 @@ def sets(tmp_path):
 )
 def test_each_kind_of_leak_is_found_and_no_other(sets, train, test, said):
     bystander = {"patient": "99", "study": "s99", "film": 99}
-    found = leaks.find(*sets([bystander, train], [{"patient": "98", "film": 98}, test]))
-    assert (found.said if found.examples else "") == said
+    found = leaks.find_leaks(*sets([bystander, train], [{"patient": "98", "film": 98}, test]))
+    assert (found.in_words if found.examples else "") == said
     assert (found.examples, found.first) == ((1, test.get("id", "test1")) if said else (0, ""))
     assert found.compared == found.files
 
@@ -69,25 +69,25 @@ def test_each_kind_of_leak_is_found_and_no_other(sets, train, test, said):
 def test_counts_are_of_examples_and_of_what_they_share(sets):
     train = [{"patient": "1", "film": 1}, {"patient": "2", "film": 2}, {"film": 3}]
     test = [{"patient": "1", "film": k} for k in (10, 11, 12)] + [{"film": 3}, {"film": 13}, {"patient": "2"}]
-    found = leaks.find(*sets(train, test))
-    assert found.said == "2 patients and 1 image"
+    found = leaks.find_leaks(*sets(train, test))
+    assert found.in_words == "2 patients and 1 image"
     assert (found.examples, found.first) == (5, "test0")
 
 
 def test_a_file_is_itself_whatever_link_leads_there(sets):
     test, train = sets([{"film": 1}], [{"film": 2}])
-    assert not leaks.find(test, train).examples
+    assert not leaks.find_leaks(test, train).examples
     os.unlink(sets.folder / "test/0.bmp")
     (sets.folder / "test/0.bmp").symlink_to("../train/0.bmp")
     test = read_manifests([sets.folder / "test/test.jsonl"])
-    assert leaks.find(test, train).said == "1 image"
+    assert leaks.find_leaks(test, train).in_words == "1 image"
 
 
 def test_only_what_a_set_keeps_can_leak(sets):
     test, train = sets([{"film": 1}, {"patient": "1"}], [{"film": 1}, {"patient": "1"}])
-    assert leaks.find(test, train.take([])).examples == 0
-    assert leaks.find(test.take([1]), train).said == "1 patient"
-    assert leaks.find(test, train.take([0])).said == "1 image"
+    assert leaks.find_leaks(test, train.take([])).examples == 0
+    assert leaks.find_leaks(test.take([1]), train).in_words == "1 patient"
+    assert leaks.find_leaks(test, train.take([0])).in_words == "1 image"
 
 
 def test_bytes_are_not_compared_where_too_many_files_are_as_large_and_that_is_counted(sets, monkeypatch):
@@ -96,7 +96,7 @@ def test_bytes_are_not_compared_where_too_many_files_are_as_large_and_that_is_co
     with (sets.folder / "test/1.bmp").open("ab") as file:
         file.write(b"\0")
     test = read_manifests([sets.folder / "test/test.jsonl"])
-    assert leaks.find(test, train)[:1] == (1,)
+    assert leaks.find_leaks(test, train)[:1] == (1,)
     monkeypatch.setattr(leaks, "MOST_READ", 3)
-    found = leaks.find(test, train)
+    found = leaks.find_leaks(test, train)
     assert (found.examples, found.files, found.compared) == (0, 2, 1)  # the longer file is like no other

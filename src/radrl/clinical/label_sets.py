@@ -18,7 +18,7 @@ from radrl.clinical import scope, sections
 from radrl.clinical.label import schemas
 from radrl.clinical.label_wording import Piece, pieces
 from radrl.clinical.vocabulary import Meaning, load
-from radrl.label_names import BESIDE, NOTHING, WORD, is_nothing, key, listed, says_nothing, stem, stems
+from radrl.label_names import BESIDE, NOTHING, WORD, is_nothing, label_key, label_words, says_nothing, stem, stems
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST = 20_000  # characters that are read
@@ -122,10 +122,10 @@ def _order(words: Sequence[str]) -> tuple[str, ...]:
 
 def _concepts(labels: tuple[str, ...], nothing: frozenset[int]) -> dict[str, tuple[int, ...]]:
     """Returns which labels each concept of the clinical vocabulary stands for."""
-    keys = {key(label): i for i, label in enumerate(labels) if i not in nothing}
+    keys = {label_key(label): i for i, label in enumerate(labels) if i not in nothing}
     found: dict[str, list[int]] = {}
     for schema in SCHEMAS:
-        columns = {key(column): concepts for column, concepts in schemas()[schema]["labels"].items()}
+        columns = {label_key(column): concepts for column, concepts in schemas()[schema]["labels"].items()}
         if keys and set(keys) <= set(columns):
             for name, i in keys.items():
                 for concept in columns[name]:
@@ -133,8 +133,8 @@ def _concepts(labels: tuple[str, ...], nothing: frozenset[int]) -> dict[str, tup
             break
     else:
         for concept in load().concepts:
-            if key(concept) in keys:
-                found[concept] = [keys[key(concept)]]
+            if label_key(concept) in keys:
+                found[concept] = [keys[label_key(concept)]]
     return {concept: tuple(places) for concept, places in found.items()}
 
 
@@ -200,7 +200,7 @@ class _Said:
             text = f"{text[: span.start]} labelnamed {text[span.end :]}"  # "no disease X" is said of X alone
         found = says_nothing(text)
         words = {stem(word) for word in WORD.findall(piece.text)}
-        if not found and piece.verdict == "no" and words and words <= listed("about all"):
+        if not found and piece.verdict == "no" and words and words <= label_words("about all"):
             found = "plainly"  # "Abnormalities: none"
         elif piece.verdict in ("no", "both"):
             found = ""
@@ -233,17 +233,17 @@ class _Said:
         run: list[tuple[str, int, int]] = []
         for word in [*words, ("and", len(lowered), len(lowered))]:
             glued = not run or _GAP.fullmatch(lowered, run[-1][2], word[1])
-            if run and (word[0] in listed("breaks") or not glued):
+            if run and (word[0] in label_words("breaks") or not glued):
                 while run and run[-1][0] in _FILL:
                     run.pop()
                 if len(run) > 2 and run[0][0] in ("sign", "evidence") and run[1][0] == "of":
                     run = run[2:]
                 if 0 < len(run) <= LONGEST_ITEM:
                     name = lowered[run[0][1] : run[-1][2]]
-                    place = self.open.setdefault(key(name), (len(self.open), name))[0]
+                    place = self.open.setdefault(label_key(name), (len(self.open), name))[0]
                     spans.append(_Span(run[0][1], run[-1][2], place))
                 run = []
-            if word[0] not in listed("breaks") and (run or word[0] not in _FILL):
+            if word[0] not in label_words("breaks") and (run or word[0] not in _FILL):
                 run.append(word)
         return spans
 
@@ -303,7 +303,7 @@ def _are_letters(listed: str) -> bool:
 
 def contradicts(labels: Sequence[str], nothing: bool) -> bool:
     """Returns whether "No Finding" is said beside labels that it cannot stand beside."""
-    return nothing and any(key(label) not in BESIDE for label in labels)
+    return nothing and any(label_key(label) not in BESIDE for label in labels)
 
 
 def _named(lowered: str, words: Sequence[tuple[str, int, int]], names: _Names) -> Iterator[_Span]:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from radrl.label_names import WORD, in_order, listed, says_nothing, stem
+from radrl.label_names import WORD, label_words, label_words_in_order, says_nothing, stem
 
 Verdict = Literal["", "yes", "no", "both"]
 DEEPEST = 20  # levels of JSON that are read
@@ -97,13 +97,13 @@ def verdict(told: str) -> Verdict | None:
     where they are no verdict."""
     if match := _SHARE.fullmatch(told.strip()):
         return "yes" if float(match[1] or 0) / 100 + float(match[2] or 0) >= 0.5 else "no"
-    if told.strip(" .").casefold() in listed("unsaid"):
+    if told.strip(" .").casefold() in label_words("unsaid"):
         return "both"
     parts = [part for part in re.split(r"[\s/,]+", told.strip(" .!\"'").casefold()) if part]
-    if not parts or not set(parts) <= listed("yes") | listed("no") | listed("neutral"):
+    if not parts or not set(parts) <= label_words("yes") | label_words("no") | label_words("neutral"):
         return None
-    denied = bool(listed("no").intersection(parts)) or "not" in parts or parts[:2] == ["ruled", "out"]
-    claimed = bool(listed("yes").intersection(parts)) and not ("not" in parts and len(parts) < 4)
+    denied = bool(label_words("no").intersection(parts)) or "not" in parts or parts[:2] == ["ruled", "out"]
+    claimed = bool(label_words("yes").intersection(parts)) and not ("not" in parts and len(parts) < 4)
     if denied and claimed:
         return "both"
     return "no" if denied else "yes" if claimed or not {"or", "and", "is", "it", "out"} >= set(parts) else None
@@ -120,10 +120,10 @@ def _plain(text: str) -> str:
 def _heading(told: str) -> Verdict | None:
     """Returns what a heading says of what stands under it ("Absent:", "Findings:"); None where it is no heading."""
     found = {stem(word) for word in WORD.findall(told)} or {told}
-    presence = {stem(word) for word in listed("presence")}
-    if not found <= presence | listed("heading") or says_nothing(told) == "plainly":
+    presence = {stem(word) for word in label_words("presence")}
+    if not found <= presence | label_words("heading") or says_nothing(told) == "plainly":
         return None
-    return "no" if found & listed("absence") else "yes" if found & presence else ""
+    return "no" if found & label_words("absence") else "yes" if found & presence else ""
 
 
 def _row(line: str) -> str:
@@ -201,7 +201,7 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
 def _first(value: dict[str, Any], keys: str) -> Any:
     """Returns the first plain value under one of these keys; None where there is none."""
     known = {key.casefold(): item for key, item in value.items() if not isinstance(item, list | dict)}
-    return next((known[key] for key in in_order(keys) if key in known), None)
+    return next((known[key] for key in label_words_in_order(keys) if key in known), None)
 
 
 def _said(value: Any) -> str:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from radrl.errors import UserError
 from radrl.images.files import read_image
-from radrl.images.sizes import box_size, image_facts
+from radrl.images.sizes import box_size, image_resizing
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.from_recipe import load_examples
 from radrl.models import loading
@@ -154,7 +154,7 @@ def _with_traces(recipe: Recipe, endpoint: Teacher, examples: ExampleSet, folder
     show, sizes = (lambda picture: picture), {}
     if style.box_format == "pixel":  # the teacher sees the image that the student's boxes are of
         of_student = pixel_boxes.image_processor(recipe)
-        show, images = partial(resized, of_student), image_facts(of_student)
+        show, images = partial(resized, of_student), image_resizing(of_student)
         sizes = {example.id: box_size(wanting, i, style, images) for i, example in enumerate(wanting)}
     for root in sorted(set(roots)):
         report = teacher.write_traces(

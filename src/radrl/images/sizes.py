@@ -55,8 +55,8 @@ def resized_size(size: Size, factor: int, min_pixels: int, max_pixels: int) -> S
 def seen_size(sizes: Sequence[Size], images: Mapping[str, Any]) -> Size | None:
     """Returns width and height of an Example's first image as the model saw it; None where it has no image.
 
-    ``sizes`` are those of its images as they lie in their files, ``images`` is `image_facts`: without a ``factor`` the
-    image was not resized by Qwen-VL's rule, and its own size counts. With several images boxes are on the first.
+    ``sizes`` are those of its images as they lie in their files, ``images`` is `image_resizing`: without a ``factor``
+    the image was not resized by Qwen-VL's rule, and its own size counts. With several images boxes are on the first.
     """
     if not sizes:
         return None
@@ -75,7 +75,7 @@ def box_size(examples: Sized, index: int, style: PromptStyle, images: Mapping[st
     return seen_size(examples.sizes(index), images) if style.box_format == "pixel" else None
 
 
-def image_facts(image_processor: Any) -> dict[str, Any]:
+def image_resizing(image_processor: Any) -> dict[str, Any]:
     """Returns who resizes a model's images and how, for a Header: a Qwen-VL processor's bounds and factor, another's
     size as it says it."""
     resizing: dict[str, Any] = {"resized_by": type(image_processor).__name__}

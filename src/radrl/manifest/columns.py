@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from radrl.errors import UserError
 from radrl.example import TASKS
-from radrl.manifest.independence import family
+from radrl.manifest.independence import data_set_family
 from radrl.manifest.jsonl import ManifestLine
 
 _CODES = {task: code for code, task in enumerate(TASKS)}
@@ -85,7 +85,7 @@ class Columns:
             gold(meta is not None and meta.get("quality") == "gold")
             pictures(key)
             patient, study = fields.get("patient"), fields.get("study")
-            of = family(fields.get("source", "")) if patient or study else ""
+            of = data_set_family(fields.get("source", "")) if patient or study else ""
             patients(hash((of, patient)) if patient else 0)
             studies(hash((of, study)) if study else 0)
             ids(hash(fields["id"]))

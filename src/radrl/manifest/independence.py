@@ -21,7 +21,7 @@ Kind = Literal["patient", "study", "image", "id"]
 PLURALS: dict[Kind, str] = {"patient": "patients", "study": "studies", "image": "images", "id": "cases"}
 
 
-def widest(patient: str | None, study: str | None, images: Sequence[str], name: str) -> tuple[Kind, str]:
+def independence_unit(patient: str | None, study: str | None, images: Sequence[str], name: str) -> tuple[Kind, str]:
     """Returns the kind and name of the unit of a record of one data set."""
     if patient:
         return "patient", patient
@@ -33,19 +33,19 @@ def widest(patient: str | None, study: str | None, images: Sequence[str], name: 
 def unit_of(example: Example) -> str:
     """Returns the unit of an Example as text: equal for two that are not independent. Units of different kinds, and of
     data sets that name their patients each in their own way, differ."""
-    kind, name = widest(example.patient, example.study, example.images, example.id)
-    return f"{kind}\0{family(example.source)}\0{name}"
+    kind, name = independence_unit(example.patient, example.study, example.images, example.id)
+    return f"{kind}\0{data_set_family(example.source)}\0{name}"
 
 
-def family(source: str) -> str:
+def data_set_family(source: str) -> str:
     """Returns the data set whose patients and studies those of ``source`` are: MS-CXR's are MIMIC-CXR's."""
     return _families().get(source, source)
 
 
-def said(examples: Iterable[Example]) -> str:
+def units_in_words(examples: Iterable[Example]) -> str:
     """Returns what the units of some Examples are, in words: "patients", or "patients or images" where no patient is
     known of some."""
-    kinds = {widest(e.patient, e.study, e.images, e.id)[0] for e in examples}
+    kinds = {independence_unit(e.patient, e.study, e.images, e.id)[0] for e in examples}
     return " or ".join(plural for kind, plural in PLURALS.items() if kind in kinds) or PLURALS["patient"]
 
 

@@ -35,7 +35,7 @@ class Leak(NamedTuple):
     compared: int
 
     @property
-    def said(self) -> str:
+    def in_words(self) -> str:
         """Returns what is shared, in words: "2 patients and 5 images"; "1 Example" where nothing wider is known."""
         counts = {"patient": self.patients, "study": self.studies, "image": self.images}
         named = [f"{n} {name if n == 1 else _PLURAL[name]}" for name, n in counts.items() if n]
@@ -47,7 +47,7 @@ class Leak(NamedTuple):
 _PLURAL = {"patient": "patients", "study": "studies", "image": "images"}
 
 
-def find(mine: ExampleSet, other: ExampleSet) -> Leak:
+def find_leaks(mine: ExampleSet, other: ExampleSet) -> Leak:
     """Returns what of ``mine`` is in ``other`` too.
 
     A study counts where one side does not know the patient; an id where an Example has no patient, study or image.

@@ -24,7 +24,7 @@ from radrl.answers.thinking import opened_thinking
 from radrl.boxes.notation import Size
 from radrl.errors import UserError, one_line
 from radrl.example import Example
-from radrl.images.sizes import box_size, image_facts, seen_size
+from radrl.images.sizes import box_size, image_resizing, seen_size
 from radrl.manifest.example_set import ExampleSet
 from radrl.models.library_internals import rope_positions
 from radrl.prompt import control_tokens
@@ -60,7 +60,7 @@ def _box_size(processor: ProcessorMixin, pictures: Sequence[Image.Image], style:
     """Returns the size that boxes in pixels are related to; None where they are not in pixels."""
     if style.box_format != "pixel":
         return None
-    return seen_size([picture.size for picture in pictures], image_facts(processor.image_processor))
+    return seen_size([picture.size for picture in pictures], image_resizing(processor.image_processor))
 
 
 def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle, size: Size | None = None) -> str:
@@ -92,7 +92,7 @@ def check_chat(processor: ProcessorMixin, examples: ExampleSet, styles: Sequence
         UserError: the model has no chat template, or `prompt_text` refuses it.
     """
     _, first = np.unique(examples.task_codes, return_index=True)
-    images = image_facts(processor.image_processor)
+    images = image_resizing(processor.image_processor)
     for i in first.tolist():
         for style in styles:
             prompt_text(processor, examples[i], style, box_size(examples, i, style, images))

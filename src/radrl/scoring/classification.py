@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from radrl.clinical.label_sets import contradicts
 from radrl.example import Answer, Example, Score
-from radrl.label_names import NOTHING, is_nothing, key
+from radrl.label_names import NOTHING, is_nothing, label_key
 from radrl.scoring.registry import scorer
 
 TASK = "classification"
@@ -62,8 +62,8 @@ def compared(example: Example, answer: Answer) -> Compared:
     for saying both. Where the label set has none, it is then one false label.
     """
     may = example.choices or example.label_set
-    names = {key(name): name for name in (*may, *example.labels, *answer.labels)}
-    there, named = {key(name) for name in example.labels}, {key(name) for name in answer.labels}
+    names = {label_key(name): name for name in (*may, *example.labels, *answer.labels)}
+    there, named = {label_key(name) for name in example.labels}, {label_key(name) for name in answer.labels}
     own = {k for k, name in names.items() if is_nothing(name) and name in (*may, *example.labels)}
     said = {k for k in named if is_nothing(names[k])}
     named -= said

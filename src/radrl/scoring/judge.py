@@ -25,7 +25,7 @@ from radrl.prompt.control_tokens import FAMILIES
 from radrl.prompt.messages import earlier
 from radrl.recipe.endpoints import Judge
 from radrl.scoring.registry import scorer
-from radrl.support.endpoint import Chat, Refused, run, side_by_side
+from radrl.support.endpoint import Chat, Refused, run_coroutine, side_by_side
 from radrl.support.files import Journal, journal_lines
 
 MOST = 8_000  # characters of the thinking and of the answer that are shown
@@ -122,7 +122,7 @@ def verdicts(
         known = _kept[path] if path else {}
         todo = {key: one for key, one in wanted.items() if key not in known}
         if todo:
-            run(_ask_all(judge, todo, ask, known, path))
+            run_coroutine(_ask_all(judge, todo, ask, known, path))
         if todo and len(todo) > 1 and not any(key in known for key in wanted):
             raise UserError(f"{judge.url}: the {scorer} '{judge.model}' gave no verdict on any of {len(todo)} texts")
         if lost := sum(key not in known for key in todo):

@@ -186,7 +186,7 @@ async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
+def run_coroutine(work: Coroutine[Any, Any, None]) -> None:
     """Runs a coroutine to its end, in a thread of its own where this one runs a loop already (TRL, notebooks)."""
     try:
         asyncio.get_running_loop()

@@ -22,7 +22,7 @@ from trl.trainer.utils import RepeatSampler
 
 from radrl.errors import UserError
 from radrl.example import Answer
-from radrl.images.sizes import box_size, image_facts
+from radrl.images.sizes import box_size, image_resizing
 from radrl.manifest.example_set import ExampleSet
 from radrl.models.inputs import template_kwargs
 from radrl.models.library_internals import source_of
@@ -57,7 +57,7 @@ logging.getLogger("trl.trainer.grpo_trainer").addFilter(_without_texts)
 
 class GRPORows:
     """Turns row numbers into TRL's rows: prompt, pictures, and for the rewards the Example and, where boxes are in
-    pixels, the size they are related to. ``images`` are the `image_facts` of the model."""
+    pixels, the size they are related to. ``images`` are the `image_resizing` of the model."""
 
     def __init__(
         self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any], control: ControlTokens = FAMILIES
@@ -184,7 +184,7 @@ def grpo_trainer(
     style = recipe.style()
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
-    images, control = image_facts(processor.image_processor), control_tokens.of(processor.tokenizer)
+    images, control = image_resizing(processor.image_processor), control_tokens.of(processor.tokenizer)
     asked = cast(dict[str, Any], config.chat_template_kwargs or {})
     config.chat_template_kwargs = {**asked, **template_kwargs(processor, style)}
     if config.use_vllm:

@@ -22,7 +22,7 @@ from radrl.images.pixels import data_uri
 from radrl.prompt import instructions
 from radrl.prompt.control_tokens import FAMILIES, restored
 from radrl.recipe.endpoints import Endpoint
-from radrl.support.endpoint import Chat, Refused, Reply, run, side_by_side
+from radrl.support.endpoint import Chat, Refused, Reply, run_coroutine, side_by_side
 from radrl.support.files import Journal, journal_lines
 
 # A trace with these words reasons from the answer it was given, not from the image.
@@ -80,7 +80,7 @@ def write_traces(
     if todo:
         with Journal(out) as journal:
             job = _Job(endpoint, text, images_root, journal, report, reference, question, open_image, progress)
-            run(job.all(todo))
+            run_coroutine(job.all(todo))
     return report
 
 

@@ -21,7 +21,7 @@ from radrl.evaluation.answers.ask_model import ask_model
 from radrl.evaluation.answers.parsed import parse_predictions
 from radrl.evaluation.answers.sources import Source
 from radrl.example import Box, Example, Turn
-from radrl.images.sizes import image_facts
+from radrl.images.sizes import image_resizing
 from radrl.manifest.example_set import read_manifests
 from radrl.manifest.jsonl import write_manifest
 from radrl.models.inputs import IGNORE, Row, prompt_inputs, sft_inputs
@@ -173,7 +173,7 @@ def test_the_best_model_is_chosen_by_boxes_in_pixels(recipe_of, folder):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_rewards_read_completions_in_the_pixels_of_their_own_film(recipe_of, films, workers):
     processor = qwen(*KINDS[0])
-    rows = grpo.GRPORows(films, PIXELS, image_facts(processor))({"index": [0, 3]})
+    rows = grpo.GRPORows(films, PIXELS, image_resizing(processor))({"index": [0, 3]})
     sizes = [seen(processor, pictures[0]) for pictures in rows["images"]]
     assert sizes[0] != sizes[1]
     said = [

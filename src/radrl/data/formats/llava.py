@@ -25,7 +25,7 @@ from radrl.clinical import label_sets
 from radrl.data.formats.image_tags import TAG, without_tags
 from radrl.errors import UserError
 from radrl.example import MOST_CHOICES, TASKS, Example, Task, Turn
-from radrl.label_names import is_nothing, key
+from radrl.label_names import is_nothing, label_key
 from radrl.manifest.jsonl import stream_manifest
 from radrl.prompt.messages import PromptStyle, as_turn, question, target
 from radrl.support.files import replacing
@@ -220,7 +220,9 @@ def _labels(asked: str, turn: Mapping[str, Any], choices: tuple[str, ...], label
 def _agree(labels: Any, fields: Mapping[str, Any]) -> None:
     """Raises ValueError where RadVLM's ``labels`` beside a conversation are not those that its answer names."""
     if fields["task"] == "classification" and isinstance(labels, list) and all(isinstance(x, str) for x in labels):
-        beside, named = ({key(name) for name in some if not is_nothing(name)} for some in (labels, fields["labels"]))
+        beside, named = (
+            {label_key(name) for name in some if not is_nothing(name)} for some in (labels, fields["labels"])
+        )
         if beside != named:
             said = ", ".join(fields["labels"])
             raise ValueError(f"its labels are {', '.join(labels) or 'none'}, but the answer names {said}")

@@ -131,8 +131,8 @@ def _line(line: ManifestLine, asked: Asked, found: Found) -> None:
 
 def _labels_read(example: Example) -> str:
     """Returns what is wrong where the taught answer does not name the labels that an answer is scored by."""
-    read = {label_names.key(name) for name in parse(example.reference, example, PromptStyle()).labels}
-    wanted = {label_names.key(name) for name in example.labels or (label_names.NOTHING,)}
+    read = {label_names.label_key(name) for name in parse(example.reference, example, PromptStyle()).labels}
+    wanted = {label_names.label_key(name) for name in example.labels or (label_names.NOTHING,)}
     if read == wanted:
         return ""
     return f"the reference of '{example.id}' does not name its labels as an answer is read; write {_list(example)}"

@@ -33,7 +33,7 @@ from radrl.errors import UserError, one_line
 from radrl.example import Example
 from radrl.images.copies import RADVLM_PIXELS
 from radrl.images.files import image_size
-from radrl.manifest.independence import widest
+from radrl.manifest.independence import independence_unit
 from radrl.support.files import no_space
 from radrl.support.hashing import stable_hash
 from radrl.support.machine import cores
@@ -265,7 +265,7 @@ def _first(error: Exception) -> str:
 
 def _drawn(name: str, record: Record, shares: Mapping[str, float]) -> str:
     """Returns the split that a unit falls into: the same for all records of one, whatever else is prepared."""
-    _, unit = widest(record.patient, record.study, record.images, record.id)
+    _, unit = independence_unit(record.patient, record.study, record.images, record.id)
     place = stable_hash(f"{name}/{unit}") / 2**64 * sum(shares.values())
     for split, share in shares.items():
         place -= share

@@ -26,7 +26,7 @@ from radrl.evaluation.answers.digests import json_digest, manifest_digest
 from radrl.evaluation.answers.header import Header
 from radrl.evaluation.answers.sources import ENDPOINT, Source
 from radrl.images.pixels import data_uri
-from radrl.images.sizes import box_size, image_facts
+from radrl.images.sizes import box_size, image_resizing
 from radrl.models import loading
 from radrl.models.processor import resized
 from radrl.models.tiny import image_processor as tiny_image_processor
@@ -34,7 +34,7 @@ from radrl.prompt.messages import PromptStyle, messages
 from radrl.recipe.endpoints import Endpoint, JudgedEndpoint
 from radrl.recipe.schema import Recipe
 from radrl.recipe.sections import Evaluation
-from radrl.support.endpoint import Chat, Refused, run, side_by_side
+from radrl.support.endpoint import Chat, Refused, run_coroutine, side_by_side
 from radrl.support.versions import installed_versions
 
 # our name, the field of the request, and what is said there where the setting is neutral; only top_p is OpenAI's too
@@ -68,7 +68,7 @@ class EndpointBackend:
             backend="endpoint",
             prompt=asdict(self.style),
             decoding=decoding_facts(wanted, self.decoding, self.fields),
-            images=image_facts(self.image_processor),
+            images=image_resizing(self.image_processor),
             versions=installed_versions(("radrl", "transformers")),
             # not the address: a server that was begun again has another port
             hashes={"manifest": manifest_digest(examples), "model": json_digest(self.endpoint.model)},
@@ -158,7 +158,7 @@ def generate(
     # vLLM and SGLang hand these to the chat template
     template = {"chat_template_kwargs": style.chat_template_kwargs} if style.chat_template_kwargs else {}
     extra = {**fields, **template}
-    images = image_facts(image_processor) if style.box_format == "pixel" else {}
+    images = image_resizing(image_processor) if style.box_format == "pixel" else {}
 
     async def all_of_them() -> None:
         waiting = iter(todo)
@@ -181,7 +181,7 @@ def generate(
         async with Chat(asked) as chat:
             await side_by_side(work, min(asked.concurrency, len(todo)))
 
-    run(all_of_them())
+    run_coroutine(all_of_them())
     if refused:
         name, why = refused[0]
         raise UserError(

@@ -29,7 +29,7 @@ class Header:
     backend: str
     prompt: dict[str, Any]  # the PromptStyle
     decoding: dict[str, Any]  # `judged.facts_of`, and where settings, end tokens and dtype come from
-    images: dict[str, Any] = field(default_factory=dict)  # `image_sizes.image_facts`, control
+    images: dict[str, Any] = field(default_factory=dict)  # `image_sizes.image_resizing`, control
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
 

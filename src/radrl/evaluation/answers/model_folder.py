@@ -16,7 +16,7 @@ from radrl.evaluation.answers.digests import manifest_digest, model_digest
 from radrl.evaluation.answers.header import Header
 from radrl.evaluation.answers.judged import PixelBounds
 from radrl.evaluation.answers.sources import Source
-from radrl.images.sizes import box_size, image_facts
+from radrl.images.sizes import box_size, image_resizing
 from radrl.models import loading
 from radrl.models.inputs import prompt_text
 from radrl.prompt.messages import PromptStyle
@@ -29,7 +29,7 @@ class ModelFolder:
     """How a model is asked and decoded, its processor, and the tokens that end its completions.
 
     ``bounds`` are min_pixels and max_pixels of its images, None where they are its processor's own; ``images`` says how
-    that resizes them (`image_facts`); ``taken`` are the settings that come from its own generation config.
+    that resizes them (`image_resizing`); ``taken`` are the settings that come from its own generation config.
     """
 
     style: PromptStyle
@@ -58,7 +58,7 @@ def read_folder(recipe: Recipe, source: Source) -> ModelFolder:
     own = loading.own_generation_config(source.start)
     obeyed = own if recipe.evaluation.generation_config == "model" else None
     decoding, taken = judged.decoding_of(recipe, style.thinking, obeyed, source.option)
-    images = image_facts(processor.image_processor)
+    images = image_resizing(processor.image_processor)
     if style.box_format == "pixel" and "factor" not in images:
         raise UserError(
             f"{source.option}: boxes in pixels are of an image that Qwen-VL's processor resizes; this "

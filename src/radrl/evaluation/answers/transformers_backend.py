@@ -27,7 +27,7 @@ from radrl.evaluation.answers.backend import Ask, Completion, Done
 from radrl.evaluation.answers.decoding import Decoding, case_seed, stop_at
 from radrl.evaluation.answers.model_folder import folder_header, read_folder
 from radrl.evaluation.answers.sources import Source
-from radrl.images.sizes import box_size, image_facts
+from radrl.images.sizes import box_size, image_resizing
 from radrl.models.inputs import prompt_inputs, prompt_text
 from radrl.models.loading import end_tokens, load, own_settings_off
 from radrl.models.sampling import draw
@@ -70,7 +70,7 @@ def generate(
     state is left as it was. With ``all_ranks_together`` every process makes as many calls of the model as the longest
     completion of all needs: each holds a part of the weights, and has as many of ``todo``."""
     # Tasks of one kind together: their completions are about equally long, so little is decoded past the end.
-    images = image_facts(processor.image_processor)
+    images = image_resizing(processor.image_processor)
     length = {
         i: len(prompt_text(processor, examples[i], style, box_size(examples, i, style, images)))
         for i in {i for i, _ in todo}

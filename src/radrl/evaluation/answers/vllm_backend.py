@@ -14,7 +14,7 @@ from radrl.evaluation.answers.decoding import Decoding, case_seed
 from radrl.evaluation.answers.judged import PixelBounds
 from radrl.evaluation.answers.model_folder import folder_header, read_folder
 from radrl.evaluation.answers.sources import Source
-from radrl.images.sizes import box_size, image_facts
+from radrl.images.sizes import box_size, image_resizing
 from radrl.models import adapters
 from radrl.models.inputs import prompt_text
 from radrl.models.processor import resized
@@ -127,7 +127,7 @@ def _sampling(decoding: Decoding, ends: Sequence[int]) -> dict[str, Any]:
 
 def _prompt(processor: ProcessorMixin, examples: AskedExamples, style: PromptStyle, index: int) -> dict[str, Any]:
     """Returns one Example as vLLM takes it: the prompt's text, and its pictures resized as in training."""
-    images = image_facts(processor.image_processor)
+    images = image_resizing(processor.image_processor)
     size = box_size(examples, index, style, images)
     prompt: dict[str, Any] = {"prompt": prompt_text(processor, examples[index], style, size)}
     if examples[index].images:

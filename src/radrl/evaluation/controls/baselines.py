@@ -246,15 +246,15 @@ def _label_sets(group: Sequence[Example]) -> list[tuple[str, ...]]:
 
 def _label_f1(one: tuple[str, ...], other: tuple[str, ...]) -> float:
     total = len(one) + len(other)
-    return 2 * len({*map(label_names.key, one)} & {*map(label_names.key, other)}) / total if total else 1.0
+    return 2 * len({*map(label_names.label_key, one)} & {*map(label_names.label_key, other)}) / total if total else 1.0
 
 
 def _fits(labels: tuple[str, ...], known: _Known) -> bool:
-    return not known.labels or {*map(label_names.key, labels)} <= {*map(label_names.key, known.labels)}
+    return not known.labels or {*map(label_names.label_key, labels)} <= {*map(label_names.label_key, known.labels)}
 
 
 def _named(labels: tuple[str, ...], known: _Known) -> Answer:
-    named = label_names.canonical(labels, known.labels) or (label_names.NOTHING,)
+    named = label_names.canonical_labels(labels, known.labels) or (label_names.NOTHING,)
     return Answer(", ".join(named), labels=named)
 
 

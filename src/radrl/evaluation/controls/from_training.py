@@ -57,12 +57,12 @@ def look(recipe: Recipe, test: ExampleSet) -> FromTraining:
         raise UserError(f"{error}; or judge without training data: --set 'data.train=[]'") from None
     if not len(train):
         return _without("'data.train' has no Example that the section 'data' keeps")
-    leak = leaks.find(test, train)
+    leak = leaks.find_leaks(test, train)
     notes, facts = [], {"held out from data.train": _held_out(leak)}
     if leak.examples:
         notes.append(
-            f"{leak.examples} of {len(test)} test Examples are not held out: they share {leak.said} with 'data.train' "
-            f"(first: '{leak.first}')"
+            f"{leak.examples} of {len(test)} test Examples are not held out: they share {leak.in_words} with "
+            f"'data.train' (first: '{leak.first}')"
         )
     tasks: tuple[Task, ...] = tuple(task for task in TASKS if task in test.tasks & train.tasks)
     if lacking := [task for task in TASKS if task in test.tasks - train.tasks]:
@@ -77,7 +77,7 @@ def _without(why: str) -> FromTraining:
 
 def _held_out(leak: leaks.Leak) -> str:
     if leak.examples:
-        return f"no: shares {leak.said}"
+        return f"no: shares {leak.in_words}"
     how = "patients, studies and image files differ"
     if leak.compared < leak.files:
         return f"{how}; bytes of {leak.compared} of {leak.files} images were compared"

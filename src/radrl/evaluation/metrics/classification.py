@@ -16,17 +16,17 @@ from radrl.evaluation.metrics.f_scores import f1, macro, micro, precision, recal
 from radrl.evaluation.metrics.records import Column, Confidence, FindingCounts, Metric
 from radrl.evaluation.metrics.set_statistics import Array, SumStatistic
 from radrl.example import Answer, Example
-from radrl.label_names import key
+from radrl.label_names import label_key
 from radrl.scoring.classification import TASK, compared
 
 
 def class_names(examples: Sequence[Example]) -> dict[tuple[str, ...], str]:
-    """Returns the labels of a set by `radrl.label_names.key`, in the spelling and order in which they come first."""
+    """Returns the labels of a set by `radrl.label_names.label_key`, in the spelling and order in which they come first."""
     names: dict[tuple[str, ...], str] = {}
     for example in examples:
         if example.task == TASK:
             for name in (*example.choices, *example.label_set, *example.labels):
-                names.setdefault(key(name), name)
+                names.setdefault(label_key(name), name)
     return names
 
 
@@ -75,5 +75,5 @@ def _table(examples: Sequence[Example], given: Sequence[Answer]) -> Array:
             one = compared(example, answer)
             for kind, labels in enumerate((one.match, one.false, one.missed)):
                 for label in labels:
-                    table[i, kind, place.get(key(label), -1)] += 1
+                    table[i, kind, place.get(label_key(label), -1)] += 1
     return table

@@ -16,7 +16,7 @@ from radrl.evaluation.statistics.resampling import Job, Resampled, job_of, permu
 from radrl.evaluation.statistics.result import SIGNIFICANT, Cell, Comparison, Difference
 from radrl.evaluation.statistics.seeds import over_seeds
 from radrl.example import TASKS, Example
-from radrl.manifest.independence import said, unit_of
+from radrl.manifest.independence import unit_of, units_in_words
 
 TYPED = ("vqa_closed accuracy", "vqa_open accuracy", "token_f1", "token_recall", "label_f1", "label_f1_micro")
 KINDS = {"vqa_closed": "closed", "vqa_open": "open", "classification": "labels"}
@@ -115,7 +115,7 @@ def compare(
         types=by_group(examples, runs, [question_type(e) for e in examples], TYPED, seed=seed),
         cases={task: count for task in TASKS if (count := sum(e.task == task for e in examples))},
         patients=int(patient.max()) + 1,
-        units=said(examples),
+        units=units_in_words(examples),
         samples=samples,
         seed=seed,
         answers={name: sum(s.samples for s in of_model) for name, of_model in runs.items()},

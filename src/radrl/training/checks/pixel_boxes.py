@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from radrl.errors import UserError
-from radrl.images.sizes import image_facts
+from radrl.images.sizes import image_resizing
 from radrl.manifest.example_set import ExampleSet
 from radrl.models import loading, tiny
 from radrl.recipe.schema import Recipe
@@ -26,7 +26,7 @@ def check_model(recipe: Recipe) -> None:
     """Raises UserError where boxes are to be in pixels of an image whose size is not known."""
     if recipe.prompt.box_format != "pixel":
         return
-    images = image_facts(image_processor(recipe))
+    images = image_resizing(image_processor(recipe))
     if "factor" not in images:
         raise UserError(
             f"{recipe.file}: key 'prompt.box_format': boxes in pixels are of an image that Qwen-VL's processor "

@@ -27,7 +27,7 @@ from radrl.evaluation.metrics.records import Column, Metric
 from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.evaluation.metrics.select_scorers import SelectedScorer
 from radrl.example import TASKS, Answer, Task
-from radrl.images.sizes import box_size, image_facts
+from radrl.images.sizes import box_size, image_resizing
 from radrl.manifest import leaks
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.independence import unit_of
@@ -100,7 +100,7 @@ class Dev:
                 all_ranks_together=trainer.is_fsdp_enabled,
             )
         texts = gather_object([said[k] for k in mine])[: len(self.examples)]
-        images = image_facts(trainer.processing_class.image_processor)
+        images = image_resizing(trainer.processing_class.image_processor)
         return [
             parse(text, self.examples[k], self.style, size=box_size(self.examples, k, self.style, images))
             for k, text in enumerate(texts)
@@ -191,8 +191,9 @@ def task_means(values: Values) -> dict[str, float]:
 
 
 def _check_held_out(recipe: Recipe, dev: ExampleSet, train: ExampleSet) -> None:
-    both = leaks.find(dev, train)
-    if both.examples:
+    leak = leaks.find_leaks(dev, train)
+    if leak.examples:
         raise UserError(
-            f"{recipe.file}: key 'data.dev' shares {both.said} with 'data.train' (first: '{both.first}'); hold it out"
+            f"{recipe.file}: key 'data.dev' shares {leak.in_words} with 'data.train' (first: '{leak.first}'); "
+            "hold it out"
         )
