@@ -21,7 +21,7 @@ from radrl.scoring.classification import TASK, compared
 
 
 def class_names(examples: Sequence[Example]) -> dict[tuple[str, ...], str]:
-    """Returns the labels of a set by `radrl.label_names.label_key`, in the spelling and order in which they come first."""
+    """Returns the labels of a set by `radrl.label_names.label_key`, in the spelling and order of their first use."""
     names: dict[tuple[str, ...], str] = {}
     for example in examples:
         if example.task == TASK:
