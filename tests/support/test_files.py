@@ -4,9 +4,10 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radrl.errors import UserError
@@ -56,6 +57,7 @@ def test_json_with_nan_is_an_error_and_leaves_no_file(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@settings(deadline=None)  # fsync takes what the disk takes
 @given(st.lists(st.text(max_size=9).map(lambda t: t.replace("\n", " ")), max_size=4), st.data())
 def test_a_kill_at_any_byte_loses_the_torn_line_only(tmp_path_factory, texts, data):
     path = tmp_path_factory.mktemp("torn") / "deep" / "a.jsonl"
@@ -107,6 +109,19 @@ def test_several_processes_add_whole_lines_to_a_shared_journal(tmp_path):
     others = [subprocess.Popen([sys.executable, "-c", adding, name]) for name in "ab"]
     assert [other.wait() for other in others] == [0, 0]
     assert sorted(path.read_text().splitlines()) == ["a" * 9000] * 40 + ["b" * 9000] * 40
+
+
+def test_a_line_of_a_shared_journal_waits_for_a_line_of_another_process(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with Journal(path, shared=True) as journal, path.open("ab") as other:
+        lock(other, "held")
+        adding = threading.Thread(target=journal.append, args=("{}",))
+        adding.start()
+        adding.join(0.1)
+        assert path.read_bytes() == b""
+        other.close()
+        adding.join(10)
+    assert path.read_bytes() == b"{}\n"
 
 
 def test_a_full_disk_and_one_without_locks(tmp_path, monkeypatch, refusal):
