@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from radrl.example import Example
-from radrl.models.adapters import base_of
 
 BLOCKS, BLOCK = 64, 65_536  # of each weight file so many pieces go into its digest: all of it may be 16 GB
 
@@ -31,6 +30,8 @@ def manifest_digest(examples: Iterable[Example]) -> str:
 def model_digest(start: str) -> str:
     """Returns a digest of a model's files that tells two trainings of one architecture apart: the small files, and of
     each weight file its size, its beginning and 64 pieces spread over it. A hub id stands for itself."""
+    from radrl.models.adapters import base_of  # late: it loads torch, which files of predictions need not
+
     folder = Path(start)
     if not folder.is_dir():
         return start

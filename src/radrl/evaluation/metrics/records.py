@@ -57,10 +57,7 @@ class Column:
     @property
     def statistics(self) -> tuple[Statistic, ...]:
         """Returns the statistics of the set whose mean is the metric's value: one for each sample or label."""
-        if self.own:
-            return self.own
-        assert self.by_case is not None, f"{self.metric.name} has neither values nor statistics of the set"
-        return (mean(self.by_case),)
+        return self.own or (mean(self.case_values),)
 
     @property
     def by_case(self) -> Array | None:
@@ -70,6 +67,13 @@ class Column:
         known = (~np.isnan(self.values)).sum(axis=0)
         total = np.nansum(self.values, axis=0)
         return np.divide(total, known, out=np.full(len(total), np.nan), where=known > 0)
+
+    @property
+    def case_values(self) -> Array:
+        """Returns `by_case`, (cases,), of a metric that has one. Raises ValueError where a case has no value."""
+        if (values := self.by_case) is None:
+            raise ValueError(f"{self.metric.name}: a case has no value of its own")
+        return values
 
 
 class FindingCounts(NamedTuple):

@@ -16,65 +16,69 @@ BLOCK = 256  # statistics resampled at once
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Job(NamedTuple):
-    """What is resampled together: for each training seed the statistics whose mean is a metric of one model."""
+class SeedStatistics(NamedTuple):
+    """One metric of one model, to be resampled: for each training seed the statistics whose mean is the metric, and the
+    ends of its range."""
 
     seeds: tuple[tuple[Statistic, ...], ...]
     bounds: tuple[float, float]
 
 
 class Resampled(NamedTuple):
-    """A job's results: ``found`` of the mean over seeds, (1 column), and the value of each seed."""
+    """The results of one metric of one model: ``mean`` over the seeds (one column), and the value of each seed."""
 
-    found: Resamples
+    mean: Resamples
     by_seed: Array
 
 
-def job_of(columns: Sequence[Column]) -> Job:
-    """Returns the job of one model's columns of a metric, one a training run."""
+def seed_statistics(columns: Sequence[Column]) -> SeedStatistics:
+    """Returns what is resampled of one model's columns of a metric, one a training run."""
     metric = columns[0].metric
-    return Job(tuple(column.statistics for column in columns), (metric.low, metric.high))
+    return SeedStatistics(tuple(column.statistics for column in columns), (metric.low, metric.high))
 
 
-def run(jobs: Mapping[Key, Job], patient: NDArray[np.int64], samples: int, seed: int) -> dict[Key, Resampled]:
-    """Resamples all jobs with the same draws, a block at a time, so that only one column a job is kept."""
-    found: dict[Key, Resampled] = {}
-    block: list[tuple[Key, Job]] = []
-
-    def flush() -> None:
-        flat = [s for _, job in block for of_seed in job.seeds for s in of_seed]
-        if not flat:
-            return
-        all_of = resample(flat, patient, samples, seed)
-        left = 0
-        for key, job in block:
-            parts = []
-            for of_seed in job.seeds:
-                columns = slice(left, left + len(of_seed))
-                left += len(of_seed)
-                parts.append([_mean(all_of.values[None, columns])[0], _mean(all_of.draws[:, columns]),
-                              _mean(all_of.left_out[:, columns])])  # fmt: skip
-            there = np.logical_or.reduce([s.there for of_seed in job.seeds for s in of_seed])
-            found[key] = Resampled(
-                Resamples(
-                    np.array([np.mean([part[0] for part in parts])]),
-                    np.mean([part[1] for part in parts], axis=0)[:, None],
-                    np.mean([part[2] for part in parts], axis=0)[:, None],
-                    np.array([len(np.unique(patient[there]))]),
-                ),
-                np.array([part[0] for part in parts]),
-            )
-        block.clear()
-
+def resample_all(
+    wanted: Mapping[Key, SeedStatistics], patient: NDArray[np.int64], samples: int, seed: int
+) -> dict[Key, Resampled]:
+    """Returns the resamples of all metrics and models, made with the same draws. Of each only the column of its mean
+    over the seeds is kept; so they are made a block at a time."""
+    resampled: dict[Key, Resampled] = {}
+    block: dict[Key, SeedStatistics] = {}
     size = 0
-    for key, job in jobs.items():
-        block.append((key, job))
-        size += sum(map(len, job.seeds))
+    for key, one in wanted.items():
+        block[key] = one
+        size += sum(map(len, one.seeds))
         if size >= BLOCK:
-            flush()
-            size = 0
-    flush()
-    return found
+            resampled |= _resample_block(block, patient, samples, seed)
+            block, size = {}, 0
+    return resampled | _resample_block(block, patient, samples, seed)
+
+
+def _resample_block(
+    block: Mapping[Key, SeedStatistics], patient: NDArray[np.int64], samples: int, seed: int
+) -> dict[Key, Resampled]:
+    flat = [statistic for one in block.values() for of_seed in one.seeds for statistic in of_seed]
+    if not flat:
+        return {}
+    every = resample(flat, patient, samples, seed)
+    resampled, left = {}, 0
+    for key, one in block.items():
+        values, draws, left_out = [], [], []
+        for of_seed in one.seeds:
+            columns = slice(left, left + len(of_seed))
+            left += len(of_seed)
+            values.append(_mean(every.values[None, columns])[0])
+            draws.append(_mean(every.draws[:, columns]))
+            left_out.append(_mean(every.left_out[:, columns]))
+        there = np.logical_or.reduce([statistic.there for of_seed in one.seeds for statistic in of_seed])
+        mean = Resamples(
+            np.array([float(np.mean(values))]),
+            np.mean(draws, axis=0)[:, None],
+            np.mean(left_out, axis=0)[:, None],
+            np.array([len(np.unique(patient[there]))]),
+        )
+        resampled[key] = Resampled(mean, np.array(values))
+    return resampled
 
 
 def _mean(columns: Array) -> Array:
@@ -84,13 +88,14 @@ def _mean(columns: Array) -> Array:
     return np.divide(total, known.sum(axis=1), out=np.full(len(columns), np.nan), where=known.any(axis=1))
 
 
-def permute(
+def permutation_p_values(
     pairs: Mapping[Key, tuple[list[Column], list[Column]]],
     patient: NDArray[np.int64],
     samples: int,
     seed: int,
 ) -> dict[Key, float]:
-    """Returns the permutation p of each pair of single training runs whose statistics can be swapped."""
+    """Returns the permutation p of each pair of single training runs whose statistics can be swapped; no entry for the
+    other pairs."""
     flat: list[tuple[Statistic, Statistic]] = []
     parts: dict[Key, slice] = {}
     for key, (mine, others) in pairs.items():
