@@ -37,7 +37,7 @@ def captions(path: Path) -> dict[str, str]:
 def scoring(data: Path, workers: int) -> None:
     """Prints how long 382 x 5 reports take."""
     import radrl.scoring  # noqa: F401  registers the scorers
-    from radrl.commands.evaluate import score_all
+    from radrl.evaluation.judge import score_models
     from radrl.scoring import registry
 
     folder = data / "iu_metric_runs"
@@ -56,7 +56,7 @@ def scoring(data: Path, workers: int) -> None:
     asked = list(examples.values())
     runs = {f"model {k}": [[[Answer(said[name]) for name in references]]] for k, said in enumerate(sets, 1)}
     start = time.perf_counter()
-    found = score_all(asked, runs, [("report", scorer) for scorer in chosen], workers)
+    found = score_models(asked, runs, [("report", scorer) for scorer in chosen], workers)
     seconds = time.perf_counter() - start
     print(f"{len(runs)} x {len(asked)} reports, {workers} workers (their start included): {seconds:.1f} s")
     print(f"{len(next(iter(found.values()))[0].columns)} metrics")

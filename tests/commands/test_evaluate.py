@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from radrl.commands.evaluate import run_evaluation, score_all
+from radrl.commands.evaluate import run_evaluation
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.header import Header
 from radrl.evaluation.controls import baselines, bias
+from radrl.evaluation.judge import score_models
 from radrl.example import Answer, Example
 from radrl.output.run_facts import decoding_differs, settings_notes
 from radrl.scoring import registry
@@ -69,7 +70,7 @@ def test_processes_score_as_one_does():
     examples = [Example(id=f"r{k}", task="report", question="?", reference=text) for k, text in enumerate(REPORTS)]
     runs = {"a": [[[Answer(text) for text in REPORTS]]], "b": [[[Answer(text) for text in REPORTS[::-1]]]] * 2}
     scorers = [("report", registry.get(name)) for name in ("bleu_4", "google_bleu", "cider", "rouge_l_coco")]
-    alone, shared = (score_all(examples, runs, scorers, workers) for workers in (0, 2))
+    alone, shared = (score_models(examples, runs, scorers, workers) for workers in (0, 2))
     assert {name: len(of_model) for name, of_model in shared.items()} == {"a": 1, "b": 2}
     once = np.ones((1, len(examples)))
     for name in runs:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from radrl.evaluation.controls.ask_controls import BiasTables
+from radrl.evaluation.controls.bias import Row
 from radrl.support.files import write_json, write_text
 
-Row = dict[str, Any]
 TITLES = {
     "positions": "Place of the right option (all rotations of the options)",
     "controls": "The score without the image",
@@ -24,17 +24,17 @@ NOTE = (
 )
 
 
-def write(out: Path, models: Mapping[str, Mapping[str, list[Row]]], cases: Mapping[str, list[Row]]) -> None:
-    """Writes each model's tables below ``out``; ``cases`` are the rows of length.csv by model. Raises UserError."""
-    write_json(out / "bias.json", {name: dict(tables) for name, tables in models.items()})
+def write_bias_tables(out: Path, bias: BiasTables) -> None:
+    """Writes each model's tables below ``out``, and its rows of answer lengths to length.csv. Raises UserError."""
+    write_json(out / "bias.json", bias.tables)
     lines = ["# Bias and shortcuts", "", NOTE]
     for key, title in TITLES.items():
-        for name, tables in models.items():
+        for name, tables in bias.tables.items():
             if rows := tables.get(key):
                 lines += ["", f"## {title}: {_plain(name)}", "", *_markdown(rows)]
     write_text(out / "bias.md", "\n".join(lines) + "\n")
     text = io.StringIO(newline="")
-    flat = [{"model": name, **row} for name, rows in cases.items() for row in rows]
+    flat = [{"model": name, **row} for name, rows in bias.lengths.items() for row in rows]
     if flat:
         table = csv.DictWriter(text, list(dict.fromkeys(key for row in flat for key in row)), lineterminator="\n")
         table.writeheader()

@@ -10,10 +10,11 @@ from PIL import Image
 
 from radrl.evaluation.answers.asked_examples import GREY
 from radrl.evaluation.controls import bias
+from radrl.evaluation.controls.ask_controls import BiasTables
 from radrl.example import Answer, Example
 from radrl.manifest.example_set import read_manifests
 from radrl.manifest.jsonl import write_manifest
-from radrl.output import bias_tables
+from radrl.output.bias_tables import write_bias_tables
 
 OPTIONS = ("effusion", "nodule", "oedema")
 
@@ -140,7 +141,7 @@ def test_subgroups_by_age_sex_view_and_source():
 
 def test_the_tables_are_written(tmp_path):
     tables = {"S|FT": {"subgroups": bias.subgroups([asked(0, meta={"sex": "F"})], {"f1": np.ones(1)}, 0)}}
-    bias_tables.write(tmp_path, tables, {"S|FT": [{"id": "q0", "words": 3}]})
+    write_bias_tables(tmp_path, BiasTables(tables, {"S|FT": [{"id": "q0", "words": 3}]}))
     assert "S\\|FT" in (tmp_path / "bias.md").read_text()
     assert json.loads((tmp_path / "bias.json").read_text())["S|FT"]["subgroups"][0]["group"] == "F"
     assert (tmp_path / "length.csv").read_text() == "model,id,words\nS|FT,q0,3\n"

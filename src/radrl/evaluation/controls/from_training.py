@@ -98,7 +98,7 @@ def _answers(train: ExampleSet, test: ExampleSet, tasks: Sequence[Task], seed: i
     return given
 
 
-def only(scores: CaseScores, examples: Sequence[Example], tasks: Sequence[Task]) -> CaseScores:
+def only_tasks(scores: CaseScores, examples: Sequence[Example], tasks: Sequence[Task]) -> CaseScores:
     """Returns the scores as far as they are of these tasks."""
     if all(example.task in tasks for example in examples):
         return scores
