@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import runpy
 import sys
 import tempfile
@@ -18,6 +19,11 @@ import time
 import types
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def single_spaces(text):
+    """As CXR-Report-Metric prepares the texts for BERTScore, and for it alone."""
+    return re.sub(" +", " ", text)
 
 
 def load(root, into):
@@ -50,7 +56,7 @@ def load(root, into):
     return (
         ("graphs", lambda a, b: [graphs([text]).get("0") for text in (a, b)]),
         ("embeddings", lambda a, b: [reading(text) for text in (a, b)]),
-        ("bertscore", lambda a, b: scorer.score([a], [b])[2].item()),
+        ("bertscore", lambda a, b: scorer.score([single_spaces(a)], [single_spaces(b)])[2].item()),
         ("labels", lambda a, b: [labeler.get_label(text, "classification") for text in (a, b)]),  # not in RadCliQ
     )
 

@@ -27,7 +27,8 @@ from radrl.example import Example
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.sections import Reward
 from radrl.scoring import registry
-from radrl.scoring.reward_terms import Item
+from radrl.scoring.completions import Completion
+from radrl.scoring.reward_terms import RewardTerm
 from radrl.scoring.rewards import Rewards
 from radrl.support.texts import read_texts
 
@@ -78,7 +79,7 @@ def main() -> None:
     sentences = [s for report in every for s in report]
     rng = random.Random(0)
     corpus = [Example(id=str(i), task="report", question="?", reference=" ".join(r)) for i, r in enumerate(every)]
-    items = {n: Item("report", registry.get(n).fitted(corpus), None, Reward(scorer=n)) for n in NAMES}
+    items = {n: RewardTerm("report", registry.get(n).fitted(corpus), None, Reward(scorer=n)) for n in NAMES}
     for report in every:
         extract.findings(" ".join(report))
     number = count()
@@ -99,7 +100,7 @@ def main() -> None:
         taken, cpu = [], []
         for texts, examples in rollouts:
             begin, used = time.perf_counter(), time.process_time()
-            rewards.of(texts, examples, [100] * len(texts))
+            rewards.compute([Completion(*both, 100) for both in zip(texts, examples, strict=True)])
             taken.append(1000 * (time.perf_counter() - begin))
             cpu.append(1000 * (time.process_time() - used))
         said = {NAMES: "all together", lexical: "without finding"}.get(names, names[0])

@@ -20,6 +20,10 @@ Task = Literal["report", "grounding", "vqa_closed", "vqa_open", "classification"
 MOST_CHOICES = 26  # they are asked with letters
 TASKS: tuple[Task, ...] = ("report", "grounding", "vqa_closed", "vqa_open", "classification")
 Presence = Literal["present", "absent", "uncertain"]
+Side = Literal["left", "right", "bilateral"]
+Region = Literal["upper", "middle", "lower"]
+Severity = Literal["mild", "moderate", "severe"]
+Change = Literal["new", "improved", "worse", "stable", "resolved"]
 
 
 class _Record(BaseModel):
@@ -51,10 +55,10 @@ class Finding(_Record):
 
     name: str
     presence: Presence = "present"
-    side: Literal["left", "right", "bilateral"] | None = None
-    region: Literal["upper", "middle", "lower"] | None = None
-    severity: Literal["mild", "moderate", "severe"] | None = None
-    change: Literal["new", "improved", "worse", "stable", "resolved"] | None = None
+    side: Side | None = None
+    region: Region | None = None
+    severity: Severity | None = None
+    change: Change | None = None
     position: str | None = None
     span: tuple[int, int] | None = None
     boxes: tuple[Box, ...] = ()
@@ -177,6 +181,10 @@ class Answer(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
+MarkSide = Literal["reference", "answer"]
+MarkKind = Literal["match", "false", "missed", "absent"]
+
+
 class Mark(NamedTuple):
     """A stretch of text that explains a score: where, of which kind, and why.
 
@@ -184,10 +192,10 @@ class Mark(NamedTuple):
     says it), ``absent`` (said to be absent).
     """
 
-    side: Literal["reference", "answer"]
+    side: MarkSide
     start: int
     end: int
-    kind: Literal["match", "false", "missed", "absent"]
+    kind: MarkKind
     note: str = ""
 
 

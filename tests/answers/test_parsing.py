@@ -14,7 +14,7 @@ from radrl.output.page import cases
 from radrl.output.page.pictures import Picture
 from radrl.prompt.messages import PromptStyle
 from radrl.scoring import registry
-from radrl.scoring.rewards import raw_values
+from radrl.scoring.completions import Completion, scorer_values
 from radrl.scoring.vqa import is_right
 
 DIRECT, THINKING = PromptStyle(), PromptStyle(thinking=True)
@@ -189,7 +189,7 @@ def test_reward_metric_and_page_go_by_the_same_option():
     asked = [CHOICE.model_copy(update={"id": str(i)}) for i in range(3)]
     asked += [closed.model_copy(update={"id": str(i), "reference": "yes" if i == 4 else "no"}) for i in range(3, 6)]
     scorer = registry.get("vqa_accuracy")
-    (reward,) = raw_values([scorer], said, asked, [None] * 6, [None] * 6, DIRECT)
+    (reward,) = scorer_values([scorer], list(map(Completion, said, asked)), DIRECT)
     answers = [parse(text, one, DIRECT) for text, one in zip(said, asked, strict=True)]
     found = score_cases(asked, [answers])
     picture = Picture(None, "", 750)

@@ -14,9 +14,9 @@ from radrl.clinical import extract
 from radrl.errors import UserError
 from radrl.example import Box, Example, Score
 from radrl.manifest.jsonl import write_manifest
-from radrl.scoring import registry
-from radrl.scoring import rewards as reward
-from radrl.scoring.rewards import completion_text, load_rewards
+from radrl.scoring import completions, registry
+from radrl.scoring.completions import as_example, completion_text
+from radrl.scoring.rewards import load_rewards
 
 EXAMPLES = [
     Example(id="r", task="report", question="q", reference="Left pleural effusion."),
@@ -164,7 +164,7 @@ def test_cider_is_fitted_on_what_data_keeps_of_its_task(functions, tmp_path):
 
 def test_each_completion_is_scored_once_for_all_rewards(functions, monkeypatch):
     parsed, read = [], []
-    monkeypatch.setattr(reward, "parse", lambda *a: (parsed.append(a[0]), parse(*a))[1])
+    monkeypatch.setattr(completions, "parse", lambda *a: (parsed.append(a[0]), parse(*a))[1])
     stretches = extract.stretches
     monkeypatch.setattr(extract, "stretches", lambda text, *a: (read.append(text), stretches(text, *a))[1])
     made = functions(" {report: [{scorer: finding_f1}, {scorer: finding_f1, clip: [0, 0.5]}, {scorer: format}]}")
@@ -187,7 +187,7 @@ def test_examples_may_be_json_text(functions):
     made = functions(" {report: [{scorer: finding_f1}]}")
     as_row = {**EXAMPLES[0].model_dump(exclude_defaults=True), "thinking": None}  # as Arrow fills it
     assert made[0](["Left pleural effusion."] * 3, example=[as_json, as_row, EXAMPLES[0]]) == [1, 1, 1]
-    assert reward.as_example(dict(as_row)) is reward.as_example(as_row)
+    assert as_example(dict(as_row)) is as_example(as_row)
     for bad in ("{}", 3, None):
         with pytest.raises(UserError, match="column 'example' holds what is no Example"):
             made[0](["x"], example=[bad])

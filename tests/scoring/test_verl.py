@@ -11,7 +11,7 @@ from radrl.errors import UserError
 from radrl.example import Box, Example, Turn
 from radrl.manifest.jsonl import write_manifest
 from radrl.prompt.messages import PromptStyle
-from radrl.scoring.rewards import as_example
+from radrl.scoring.completions import as_example
 from radrl.scoring.verl import compute_score, compute_scores, row, write_parquet
 
 REPORT = Example(id="r", task="report", question="Report?", images=("a.png",), reference="Left effusion.")

@@ -58,7 +58,7 @@ def _coordinates(boxes: ArrayLike) -> NDArray[np.float64]:
 
 def _proper(x: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Returns which boxes have an area that is a number, shape (N,)."""
-    known = (np.abs(x) < LARGEST).all(axis=1)  # False for NaN
+    known = np.all(np.abs(x) < LARGEST, axis=1)  # False for NaN
     x = np.where(known[:, None], x, 0.0)
     size = np.maximum(x[:, 2:] - x[:, :2], 0.0)
     return size.prod(axis=1) > 0

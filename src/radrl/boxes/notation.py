@@ -21,6 +21,7 @@ BoxFormat = Literal["unit", "thousand", "pixel", "qwen2"]
 """``unit``: 0-1 with two decimals after their label, as RadVLM. ``thousand``: JSON in 0-1000, as Qwen3-VL. ``pixel``:
 JSON in pixels of the resized image, as Qwen2.5-VL. ``qwen2``: 0-1000 as Qwen2-VL's ``(x,y),(x,y)`` and its tokens."""
 Size = tuple[int, int]
+Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 """Width and height of the resized image."""
 
 OVERHANG = 0.01  # share of the image's side by which a box may lie outside and is cut at the edge
@@ -145,14 +146,15 @@ def _known(size: Size | None) -> Size:
     return size
 
 
-def to_unit(numbers: Sequence[float], box_format: BoxFormat, size: Size | None = None) -> tuple[float, ...]:
+def to_unit(numbers: Sequence[float], box_format: BoxFormat, size: Size | None = None) -> Corners:
     """Returns ``x1, y1, x2, y2`` of a convention in 0-1 of the image; nothing is clipped.
 
     Raises:
         UserError: boxes in pixels without the size of the resized image.
     """
+    x1, y1, x2, y2 = numbers
     x, y = (1, 1) if box_format == "unit" else _known(size) if box_format == "pixel" else (1000, 1000)
-    return tuple(v / (x, y)[i % 2] for i, v in enumerate(numbers))
+    return x1 / x, y1 / y, x2 / x, y2 / y
 
 
 # Reading
@@ -181,7 +183,7 @@ def read_boxes(text: str, box_format: BoxFormat, size: Size | None = None) -> Re
         if xyxy is None:
             wrong.append(WrongBox(place, label))
             continue
-        cut = tuple(min(max(v, 0.0), 1.0) for v in xyxy)
+        cut = _cut(xyxy)
         clamped += cut != xyxy
         boxes.append(Box(xyxy=cut, label=label))
     return Reading(tuple(boxes), tuple(wrong), clamped, whole and not wrong)
@@ -223,7 +225,13 @@ def _find(text: str) -> tuple[list[_Found], bool]:
     return found, all(match.start() in starts for match in _STARTED.finditer(text))
 
 
-def _inside(numbers: tuple[float, ...], box_format: BoxFormat, size: Size | None) -> tuple[float, ...] | None:
+def _cut(xyxy: Corners) -> Corners:
+    """Returns a box cut at the image's edges."""
+    x1, y1, x2, y2 = (min(max(v, 0.0), 1.0) for v in xyxy)
+    return x1, y1, x2, y2
+
+
+def _inside(numbers: tuple[float, ...], box_format: BoxFormat, size: Size | None) -> Corners | None:
     """Returns the box in 0-1, by at most OVERHANG outside; None where it is wrong."""
     if len(numbers) != 4:
         return None
@@ -233,7 +241,7 @@ def _inside(numbers: tuple[float, ...], box_format: BoxFormat, size: Size | None
     low, high = -OVERHANG - 1e-9, 1 + OVERHANG + 1e-9
     if not all(low <= v <= high for v in ends):
         return None
-    x1, y1, x2, y2 = (min(max(v, 0.0), 1.0) for v in ends)
+    x1, y1, x2, y2 = _cut(ends)
     return ends if x1 < x2 and y1 < y2 else None
 
 

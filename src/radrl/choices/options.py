@@ -191,6 +191,6 @@ class Named:
             if other != phrase and ((longer and after) or (shared and len(phrase) > 1)):
                 return True
         start, end = self.words[first].start, self.words[last].end
-        return phrase[0][0].isdigit() and bool(
+        return "".join(phrase)[:1].isdigit() and bool(
             _NOT_ALONE.search(self.lower[max(0, start - 20) : start]) or _GOES_TO.match(self.lower, end)
         )

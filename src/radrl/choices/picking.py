@@ -93,7 +93,7 @@ def _whole(named: Named) -> set[int]:
     if len(found) != 1:
         text = named.lines.casefold()
         found = {i for i, o in enumerate(named.options.named) if o.casefold() in (text, text.rstrip("."))} or found
-    said, label = named.phrase(), _LABEL.match(named.lines)
+    said, label = list(named.phrase()), _LABEL.match(named.lines)
     said = said[:1] if len(set(said)) == 1 else said  # "B B B"
     if len(said) <= 2 and _OPTION_LETTER.fullmatch(" ".join(said)):
         found |= named.options.letter(said[-1]) | named.options.of_letter(said[-1])
@@ -123,7 +123,8 @@ def _picked(named: Named, inverse: bool, false: bool) -> set[int]:
 
 def _begins(named: Named, inverse: bool) -> set[int]:
     """Returns the option that the text begins with: its letter, unless that is called wrong, or its words alone."""
-    at = _HEAD.match(named.lines).end()
+    head = _HEAD.match(named.lines)
+    at = head.end() if head else 0
     letter = LETTER.match(named.lines, at)
     wrong = letter and CALLED_WRONG.match(named.lower, letter.end(1))
     if wrong and not any(wrong.start() <= m.start < wrong.end() for m in named.mentions):  # "B. Cannot be told"

@@ -106,7 +106,8 @@ def _answers(named: Named, inverse: bool) -> list[tuple[int, set[int]]]:
 
 def _said(named: Named, lead: re.Match[str], inverse: bool) -> set[int]:
     """Returns what is picked after words that lead to an answer: by letter, or else by the words that follow."""
-    line, at = named.lines.rfind("\n", 0, lead.start()) + 1, _FILLS.match(named.lines, lead.end()).end()
+    line, fills = named.lines.rfind("\n", 0, lead.start()) + 1, _FILLS.match(named.lines, lead.end())
+    at = fills.end() if fills else lead.end()
     next_line = "\n" in named.lines[lead.start() : at]
     if (next_line and lead.group("about")) or (
         lead.group("heading") and not _HEADING.fullmatch(named.lines, line, lead.start())

@@ -179,7 +179,7 @@ def compare_merged(said: Report, told: Report) -> Comparison:
 @lru_cache(maxsize=1)
 def default_weights() -> dict[str, float]:
     """Returns the weights of errors.yaml by kind of error."""
-    return yaml.safe_load(resources.files(__package__).joinpath("errors.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(resources.files("radrl.clinical").joinpath("errors.yaml").read_text(encoding="utf-8"))
 
 
 def weighted_error(comparison: Comparison, weights: Mapping[str, float] | None = None) -> float:

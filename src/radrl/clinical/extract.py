@@ -13,8 +13,8 @@ from typing import NamedTuple
 from radrl.clinical.places import Place, places
 from radrl.clinical.scope import Mention, Reader, units
 from radrl.clinical.sections import is_inside, lower, ranges, sentences, tokens
-from radrl.clinical.vocabulary import Vocabulary, load
-from radrl.example import Finding
+from radrl.clinical.vocabulary import Certainty, Vocabulary, load
+from radrl.example import Change, Finding, Region, Severity, Side
 
 LONGEST_KEPT, MOST_KEPT = 300, 20_000  # characters of a sentence to remember, and sentences
 
@@ -29,13 +29,13 @@ class Statement(NamedTuple):
 
     concept: str
     name: str
-    presence: str
+    presence: Certainty
     implied: bool
     limited: bool
-    side: str | None
-    region: str | None
-    severity: str | None
-    change: str | None
+    side: Side | None
+    region: Region | None
+    severity: Severity | None
+    change: Change | None
     position: str | None
     span: tuple[int, int]
 
@@ -159,11 +159,11 @@ def _stretch(text: str, vocabulary: Vocabulary) -> Stretch:
 @lru_cache(maxsize=1 << 14)
 def finding(
     name: str,
-    presence: str,
-    side: str | None,
-    region: str | None,
-    severity: str | None,
-    change: str | None,
+    presence: Certainty,
+    side: Side | None,
+    region: Region | None,
+    severity: Severity | None,
+    change: Change | None,
     position: str | None,
 ) -> Finding:
     """Returns a Finding without a span, the same object for what is alike, so that a comparison sees it at a glance."""

@@ -25,7 +25,7 @@ PRESENT, ABSENT, UNCERTAIN = 1, 0, -1
 @lru_cache(maxsize=1)
 def schemas() -> dict[str, dict[str, Any]]:
     """Returns the label sets by name; ``all`` has a column for every concept of the vocabulary."""
-    text = resources.files(__package__).joinpath("schemas.yaml").read_text(encoding="utf-8")
+    text = resources.files("radrl.clinical").joinpath("schemas.yaml").read_text(encoding="utf-8")
     every = {"probable": UNCERTAIN, "implied": list(load().concepts), "labels": {c: [c] for c in load().concepts}}
     return {**yaml.safe_load(text), "all": every}
 

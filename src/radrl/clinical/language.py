@@ -33,6 +33,6 @@ def is_english(text: str) -> bool:
 @lru_cache(maxsize=1)
 def _words() -> tuple[frozenset[str], frozenset[str]]:
     """Returns the words of English reports, and those that other languages share."""
-    text = resources.files(__package__).joinpath("language.yaml").read_text(encoding="utf-8")
+    text = resources.files("radrl.clinical").joinpath("language.yaml").read_text(encoding="utf-8")
     words = yaml.safe_load(text)
     return frozenset(words["common"]) | load().speller.known, frozenset(words["shared"])

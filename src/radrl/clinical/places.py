@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from radrl.clinical.scope import Mention, Unit
 from radrl.clinical.vocabulary import Vocabulary
+from radrl.example import Change, Region, Severity, Side
 
 DOUBTS = frozenset({"uncertainty", "probable"})
 SEPARATORS = frozenset({"comma", "and", "or", "versus", "with", "exception", "new", "shows", "link"}) | DOUBTS
@@ -22,10 +23,10 @@ ENDS = frozenset({"exception", "new", "with", "negation"})
 class Place(NamedTuple):
     """What a sentence says of a finding besides its presence; None where it says nothing."""
 
-    side: str | None = None
-    region: str | None = None
-    severity: str | None = None
-    change: str | None = None
+    side: Side | None = None
+    region: Region | None = None
+    severity: Severity | None = None
+    change: Change | None = None
     position: str | None = None
 
 
@@ -136,12 +137,12 @@ def _inherits(gap: Sequence[Unit], leading: Sequence[Unit], same_presence: bool)
     return joined and same_presence and (_side(leading) is not None or _region(leading) is not None)
 
 
-def _side(own: Sequence[Unit]) -> str | None:
-    sides = {unit.meaning.side for unit in own} - {None}
+def _side(own: Sequence[Unit]) -> Side | None:
+    sides = {unit.meaning.side for unit in own if unit.meaning.side is not None}
     return "bilateral" if len(sides) > 1 else sides.pop() if sides else None
 
 
-def _region(own: Sequence[Unit]) -> str | None:
+def _region(own: Sequence[Unit]) -> Region | None:
     regions = {unit.meaning.region for unit in own} - {None}
     return regions.pop() if len(regions) == 1 else None  # of two regions, none is the one
 
@@ -154,9 +155,9 @@ def _place(own: Sequence[Unit], gap: Sequence[Unit], vocabulary: Vocabulary) -> 
     return Place(_side(own), _region(own), _severity(own), change, position)
 
 
-def _severity(own: Sequence[Unit]) -> str | None:
+def _severity(own: Sequence[Unit]) -> Severity | None:
     """Returns the severity on this film: of "previously large, now small" the second, else the first one said."""
-    time, said = "", {}
+    time, said = "", dict[str, Severity]()
     for unit in own:
         time = "now" if unit.word in NOW else "before" if unit.word in BEFORE else time
         if unit.meaning.severity:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from radrl.clinical.sections import Token
-from radrl.clinical.vocabulary import END, Meaning, Tree
+from radrl.clinical.vocabulary import CERTAIN_TO_DOUBTED, END, Certainty, Meaning, Tree
 
 UNKNOWN = Meaning()
 COMMA = Meaning(cue="comma")
 MARKS = {",": COMMA, ":": COMMA, "?": Meaning(cue="question")}
-DOUBT = {"present": 0, "probable": 1, "uncertain": 2}  # "atelectasis versus scarring" is probable, "may be" uncertain
+DOUBT: dict[Certainty, int] = {said: k for k, said in enumerate(CERTAIN_TO_DOUBTED)}
 JOINED = frozenset({"and", "or", "comma"})
 NEAR = 3  # units between two states of one structure
 LISTS = frozenset({"differential", "considerations", "consideration", "possibilities"})
@@ -41,7 +42,7 @@ class Mention:
     """
 
     concept: str
-    presence: str
+    presence: Certainty
     unit: int
     start: int
     end: int
@@ -76,7 +77,7 @@ class Reader:
         self.units = sentence
         self.mentions: list[Mention] = []
         self.denied = self.hypothetical = False
-        self.doubted = ""  # or a key of DOUBT
+        self.doubted: Literal["", "probable", "uncertain"] = ""
         self.named = False  # a finding was named inside the open scope
         self._turned = False  # the last finding was denied by a cue after it
         self.listing = False  # "differential includes": the doubt runs to the end of the list
@@ -124,14 +125,14 @@ class Reader:
         self.denied = self.named = self.closing = self.listing = False
         self.doubted = ""
 
-    def _mention(self, concept: str, presence: str, k: int, start: int, end: int, implied: bool = False) -> None:
+    def _mention(self, concept: str, presence: Certainty, k: int, start: int, end: int, implied: bool = False) -> None:
         self.mentions.append(Mention(concept, presence, k, start, end, implied, frozenset(self.gap)))
 
     def _finding(self, k: int, unit: Unit) -> None:
         self.named = True
         if self.hypothetical:
             return
-        presence = "absent" if self.denied else self.doubted or "present"
+        presence: Certainty = "absent" if self.denied else self.doubted or "present"
         either = "or" in self.gap and not self.gap & {"and", "with", "exception", "new"}
         if presence == "present" and either and self.mentions:
             presence = "probable"  # "atelectasis or infiltrate"
@@ -141,7 +142,7 @@ class Reader:
         self.gap, self._turned = set(), False
 
     @staticmethod
-    def _doubt(mention: Mention, presence: str) -> None:
+    def _doubt(mention: Mention, presence: Certainty) -> None:
         if DOUBT.get(mention.presence, 3) < DOUBT[presence]:
             mention.presence = presence
 
@@ -294,7 +295,7 @@ class Reader:
         last = self.mentions[-1]
         return None if self.pending and self.pending[-1] > last.unit else last
 
-    def _after(self, k: int, unit: Unit, presence: str) -> None:
+    def _after(self, k: int, unit: Unit, presence: Certainty) -> None:
         """Lets a cue speak of the findings before it: the last one, and those joined to it."""
         if self._last() is None:
             return

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
 from radrl.clinical.spelling import Speller
+from radrl.example import Change, Region, Severity, Side
 
+Certainty = Literal["present", "probable", "uncertain", "absent"]
+"""What a text says of a finding: "atelectasis versus scarring" is probable, "may be" uncertain."""
 Tree = dict[str, Any]
 """Words to subtrees; under the key ``END`` stands what the phrase up to here means."""
 END = ""
+CERTAIN_TO_DOUBTED: tuple[Certainty, ...] = ("present", "probable", "uncertain")
 GROUP = re.compile(r"\[([^()\[\]]*)\]|\(([^()\[\]]*)\)")
 FILES = ("findings", "structures", "modifiers", "cues", "sections")
 
@@ -24,7 +28,7 @@ class State(NamedTuple):
     """What one state word says of one structure: concepts, and whether they are present, probable or absent."""
 
     findings: tuple[str, ...]
-    presence: str
+    presence: Certainty
 
 
 class Concept(NamedTuple):
@@ -43,10 +47,10 @@ class Meaning:
 
     findings: tuple[str, ...] = ()
     cue: str = ""
-    side: str | None = None
-    region: str | None = None
-    severity: str | None = None
-    change: str | None = None
+    side: Side | None = None
+    region: Region | None = None
+    severity: Severity | None = None
+    change: Change | None = None
     position: str | None = None
     structure: str = ""
     states: dict[str, State] | None = None
@@ -135,7 +139,7 @@ def expand(phrase: str) -> Iterator[str]:
 @lru_cache(maxsize=1)
 def load() -> Vocabulary:
     """Returns the vocabulary that comes with the package."""
-    folder = resources.files(__package__).joinpath("vocabulary")
+    folder = resources.files("radrl.clinical").joinpath("vocabulary")
     texts = {name: folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in FILES}
     return build({name: yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) for name, text in texts.items()})
 
@@ -152,7 +156,7 @@ def build(data: dict[str, Any]) -> Vocabulary:
     for structure, entry in data["structures"].items():
         builder.add(entry["phrases"], structure=structure)
         named = (entry["finding"],) if "finding" in entry else ()
-        for presence in ("present", "probable", "uncertain"):
+        for presence in CERTAIN_TO_DOUBTED:
             builder.add(entry.get(presence, []), states={structure: State(named, presence)})
         for concept, phrases in entry.get("states", {}).items():
             builder.add(phrases, states={structure: State((concept,), "present")})

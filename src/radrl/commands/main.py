@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from radrl import __version__
-from radrl.commands.cli import check_run, compare, demo, doctor, evaluate, label, phantom, score, train
+from radrl.commands.cli import check_run, compare, demo, doctor, evaluate, label, phantom, score, scorers, train
 from radrl.commands.cli.data import check, clean, export, prepare, show
 from radrl.commands.cli.data import list as list_data
 from radrl.errors import UserError, one_line, out_of_memory
@@ -51,6 +51,7 @@ for command in (
     compare.compare,
     label.label,
     score.score,
+    scorers.scorers,
 ):
     app.command()(command)
 app.add_typer(data_app, name="data")

@@ -70,15 +70,19 @@ def compared(example: Example, answer: Answer) -> Compared:
     clash = contradicts([names[k] for k in named], bool(said))
     if own:
         named |= own - there if clash else own if said else set()
-    pick = [
+    match, false, missed = (
         tuple(name for k, name in names.items() if k in some) for some in (there & named, named - there, there - named)
-    ]
+    )
     if clash and not own:
-        pick[1] += (NOTHING,)
-    return Compared(*pick, bool(said))
+        false += (NOTHING,)
+    return Compared(match, false, missed, bool(said))
 
 
-@scorer("label_f1", tasks=(TASK,))
+@scorer(
+    "label_f1",
+    tasks=(TASK,),
+    cheated='"No finding" for every film earns the share of normal films; the usual labels earn their overlap',
+)
 def label_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """F1 of the labels named against those there, 0-1, whatever their order and wording. Parts: precision and recall.
 
@@ -88,19 +92,19 @@ def label_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Sco
     return [Score(one.f1, {"precision": one.precision, "recall": one.recall}) for one in found]
 
 
-@scorer("label_precision", tasks=(TASK,))
+@scorer("label_precision", tasks=(TASK,), cheated="by one sure label")
 def label_precision(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """Share of the labels named that are there, 0-1; 0 where none is named, but as label_f1 where there is none."""
     return [Score(compared(example, answer).precision) for example, answer in zip(examples, answers, strict=True)]
 
 
-@scorer("label_recall", tasks=(TASK,))
+@scorer("label_recall", tasks=(TASK,), cheated="by naming every label")
 def label_recall(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """Share of the labels there that are named, 0-1; where there is none as label_f1, 0 for any label named."""
     return [Score(compared(example, answer).recall) for example, answer in zip(examples, answers, strict=True)]
 
 
-@scorer("label_accuracy", tasks=(TASK,))
+@scorer("label_accuracy", tasks=(TASK,), cheated="as label_f1, with nothing for a part")
 def label_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """1 where the labels named are exactly those there (subset accuracy), else 0."""
     return [Score(float(compared(example, answer).right)) for example, answer in zip(examples, answers, strict=True)]

@@ -21,19 +21,19 @@ from radrl.scoring.words.splitting import CODE, read
 VQA = ("vqa_closed", "vqa_open")
 
 
-@scorer("format", tasks=TASKS)
+@scorer("format", tasks=TASKS, cheated="easily learned: use it as a gate, not in the sum")
 def format_kept(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """1 where the answer has text and keeps the form that was asked for (Answer.well_formed), else 0."""
     return [Score(float(answer.well_formed and bool(answer.text.strip()))) for answer in answers]
 
 
-@scorer("length", tasks=TASKS, low=0.0, high=math.inf)
+@scorer("length", tasks=TASKS, low=0.0, high=math.inf, cheated="by length: a metric, not a reward")
 def length(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The number of words of the answer, without its thinking. A metric for the length audit, not a reward."""
     return [Score(float(len(read(answer.text).plain) // CODE)) for answer in answers]
 
 
-@scorer("ecr", tasks=TASKS)
+@scorer("ecr", tasks=TASKS, source="arXiv 2505.13973", cheated="by length")
 def ecr(examples: Sequence[Example], answers: Sequence[Answer], *, full: int = 256) -> list[Score | None]:
     """Length as such, in 0-1: words / ``full``, at most 1 (ECR of arXiv 2505.13973, which found that it harms).
 
@@ -42,14 +42,20 @@ def ecr(examples: Sequence[Example], answers: Sequence[Answer], *, full: int = 2
     return [Score(_share(answer, full)) for answer in answers]
 
 
-@scorer("cwr", tasks=VQA)
+@scorer("cwr", tasks=VQA, source="arXiv 2505.13973", cheated="by long thinking before an easy answer")
 def cwr(examples: Sequence[Example], answers: Sequence[Answer], *, full: int = 256) -> list[Score | None]:
     """Length where the answer is right, else 0, in 0-1 (CWR of arXiv 2505.13973). Right is vqa_accuracy's."""
     pairs = zip(examples, answers, strict=True)
     return [Score(_share(answer, full) if is_right(example, answer) else 0.0) for example, answer in pairs]
 
 
-@scorer("cosine_length", tasks=VQA, low=-1.0)
+@scorer(
+    "cosine_length",
+    tasks=VQA,
+    low=-1.0,
+    source="arXiv 2502.03373",
+    cheated="by long thinking where the answer is wrong anyway",
+)
 def cosine_length(examples: Sequence[Example], answers: Sequence[Answer], *, full: int = 512) -> list[Score | None]:
     """Cosine-scaled length, -1 to 1 (arXiv 2502.03373): 1 falling to 0.5 where the answer is right, -1 rising to -0.5
     where it is wrong, over 0 to ``full`` words, and -1 beyond.
@@ -67,7 +73,7 @@ def cosine_length(examples: Sequence[Example], answers: Sequence[Answer], *, ful
     return scores
 
 
-@scorer("soft_overlong", tasks=TASKS, low=-1.0, high=0.0)
+@scorer("soft_overlong", tasks=TASKS, low=-1.0, high=0.0, source="arXiv 2503.14476")
 def soft_overlong(
     examples: Sequence[Example], answers: Sequence[Answer], *, limit: int = 1024, buffer: int = 256
 ) -> list[Score | None]:
@@ -83,7 +89,9 @@ def soft_overlong(
     ]
 
 
-@scorer("repetition", tasks=TASKS, low=-1.0, high=0.0)
+@scorer(
+    "repetition", tasks=TASKS, low=-1.0, high=0.0, source="arXiv 2502.03373", cheated="by repeating with small changes"
+)
 def repetition(examples: Sequence[Example], answers: Sequence[Answer], *, n: int = 3) -> list[Score | None]:
     """Penalty for repeated n-grams of words, -1 to 0 (arXiv 2502.03373): different n-grams / all n-grams - 1.
 

@@ -21,7 +21,12 @@ NOT_A_WORD = re.compile(r"[\W_]+")
 HIT = 0.5  # IoU from which a box counts as found
 
 
-@scorer("soft_f1", tasks=("grounding",))
+@scorer(
+    "soft_f1",
+    tasks=("grounding",),
+    source="arXiv 2512.10691",
+    cheated="left and right may be swapped: labels are not compared",
+)
 def soft_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """Hungarian soft-F1, 2·ΣIoU / (|P| + |G|), in 0-1 (arXiv 2512.10691). Labels are not looked at.
 
@@ -33,7 +38,7 @@ def soft_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Scor
     return [_soft_f1(e, a, predicted_iou(e, a)) for e, a in zip(examples, answers, strict=True)]
 
 
-@scorer("soft_f1_labels", tasks=("grounding",))
+@scorer("soft_f1_labels", tasks=("grounding",), source="ours", cheated="by chance, where labels are few")
 def soft_f1_labels(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """soft_f1 where labels count: in a case whose reference boxes carry more than one label, only boxes whose labels
     agree (`meant`) may be paired. Elsewhere it is soft_f1. Ours; no paper's."""
@@ -53,7 +58,7 @@ def _soft_f1(example: Example, answer: Answer, ious: NDArray[np.float64]) -> Sco
     return Score(min(float(value), 1.0), parts)  # a sum of rounded IoUs may pass 1 by an ulp
 
 
-@scorer("mean_iou", tasks=("grounding",))
+@scorer("mean_iou", tasks=("grounding",), cheated="too many boxes cost nothing: a metric rather than a reward")
 def mean_iou(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """Mean over the reference boxes of the IoU with the answer box assigned to each, in 0-1. Labels are not looked at.
 
@@ -71,7 +76,12 @@ def mean_iou(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Sco
     return scores
 
 
-@scorer("map50_radvlm", tasks=("grounding",))
+@scorer(
+    "map50_radvlm",
+    tasks=("grounding",),
+    source="arXiv 2512.10691",
+    cheated="too many boxes after the right ones cost nothing",
+)
 def map50_radvlm(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The mAP@0.5 of one image as RadVLM publishes it, in 0-1 (arXiv 2512.10691; compute_metrics_tasks.py).
 

@@ -37,7 +37,15 @@ GRADED = (
 _VERDICT = re.compile(r"\bVERDICT\W{0,6}(\d+)\W*$", re.I)
 
 
-@scorer("judge", tasks=("report", "vqa_closed", "vqa_open"), kind="judge")
+@scorer(
+    "judge",
+    tasks=("report", "vqa_closed", "vqa_open"),
+    kind="judge",
+    source="arXiv 2505.13973",
+    needs="key `judge` of the recipe",
+    cheated="by text that sounds expert, or that speaks to the judge (it stands between marks, and only the judge's "
+    "reply is read)",
+)
 def judge(examples: Sequence[Example], answers: Sequence[Answer], *, judge: Judge | None = None) -> list[Score | None]:
     """Medical semantic alignment, 0 or 1, or graded in 0-1 (arXiv 2505.13973): a judge on thinking and answer.
 
@@ -118,7 +126,7 @@ def verdicts(
     path = Path(judge.cache) if judge.cache else None
     with _lock:
         if path and path not in _kept:
-            _kept[path] = _read(path)
+            _kept[path] = _read_kept(path)
         known = _kept[path] if path else {}
         todo = {key: one for key, one in wanted.items() if key not in known}
         if todo:
@@ -147,7 +155,8 @@ async def _ask_all(
     path: Path | None,
 ) -> None:
     waiting = iter(todo.items())
-    with Journal(path, shared=True) if path else nullcontext() as journal:
+    kept = Journal(path, shared=True) if path else nullcontext()  # other processes append to the file too
+    with kept as journal:
         async with Chat(judge) as chat:
 
             async def work() -> None:
@@ -182,8 +191,8 @@ def spend(judge: Judge) -> None:
     _calls[name] = _calls.get(name, 0) + 1
 
 
-def _read(path: Path) -> dict[str, float]:
-    """Returns the verdicts of a file by key; none where there is no file."""
+def _read_kept(path: Path) -> dict[str, float]:
+    """Returns the verdicts of a file by key; none where there is no file. Raises UserError where a line is not one."""
     known = {}
     for number, line in journal_lines(path):
         try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import logging
 import math
@@ -26,6 +25,7 @@ from radrl.prompt.control_tokens import FAMILIES
 from radrl.recipe.endpoints import Judge
 from radrl.scoring.judge import spend, verdicts
 from radrl.scoring.neural.models import readable
+from radrl.scoring.packages_of_others import missing_package
 from radrl.scoring.registry import scorer
 from radrl.support.endpoint import Chat, Refused
 
@@ -73,7 +73,9 @@ class Client:
         *earlier, last = messages
         try:
             spend(self._judge)
-            reply = await self._chat.complete([{"type": "text", "text": last["content"]}], SEED, earlier, extra)
+            reply = await self._chat.complete(
+                [{"type": "text", "text": last["content"]}], SEED, [dict(one) for one in earlier], extra
+            )
         except UserError as error:
             self.failure = error
             raise
@@ -83,7 +85,16 @@ class Client:
         return text
 
 
-@scorer("crimson", tasks=("report",), low=-1.0, missing=lambda **_: _lacks("crimson", "CRIMSON"), kind="judge")
+@scorer(
+    "crimson",
+    tasks=("report",),
+    low=-1.0,
+    missing=lambda **_: missing_package("crimson", "CRIMSON", "'radrl[crimson]'"),
+    kind="judge",
+    source="arXiv 2603.06183",
+    needs="`pip install 'radrl[crimson]'`; key `judge` of the recipe",
+    cheated="by answers that speak to the judge",
+)
 def crimson(
     examples: Sequence[Example],
     answers: Sequence[Answer],
@@ -110,7 +121,7 @@ def crimson(
 
 
 def _crimson(client: Client, reference: str, answer: str) -> float:
-    from CRIMSON import CRIMSONScore
+    from CRIMSON import CRIMSONScore  # pyright: ignore[reportMissingImports] an extra
 
     package = object.__new__(CRIMSONScore)  # its own start wants a key of OpenAI's
     package.api, package.model_name, package.client = "openai", client.model, client
@@ -131,9 +142,12 @@ def _crimson(client: Client, reference: str, answer: str) -> float:
     tasks=("report",),
     high=math.inf,
     higher_is_better=False,
-    missing=lambda **_: _lacks("radmatch", "radmatch"),
+    missing=lambda **_: missing_package("radmatch", "radmatch", "'radrl[radmatch]'"),
     kind="judge",
     reads_blank=True,
+    source="RadMatch 0.2.2",
+    needs="`pip install 'radrl[radmatch]'`; key `judge` of the recipe",
+    cheated="by answers that speak to the judge; at least four calls for each answer",
 )
 def radmatch(
     examples: Sequence[Example],
@@ -172,8 +186,8 @@ def radmatch(
 
 
 def _findings(client: Client, text: str, fewshot: str) -> list[dict] | None:
-    from radmatch.finding_extraction.inference import _extract_one_report
-    from radmatch.llm_utils import prompts
+    from radmatch.finding_extraction.inference import _extract_one_report  # pyright: ignore[reportMissingImports]
+    from radmatch.llm_utils import prompts  # pyright: ignore[reportMissingImports]
 
     logging.getLogger("radmatch").setLevel(logging.CRITICAL)  # what it logs may hold words of a report
     file = SimpleNamespace(stem="report", name="report.txt", read_text=lambda **_: text)
@@ -181,8 +195,8 @@ def _findings(client: Client, text: str, fewshot: str) -> list[dict] | None:
 
 
 def _actionable_errors(client: Client, reference: list[dict], answer: list[dict], fewshot: str) -> float | None:
-    from radmatch import MatchingContext, ScoringContext, match_findings, score_pair
-    from radmatch.scoring.pipeline import build_per_report_summary
+    from radmatch import MatchingContext, ScoringContext, match_findings, score_pair  # pyright: ignore[reportMissingImports]
+    from radmatch.scoring.pipeline import build_per_report_summary  # pyright: ignore[reportMissingImports]
 
     matched = match_findings(answer, reference, "report", MatchingContext(client, fewshot or None))
     if matched["validation_fallback"]:  # the package goes on with what it could read of a wrong reply
@@ -226,9 +240,3 @@ def _of(judge: Judge | None, name: str) -> Judge:
     if judge is None:
         raise UserError(f"scorer '{name}' needs an endpoint: name one in the recipe under 'judge' (url, model)")
     return judge.model_copy(update={"timeout": max(judge.timeout, PATIENCE)})
-
-
-def _lacks(name: str, module: str) -> str | None:
-    if importlib.util.find_spec(module) is None:
-        return f"scorer '{name}' needs a package: pip install 'radrl[{name}]'"
-    return None

@@ -47,6 +47,10 @@ class Scorer:
     says which package or weights the scorer lacks and how to get them. ``reads_blank``: the function also scores
     Answers without text, which else get the worst value. ``title`` is the figure's name in tables, with its variant.
     ``own`` is the file of a scorer that is the user's own, ``package`` name and version of the package that offers it.
+
+    For docs/scorers.md (`radrl.scoring.table`): ``source`` is the paper, ``needs`` what has to be installed or named,
+    ``cheated`` how a policy can earn it without a better answer. What it gives is the first sentence of the function's
+    docstring.
     """
 
     name: str
@@ -62,6 +66,9 @@ class Scorer:
     low_of: Callable[..., float] | None = None  # the low end of the range, where it depends on the options
     reads_blank: bool = False
     title: str = ""
+    source: str = ""
+    needs: str = ""
+    cheated: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     own: OwnFile | None = None
     package: str = ""
@@ -109,6 +116,8 @@ class Scorer:
     ) -> NDArray[np.float64]:
         """Returns what is added up for the value of a set, (cases, s); 0 for a case whose score is None. Only of a
         scorer that has ``pooled``."""
+        if self.pooled is None:
+            raise ValueError(f"the value of a set of {self.name} is the mean of its cases, not made of sums")
         rows = [i for i, score in enumerate(scores) if score is not None]
         found = self.pooled.table([examples[i] for i in rows], [answers[i] for i in rows], **self.options)
         wide = np.zeros((len(scores), found.shape[1]))

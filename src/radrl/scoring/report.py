@@ -11,7 +11,7 @@ from typing import Any
 
 from radrl.clinical import extract
 from radrl.clinical.compare import KINDS, Comparison, Report, compare_merged, weighted_error
-from radrl.example import Answer, Example, Finding, Mark, Score
+from radrl.example import Answer, Example, Finding, Mark, MarkKind, MarkSide, Score
 from radrl.scoring.registry import scorer
 
 
@@ -45,7 +45,7 @@ class _Marks(Sequence[Mark]):
         return len(self._made)
 
 
-@scorer("finding_f1", tasks=("report",))
+@scorer("finding_f1", tasks=("report",), source="ours", cheated="severity and change are not compared")
 def finding_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """F1 of the findings that the answer says are there against those of the reference text, in 0-1.
 
@@ -57,7 +57,12 @@ def finding_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[S
     return _scores(examples, answers, lambda found: found.f1, _parts)
 
 
-@scorer("faithfulness", tasks=("report",))
+@scorer(
+    "faithfulness",
+    tasks=("report",),
+    source="after arXiv 2512.00601",
+    cheated="by a report of a normal film, which is always faithful: not as the only reward",
+)
 def faithfulness(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The share of the answer's findings that the reference has too, names and sides, in 0-1.
 
@@ -75,7 +80,12 @@ def faithfulness(examples: Sequence[Example], answers: Sequence[Answer]) -> list
     return _scores(examples, answers, value)
 
 
-@scorer("comprehensiveness", tasks=("report",))
+@scorer(
+    "comprehensiveness",
+    tasks=("report",),
+    source="after arXiv 2512.00601",
+    cheated="by naming every finding: not as the only reward",
+)
 def comprehensiveness(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """The share of the reference's findings that the answer has too, names and sides, in 0-1.
 
@@ -103,8 +113,9 @@ def clinical_error(
     return _scores(examples, answers, lambda found: weighted_error(found, weights), counts)
 
 
-@scorer("clinical_error", tasks=("report",), higher_is_better=False)
+@scorer("clinical_error", tasks=("report",), higher_is_better=False, source="ours")
 def _clinical_error(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
+    """Weighted clinical errors of the answer, as a share of all that both texts say: 0 is without error."""
     return clinical_error(examples, answers)
 
 
@@ -136,11 +147,13 @@ def _marks(reference: Sequence[Finding], given: Sequence[Finding], found: Compar
         if error.reference is not None and error.answer is not None:
             wrong.setdefault(error.reference.name, []).append(error.kind.replace("_", " "))
     marks = []
-    for side, findings, alone in (("reference", reference, "missed"), ("answer", given, "false")):
+    sides: tuple[tuple[MarkSide, Sequence[Finding], MarkKind], ...]
+    sides = ("reference", reference, "missed"), ("answer", given, "false")
+    for side, findings, alone in sides:
         for finding in findings:
             if finding.span is None:
                 continue
-            kind = "absent" if finding.presence == "absent" else "match" if finding.name in matched else alone
+            kind: MarkKind = "absent" if finding.presence == "absent" else "match" if finding.name in matched else alone
             note = _note(finding, wrong.get(finding.name, ()) if kind == "match" else ())
             marks.append(Mark(side, *finding.span, kind, note))
     return tuple(marks)

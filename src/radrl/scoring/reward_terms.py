@@ -19,7 +19,7 @@ from radrl.scoring import own
 from radrl.scoring.registry import Scorer
 
 
-class Item(NamedTuple):
+class RewardTerm(NamedTuple):
     """One reward of one task: its scorer, its gate's scorer, and the recipe's settings."""
 
     task: Task
@@ -36,15 +36,16 @@ class Item(NamedTuple):
 
     def reward(self, value: float | None, gate: float | None) -> float | None:
         """Returns the reward for a scorer's value; None where the value or the gate's is None."""
-        _, _, gated, settings = self
-        if value is None or (gated and gate is None):
+        if value is None:
             return None
         if self.turned:
             value = -value
-        if gated:
+        if self.gate is not None:
+            if gate is None:
+                return None
             value = self.worst + gate * (value - self.worst)  # a bad form must not lift a negative reward to 0
-        value = settings.scale * value
-        if clip := settings.clip:
+        value = self.settings.scale * value
+        if clip := self.settings.clip:
             value = min(max(value, clip[0]), clip[1])
         return value
 
@@ -60,13 +61,13 @@ class Item(NamedTuple):
         return -self.scorer.high if self.turned else self.scorer.low
 
 
-def read_items(recipe: Recipe) -> list[Item]:
+def read_items(recipe: Recipe) -> list[RewardTerm]:
     """Returns the rewards of a recipe with their scorers, not yet made ready with a corpus.
 
     Raises:
         UserError: a scorer or option is unknown, does not score the task, or cannot be a gate or be gated.
     """
-    items = []
+    terms = []
     for task, rewards in recipe.rewards.items():
         for index, reward in enumerate(rewards):
             at = f"{recipe.file}: key 'rewards.{task}.{index}"
@@ -76,13 +77,13 @@ def read_items(recipe: Recipe) -> list[Item]:
             except UserError as error:
                 raise UserError(one_line(f"{at}.options': {error}")) from None
             gate = _scorer(recipe, task, reward.gate, f"{at}.gate'") if reward.gate else None
-            item = Item(task, scorer, gate, reward)
+            term = RewardTerm(task, scorer, gate, reward)
             if gate and (gate.low, gate.high, gate.higher_is_better, gate.fit) != (0.0, 1.0, True, None):
                 raise UserError(one_line(f"{at}.gate': '{gate.name}' is no score of 0 to 1"))
-            if gate and not math.isfinite(item.worst):
+            if gate and not math.isfinite(term.worst):
                 raise UserError(one_line(f"{at}.gate': '{scorer.name}' has no worst value to be gated to"))
-            items.append(item)
-    return items
+            terms.append(term)
+    return terms
 
 
 def read_columns(recipe: Recipe, columns: Sequence[Column], at: str) -> list[list[tuple[Task, Scorer]]]:

@@ -3,95 +3,113 @@
     GRPOTrainer(reward_funcs=functions, args=GRPOConfig(reward_weights=[f.weight for f in functions]), ...)
 
 with ``functions = load_rewards("recipe.yaml")``. The functions can be pickled, as TRL's asynchronous trainer needs.
-What a reward makes of a scorer's value is in items.py. The weight is applied by TRL, which sums what is not None,
-either before or after it normalises each reward in its group (``grpo.multi_objective_aggregation``, arXiv 2601.05242).
+
+The way of a completion through this room:
+
+1. TRL calls each `RewardFunction` with the batch. The first call computes all rewards, the others look theirs up.
+2. `Rewards.compute` parts the batch by task and gives it to workers (`workers.py`) or scores it here, either way by
+   `completions.scorer_values`: `radrl.answers.parsing.parse` makes the text an Answer, once for all scorers.
+3. `registry.Scorer` takes Examples and Answers, and gives each pair a Score: the scorer's function, its range checked.
+4. `reward_terms.RewardTerm` makes the value a reward: sign, gate, scale and clip.
+
+The weight is applied by TRL, which sums what is not None, either before or after it normalises each reward in its group
+(``grpo.multi_objective_aggregation``, arXiv 2601.05242).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from radrl.answers.parsing import parse
 from radrl.boxes.notation import Size
 from radrl.errors import UserError
-from radrl.example import Answer, Example, Task
+from radrl.example import Example, Task
 from radrl.manifest.from_recipe import load_examples
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe import libraries
 from radrl.recipe.schema import Recipe, read
+from radrl.scoring.completions import Completion, Values, as_example, completion_text, scorer_values
 from radrl.scoring.registry import Scorer
-from radrl.scoring.reward_terms import Item, read_items
+from radrl.scoring.reward_terms import RewardTerm, read_items
 from radrl.scoring.workers import Pool, start
 
 
 class Rewards:
     """All rewards of a recipe on a batch, computed together: each completion is parsed once, each scorer runs once."""
 
-    def __init__(self, items: Sequence[Item], style: PromptStyle, workers: Any = 0) -> None:
-        self.items, self.style, self.workers = list(items), style, workers
-        used = _different(s for item in items for s in (item.scorer, item.gate) if s)
-        self._outside = [scorer for scorer in used if scorer.kind == "cpu"] if workers else []
+    def __init__(self, terms: Sequence[RewardTerm], style: PromptStyle, workers: int | str = 0) -> None:
+        self.terms, self.style, self.workers = list(terms), style, workers
+        used = _scorers_of(self.terms)
+        self._outside = [scorer for scorer in used if scorer.kind == "cpu"] if workers else []  # in the workers
         self._pool: Pool | None = None
-        self._key: tuple[Any, ...] | None = None
-        self._found: list[list[float | None]] = []
-        self._examples: Sequence[Example] = ()
+        self._last: tuple[list[tuple[Any, ...]], Sequence[Completion], Values] = ([], (), [])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"items": self.items, "style": self.style, "workers": self.workers}
+        return {"terms": self.terms, "style": self.style, "workers": self.workers}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__init__(**state)
 
-    def of(
-        self,
-        texts: Sequence[str],
-        examples: Sequence[Example],
-        tokens: Sequence[int | None],
-        sizes: Sequence[Size | None] | None = None,
-    ) -> list[list[float | None]]:
-        """Returns the rewards of a batch, [items][completions]. The last batch is kept: TRL asks once for each item.
-        ``sizes`` are those of the resized images, for boxes in pixels."""
-        sizes = [None] * len(texts) if sizes is None else sizes
-        key = (tuple(texts), tuple(map(id, examples)), tuple(tokens), tuple(sizes))
-        if key != self._key:
-            self._found = self._compute(texts, examples, tokens, sizes)
-            self._key, self._examples = key, examples  # the Examples are held, so that their ids stay theirs
-        return self._found
+    def compute(self, completions: Sequence[Completion]) -> Values:
+        """Returns the rewards of a batch, [terms][completions]; None for a completion of another task. The last batch
+        is kept: TRL asks once for each term."""
+        keys = [one.key for one in completions]
+        if keys != self._last[0]:
+            self._last = keys, completions, self._compute(completions)  # Examples are held: their ids stay theirs
+        return self._last[2]
 
-    def _compute(self, texts: Sequence[str], *others: Sequence[Any]) -> list[list[float | None]]:
-        examples = others[0]
-        found: list[list[float | None]] = [[None] * len(texts) for _ in self.items]
-        parts = {}  # of each task: the rows, the batch, and the workers' answer to come
-        for task in dict.fromkeys(item.task for item in self.items):
-            rows = [i for i, example in enumerate(examples) if example.task == task]
-            if rows:
-                part = tuple([column[i] for i in rows] for column in (texts, *others))
-                wanted = [k for k, s in enumerate(self._outside) if s in self._of(task)]
-                parts[task] = (rows, part, wanted, self._start().submit(wanted, *part) if wanted else list)
-        for task, (rows, part, wanted, pending) in parts.items():
-            # neural scorers and the judge run here, one model for all, while the workers do the rest
-            here = [s for s in self._of(task) if s not in self._outside]
-            scorers = [*here, *(self._outside[k] for k in wanted)]
-            values = [*raw_values(here, *part, self.style), *pending()]
-            for k, item in enumerate(self.items):
-                if item.task == task:
-                    of_item = values[scorers.index(item.scorer)]
-                    of_gate = values[scorers.index(item.gate)] if item.gate else of_item
-                    for i, reward in zip(rows, item.rewards(of_item, of_gate), strict=True):
-                        found[k][i] = reward
-        return found
+    def _compute(self, completions: Sequence[Completion]) -> Values:
+        rewards: Values = [[None] * len(completions) for _ in self.terms]
+        rows: dict[Task, list[int]] = {term.task: [] for term in self.terms}
+        for i, one in enumerate(completions):
+            if one.example.task in rows:
+                rows[one.example.task].append(i)
+        # all parts are begun before the first is waited for
+        parts = [self._begin(task, [completions[i] for i in of_task]) for task, of_task in rows.items() if of_task]
+        for part in parts:
+            scorers, values = self._finish(part)
+            for term, row in zip(self.terms, rewards, strict=True):
+                if term.task == part.task:
+                    value = values[scorers.index(term.scorer)]
+                    gate = values[scorers.index(term.gate)] if term.gate else value
+                    for i, reward in zip(rows[part.task], term.rewards(value, gate), strict=True):
+                        row[i] = reward
+        return rewards
 
-    def _of(self, task: Task) -> list[Scorer]:
-        """Returns the different scorers that a task's rewards need."""
-        return _different(s for item in self.items if item.task == task for s in (item.scorer, item.gate) if s)
+    def _begin(self, task: Task, completions: Sequence[Completion]) -> _Part:
+        """Sends a task's completions to the workers that score them."""
+        used = _scorers_of(term for term in self.terms if term.task == task)
+        outside = [k for k, scorer in enumerate(self._outside) if scorer in used]
+        if outside and self._pool is None:
+            self._pool = start(self.workers, self._outside, self.style)
+        wait = self._pool.submit(outside, completions) if outside and self._pool else list
+        return _Part(task, completions, [s for s in used if s not in self._outside], outside, wait)
 
-    def _start(self) -> Pool:
-        if self._pool is None:
-            self._pool = start(self.workers, raw_values, self._outside, self.style)
-        return self._pool
+    def _finish(self, part: _Part) -> tuple[list[Scorer], Values]:
+        """Returns the scorers of a task and their values. Neural scorers and the judge run here, one model for all,
+        while the workers do the rest."""
+        values = scorer_values(part.here, part.completions, self.style)
+        return [*part.here, *(self._outside[k] for k in part.outside)], [*values, *part.wait()]
+
+
+class _Part(NamedTuple):
+    """The completions of one task: the scorers that run in this process, the places of those that the workers run, and
+    the function that waits for the workers' values."""
+
+    task: Task
+    completions: Sequence[Completion]
+    here: list[Scorer]
+    outside: list[int]
+    wait: Callable[[], Values]
+
+
+def _scorers_of(terms: Iterable[RewardTerm]) -> list[Scorer]:
+    """Returns the different scorers of rewards and their gates, in order."""
+    different: list[Scorer] = []
+    for term in terms:
+        different += [s for s in (term.scorer, term.gate) if s is not None and s not in different]
+    return different
 
 
 class RewardFunction:
@@ -101,19 +119,24 @@ class RewardFunction:
         self.rewards, self.index, self.__name__ = rewards, index, name
 
     @property
+    def term(self) -> RewardTerm:
+        """Returns what this reward is made of."""
+        return self.rewards.terms[self.index]
+
+    @property
     def weight(self) -> float:
         """Returns the factor of this reward in the sum."""
-        return self.rewards.items[self.index].settings.weight
+        return self.term.settings.weight
 
     @property
     def task(self) -> Task:
         """Returns the task whose Examples this reward scores."""
-        return self.rewards.items[self.index].task
+        return self.term.task
 
     @property
     def scorer(self) -> Scorer:
         """Returns the scorer behind this reward."""
-        return self.rewards.items[self.index].scorer
+        return self.term.scorer
 
     def __call__(
         self,
@@ -136,10 +159,22 @@ class RewardFunction:
         texts = [completion_text(completion) for completion in completions]
         tokens = [None] * len(texts) if completion_ids is None else [len(ids) for ids in completion_ids]
         examples = [as_example(one) for one in example]
-        sizes = None
+        sizes: list[Size | None] = [None] * len(texts)
         if self.rewards.style.box_format == "pixel":
-            sizes = _sizes(size or [None] * len(texts), examples)
-        return self.rewards.of(texts, examples, tokens, sizes)[self.index]
+            sizes = _sizes(size or sizes, examples)
+        batch = [Completion(*columns) for columns in zip(texts, examples, tokens, sizes, strict=True)]
+        return self.rewards.compute(batch)[self.index]
+
+
+def _sizes(column: Sequence[Any], examples: Sequence[Example]) -> list[Size | None]:
+    """Returns the column ``size`` of a batch. Raises UserError where a question for boxes has none."""
+    for one, example in zip(column, examples, strict=True):
+        if one is None and example.task == "grounding":
+            raise UserError(
+                f"Example '{example.id}': boxes in pixels need the data set's column 'size', width and height of its "
+                "resized image; or set 'prompt.box_format' to unit or thousand"
+            )
+    return [None if one is None else (int(one[0]), int(one[1])) for one in column]
 
 
 def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = None) -> list[RewardFunction]:
@@ -154,100 +189,25 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
         recipe = read(recipe)
         libraries.check_sections(recipe)
     wanted = set(recipe.rewards if tasks is None else tasks)
-    items = [item for item in read_items(recipe) if item.task in wanted]
-    for item in items:
-        for scorer in filter(None, (item.scorer, item.gate)):
-            if problem := scorer.missing(**scorer.options):
-                raise UserError(problem)
-    if any(item.scorer.fit for item in items):
+    terms = [term for term in read_items(recipe) if term.task in wanted]
+    for scorer in _scorers_of(terms):
+        if problem := scorer.missing(**scorer.options):
+            raise UserError(problem)
+    if any(term.scorer.fit for term in terms):
         corpus = load_examples(recipe, "train")
-        items = [
-            item._replace(scorer=item.scorer.fitted([e for e in corpus if e.task == item.task]))
-            if item.scorer.fit
-            else item
-            for item in items
+        terms = [
+            _fitted(term, [e for e in corpus if e.task == term.task]) if term.scorer.fit else term for term in terms
         ]
-    style = recipe.style()
-    rewards = Rewards(items, style, recipe.scoring.workers)
-    return [
-        RewardFunction(rewards, k, name)
-        for k, name in enumerate(_names([f"{item.task}/{item.scorer.name}" for item in items]))
-    ]
+    rewards = Rewards(terms, recipe.style(), recipe.scoring.workers)
+    names = _numbered([f"{term.task}/{term.scorer.name}" for term in terms])
+    return [RewardFunction(rewards, k, name) for k, name in enumerate(names)]
 
 
-def raw_values(
-    wanted: Sequence[Scorer],
-    texts: Sequence[str],
-    examples: Sequence[Example],
-    tokens: Sequence[int | None],
-    sizes: Sequence[Size | None],
-    style: PromptStyle,
-) -> list[list[float | None]]:
-    """Returns each scorer's values for completions of one task, [scorers][completions]. ``sizes`` are those of the
-    resized images, for boxes in pixels."""
-    if not wanted:
-        return []
-    parsed: dict[tuple[Any, ...], Answer] = {}
-    answers = []
-    for text, example, count, size in zip(texts, examples, tokens, sizes, strict=True):
-        key = (text, id(example), count, size)
-        if key not in parsed:
-            parsed[key] = parse(text, example, style, count, size)
-        answers.append(parsed[key])
-    return [[None if one is None else one.value for one in scorer(examples, answers)] for scorer in wanted]
+def _fitted(term: RewardTerm, corpus: Sequence[Example]) -> RewardTerm:
+    """Returns the term with its scorer made ready by a corpus; the same where the scorer needs none."""
+    return term._replace(scorer=term.scorer.fitted(corpus))
 
 
-def _sizes(column: Sequence[Any], examples: Sequence[Example]) -> list[Size | None]:
-    """Returns the column ``size`` of a batch. Raises UserError where a question for boxes has none."""
-    for one, example in zip(column, examples, strict=True):
-        if one is None and example.task == "grounding":
-            raise UserError(
-                f"Example '{example.id}': boxes in pixels need the data set's column 'size', width and height of its "
-                "resized image; or set 'prompt.box_format' to unit or thousand"
-            )
-    return [None if one is None else (int(one[0]), int(one[1])) for one in column]
-
-
-_examples: dict[str, Example] = {}
-
-
-def as_example(value: Any) -> Example:
-    """Returns the Example of a data set's cell: an Example, its JSON as text, or a mapping without empty fields.
-
-    Raises:
-        UserError: it is none of these.
-    """
-    if isinstance(value, Example):
-        return value
-    try:
-        if not isinstance(value, str):  # Arrow fills the fields that a row does not have with None
-            value = json.dumps({k: v for k, v in value.items() if v is not None})
-        if value not in _examples:  # one object for equal rows: equal completions to it are scored once
-            if len(_examples) > 10_000:
-                _examples.clear()
-            _examples[value] = Example.model_validate_json(value)
-        return _examples[value]
-    except (ValueError, AttributeError, TypeError) as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"the data set's column 'example' holds what is no Example ({said})") from None
-
-
-def completion_text(completion: Any) -> str:
-    """Returns the text of a TRL completion, which is a string or one assistant message."""
-    if isinstance(completion, str):
-        return completion
-    content = completion[0]["content"]
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-
-
-def _different(scorers: Iterable[Scorer]) -> list[Scorer]:
-    found: list[Scorer] = []
-    for scorer in scorers:
-        if scorer not in found:
-            found.append(scorer)
-    return found
-
-
-def _names(names: Sequence[str]) -> list[str]:
-    """Numbers what stands more than once: TRL logs by name."""
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Returns the names, numbered where one stands more than once: TRL logs by name."""
     return [f"{name}_{names[:i].count(name) + 1}" if names[:i].count(name) else name for i, name in enumerate(names)]

@@ -24,7 +24,8 @@ from radrl.errors import UserError
 from radrl.example import Example
 from radrl.manifest.jsonl import stream_manifest
 from radrl.prompt.messages import PromptStyle, messages, target
-from radrl.scoring.rewards import RewardFunction, as_example, load_rewards
+from radrl.scoring.completions import as_example
+from radrl.scoring.rewards import RewardFunction, load_rewards
 from radrl.support.files import replacing
 
 ROWS = 1000  # of a row group
@@ -66,7 +67,8 @@ def compute_scores(
     found = [function(list(solution_strs), example=examples) for function in functions]
     totals = []
     for i, example in enumerate(examples):
-        parts = [f.weight * values[i] for f, values in zip(functions, found, strict=True) if values[i] is not None]
+        pairs = zip(functions, found, strict=True)
+        parts = [f.weight * value for f, values in pairs if (value := values[i]) is not None]
         if not parts:  # verl knows no None, and 0 would be a score
             raise UserError(f"{recipe}: no reward for Example '{example.id}' (task {example.task}); see 'rewards'")
         totals.append(float(sum(parts)))

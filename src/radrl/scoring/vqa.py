@@ -28,7 +28,7 @@ PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}’‘“”–—]")
 DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 
-@scorer("vqa_accuracy", tasks=("vqa_closed", "vqa_open"))
+@scorer("vqa_accuracy", tasks=("vqa_closed", "vqa_open"), source="ours", cheated="by chance, 1/k of k options")
 def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """1 where the answer is right, else 0.
 
@@ -40,7 +40,13 @@ def vqa_accuracy(examples: Sequence[Example], answers: Sequence[Answer]) -> list
     return [Score(float(is_right(example, answer))) for example, answer in zip(examples, answers, strict=True)]
 
 
-@scorer("vqa_accuracy_exact", tasks=("vqa_closed",), title="accuracy, nothing but the option")
+@scorer(
+    "vqa_accuracy_exact",
+    tasks=("vqa_closed",),
+    title="accuracy, nothing but the option",
+    source="arXiv 2508.02669",
+    cheated="by chance, 1/k of k options",
+)
 def vqa_accuracy_exact(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """1 where the answer is the right option's letter, its text, or ``letter. text``, in any case, else 0. So
     MedVLThinker grades what stands in its answer tags (arXiv 2508.02669, eval/run_offline_inference.py)."""
@@ -55,7 +61,9 @@ def _is_exact(example: Example, answer: Answer) -> bool:
     return answer.text.strip().lower() in {one.strip().lower() for one in right}
 
 
-@scorer("token_f1", tasks=("vqa_open",))
+@scorer(
+    "token_f1", tasks=("vqa_open",), source="arXiv 1606.05250 (SQuAD)", cheated='a "no" that is left out costs one word'
+)
 def token_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """F1 of the normalised words of answer and reference, counted as often as they stand, in 0-1 (as in SQuAD).
 

@@ -7,6 +7,7 @@ completions to one question still meet.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,41 +17,39 @@ from multiprocessing import get_context
 from typing import Any, Protocol
 
 from radrl.errors import UserError
-from radrl.example import Example
-
-Values = list[list[float | None]]
-Score = Callable[..., Values]
+from radrl.prompt.messages import PromptStyle
+from radrl.scoring.completions import Completion, Values, scorer_values
+from radrl.scoring.registry import Scorer
 
 
 class Pool(Protocol):
     """Scores batches elsewhere, with scorers it was given at its start."""
 
-    def submit(
-        self, wanted: Sequence[int], texts: Sequence[str], examples: Sequence[Example], *others: Sequence[Any]
-    ) -> Callable[[], Values]:
-        """Starts scoring a batch with some of the scorers; the function it returns waits for the values,
-        [wanted][completions]. ``others`` are what else is known of each completion, in the order of `Score`."""
+    def submit(self, wanted: Sequence[int], completions: Sequence[Completion]) -> Callable[[], Values]:
+        """Starts scoring a batch with the scorers at these places; the function it returns waits for their values,
+        [wanted][completions]."""
         ...
 
 
 class Scoring:
     """What a worker holds: it gets the scorers once, since a corpus's n-grams may be large."""
 
-    def __init__(self, score: Score, scorers: Sequence[Any], style: Any) -> None:
-        self.score, self.scorers, self.style = score, scorers, style
+    def __init__(self, scorers: Sequence[Scorer], style: PromptStyle) -> None:
+        self.scorers, self.style = scorers, style
 
-    def run(self, wanted: Sequence[int], *batch: Any) -> Values:
-        """Returns the values of the wanted scorers."""
-        return self.score([self.scorers[i] for i in wanted], *batch, self.style)
+    def values(self, wanted: Sequence[int], completions: Sequence[Completion]) -> Values:
+        """Returns the values of the wanted scorers, [wanted][completions]."""
+        return scorer_values([self.scorers[i] for i in wanted], completions, self.style)
 
 
-def start(workers: int | str, score: Score, scorers: Sequence[Any], style: Any) -> Pool:
+def start(workers: int | str, scorers: Sequence[Scorer], style: PromptStyle) -> Pool:
     """Returns a pool of so many processes, or of Ray actors for ``ray``.
 
     Raises:
         UserError: Ray is not installed.
     """
-    return (RayActors if workers == "ray" else Processes)(workers, Scoring(score, scorers, style))
+    scoring = Scoring(scorers, style)
+    return Processes(workers, scoring) if isinstance(workers, int) else RayActors(scoring)
 
 
 class Processes:
@@ -60,9 +59,9 @@ class Processes:
         self.count = count
         self.executor = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(scoring,))
 
-    def submit(self, wanted: Sequence[int], *batch: Sequence[Any]) -> Callable[[], Values]:
+    def submit(self, wanted: Sequence[int], completions: Sequence[Completion]) -> Callable[[], Values]:
         with _told():  # a worker that ended while none was asked is seen here
-            futures = [self.executor.submit(_work, wanted, *part) for part in _parts(self.count, *batch)]
+            futures = [self.executor.submit(_work, wanted, part) for part in _parts(self.count, completions)]
 
         def wait() -> Values:
             with _told():
@@ -90,18 +89,18 @@ def _begin(scoring: Scoring) -> None:
     _here = scoring
 
 
-def _work(wanted: Sequence[int], *batch: Any) -> Values:
+def _work(wanted: Sequence[int], completions: Sequence[Completion]) -> Values:
     assert _here is not None
-    return _here.run(wanted, *batch)
+    return _here.values(wanted, completions)
 
 
 class RayActors:
     """A Ray actor for each CPU of the cluster (``RAY_ADDRESS`` names it; without it, this machine)."""
 
-    def __init__(self, workers: str, scoring: Scoring) -> None:
+    def __init__(self, scoring: Scoring) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
-            import ray
+            ray: Any = importlib.import_module("ray")
         except ImportError:
             raise UserError("'scoring.workers: ray' needs Ray: pip install 'radrl[ray]'") from None
         self.ray = ray
@@ -112,9 +111,9 @@ class RayActors:
         actor = ray.remote(num_cpus=1)(_Actor)
         self.actors = [actor.remote(kept) for _ in range(max(1, int(ray.cluster_resources().get("CPU", 1))))]
 
-    def submit(self, wanted: Sequence[int], *batch: Sequence[Any]) -> Callable[[], Values]:
-        parts = _parts(len(self.actors), *batch)
-        futures = [a.run.remote(wanted, *part) for a, part in zip(self.actors, parts, strict=False)]
+    def submit(self, wanted: Sequence[int], completions: Sequence[Completion]) -> Callable[[], Values]:
+        parts = _parts(len(self.actors), completions)
+        futures = [a.values.remote(wanted, part) for a, part in zip(self.actors, parts, strict=False)]
 
         def wait() -> Values:
             try:
@@ -131,21 +130,19 @@ class _Actor:
     def __init__(self, scoring: Scoring) -> None:
         self.scoring = scoring
 
-    def run(self, wanted: Sequence[int], *batch: Any) -> Values:
-        return self.scoring.run(wanted, *batch)
+    def values(self, wanted: Sequence[int], completions: Sequence[Completion]) -> Values:
+        return self.scoring.values(wanted, completions)
 
 
-def _parts(
-    count: int, texts: Sequence[str], examples: Sequence[Example], *others: Sequence[Any]
-) -> list[tuple[Any, ...]]:
+def _parts(count: int, completions: Sequence[Completion]) -> list[Sequence[Completion]]:
     """Cuts a batch into at most ``count`` parts of about the same size, between the groups of one Example."""
-    cuts, wanted = [0], len(texts) / count
-    for i in range(1, len(texts)):
-        if i >= wanted * len(cuts) and examples[i] is not examples[i - 1]:
+    cuts, size = [0], len(completions) / count
+    for i in range(1, len(completions)):
+        if i >= size * len(cuts) and completions[i].example is not completions[i - 1].example:
             cuts.append(i)
-    columns = (texts, examples, *others)
-    return [tuple(column[a:b] for column in columns) for a, b in zip(cuts, [*cuts[1:], len(texts)], strict=True)]
+    return [completions[a:b] for a, b in zip(cuts, [*cuts[1:], len(completions)], strict=True)]
 
 
-def _joined(found: Sequence[Values]) -> Values:
-    return [[value for part in parts for value in part] for parts in zip(*found, strict=True)]
+def _joined(parts: Sequence[Values]) -> Values:
+    """Returns the values of all parts of a batch, from those of each part."""
+    return [[value for part in of_scorer for value in part] for of_scorer in zip(*parts, strict=True)]

@@ -97,7 +97,7 @@ def stop_iteration(*_, **__):
         ("collator", sft, "sft_inputs", "sft"),
         ("rows of sft", sft, "augment", "sft"),
         ("rows of grpo", "radrl.training.grpo", "messages", "grpo"),
-        ("reward", rewards, "raw_values", "grpo"),
+        ("reward", rewards, "scorer_values", "grpo"),
         ("callback", Clock, "on_save", "sft"),
         ("audit", Audit, "look", "grpo"),
     ],

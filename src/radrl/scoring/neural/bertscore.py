@@ -96,11 +96,11 @@ class BertScore:
         found: list[float | None] = []
         for (answer, reference), part in zip(pairs, flat.split([len(one) for one in best]), strict=True):
             sides = part.split([len(answer.ids), len(reference.ids)])
-            mean = [self._mean(side, text.ids, idf) for side, text in zip(sides, (answer, reference), strict=True)]
-            if None in mean:
+            precision, recall = self._mean(sides[0], answer.ids, idf), self._mean(sides[1], reference.ids, idf)
+            if precision is None or recall is None:
                 found.append(None)
                 continue
-            precision, recall = (max(one, 0.0) for one in mean)
+            precision, recall = max(precision, 0.0), max(recall, 0.0)
             f = 2 * precision * recall / (precision + recall) if precision and recall else 0.0
             found.append(min(self.published.rescaled(f) if rescale else f, 1.0))
         return found

@@ -91,6 +91,13 @@ _OF_A_SET: Mapping[str, tuple[Callable[[Sums], Sums], str]] = {
 }
 
 
+ABOUT: dict[str, Any] = {
+    "source": "arXiv 2004.09167",
+    "needs": "weights `chexbert`",
+    "cheated": "a finding without a label costs nothing",
+}
+
+
 def _register_f1(average: str, chosen: str) -> None:
     name = f"chexbert_f1_{average}_{chosen}"
     value, said = _OF_A_SET[average]
@@ -101,6 +108,7 @@ def _register_f1(average: str, chosen: str) -> None:
         pooled=Pooled(partial(_table, chosen), value),
         missing=lacks(name, "chexbert"),
         kind="neural",
+        **ABOUT,
     )
     def chexbert_f1(
         examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
@@ -114,7 +122,7 @@ def _register_f1(average: str, chosen: str) -> None:
 def _register_examples(chosen: str) -> None:
     name = f"chexbert_f1_examples_{chosen}"
 
-    @scorer(name, tasks=("report",), missing=lacks(name, "chexbert"), kind="neural")
+    @scorer(name, tasks=("report",), missing=lacks(name, "chexbert"), kind="neural", **ABOUT)
     def chexbert_f1_examples(
         examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
     ) -> Scored:
@@ -151,7 +159,9 @@ for _chosen in CHOSEN:
     _register_examples(_chosen)
 
 
-@scorer("chexbert_accuracy_5", tasks=("report",), missing=lacks("chexbert_accuracy_5", "chexbert"), kind="neural")
+@scorer(
+    "chexbert_accuracy_5", tasks=("report",), missing=lacks("chexbert_accuracy_5", "chexbert"), kind="neural", **ABOUT
+)
 def chexbert_accuracy_5(
     examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
 ) -> Scored:

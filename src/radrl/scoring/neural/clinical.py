@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from radrl.example import Answer, Example, Score
 from radrl.scoring.neural.bertscore_models import MODELS
@@ -15,10 +15,21 @@ from radrl.scoring.registry import scorer
 RadGraphName = Literal["radgraph", "radgraph-xl"]
 Form = Literal["entity", "relation", "radcliq", "simple", "partial", "complete"]
 assert get_args(Form) == FORMS
-BertScoreName = Literal[*MODELS]
+if TYPE_CHECKING:
+    BertScoreName = str
+else:
+    BertScoreName = Literal[*MODELS]  # the registry checks an option against it
 
 
-@scorer("radgraph", tasks=("report",), missing=lacks("radgraph", "radgraph-xl"), kind="neural")
+@scorer(
+    "radgraph",
+    tasks=("report",),
+    missing=lacks("radgraph", "radgraph-xl"),
+    kind="neural",
+    source="arXiv 2106.14463, 2210.12186",
+    needs="weights `radgraph-xl`, or `radgraph`",
+    cheated="by short reports of sure findings: RadVLM-GRPO saw length halve",
+)
 def radgraph(
     examples: Sequence[Example],
     answers: Sequence[Answer],
@@ -38,8 +49,15 @@ def radgraph(
 
 
 @scorer(
-    "chexbert_cosine", tasks=("report",), low=-1.0, missing=lacks("chexbert_cosine", "chexbert"), kind="neural"
-)  # fmt: skip
+    "chexbert_cosine",
+    tasks=("report",),
+    low=-1.0,
+    missing=lacks("chexbert_cosine", "chexbert"),
+    kind="neural",
+    source="arXiv 2004.09167",
+    needs="weights `chexbert`",
+    cheated="a finding without a label costs nothing",
+)
 def chexbert_cosine(
     examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
 ) -> Scored:
@@ -58,6 +76,9 @@ def _lowest(model: str = "distilroberta-base", rescale: bool = True, **_: Any) -
     low_of=_lowest,
     missing=lacks("bertscore", "distilroberta-base"),
     kind="neural",
+    source="arXiv 1904.09675",
+    needs="weights by the model's name",
+    cheated="a denial that is left out keeps 0.9",
 )
 def bertscore(
     examples: Sequence[Example],

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,27 @@ from radrl.errors import UserError, in_words
 from radrl.scoring.neural.architectures import as_bert
 
 Weights = Mapping[str, Tensor]
+Pair = tuple[Tensor, Tensor]  # weight and bias
 SERVED = ("bert", "roberta", "distilbert", "deberta")
+
+
+class Layer(NamedTuple):
+    """The weights of one layer. ``qkv`` are query, key and value side by side, ``far`` is DeBERTa's alone
+    (`Encoder._distances`)."""
+
+    qkv: Pair
+    mixed: Pair
+    norm: Pair
+    up: Pair
+    down: Pair
+    last: Pair
+    far: Pair | None
+
+    def double(self) -> Layer:
+        """Returns a copy in float64."""
+        first = (_double(self.qkv), _double(self.mixed), _double(self.norm))
+        second = (_double(self.up), _double(self.down), _double(self.last))
+        return Layer(*first, *second, None if self.far is None else _double(self.far))
 
 
 class Encoder:
@@ -60,41 +80,41 @@ class Encoder:
                 raise UserError(f"{at}: tensor '{name}' {have}; the weights belong to another config")
             return weights[name].detach().to(device, torch.float32)
 
-        def norm(name: str) -> tuple[Tensor, Tensor]:
+        def norm(name: str) -> Pair:
             return get(f"{name}.LayerNorm.weight", self.hidden), get(f"{name}.LayerNorm.bias", self.hidden)
 
-        def linear(name: str, out: int, into: int) -> tuple[Tensor, Tensor]:
+        def linear(name: str, out: int, into: int) -> Pair:
             return get(f"{name}.weight", out, into), get(f"{name}.bias", out)
 
         self.words = get("embeddings.word_embeddings.weight", config["vocab_size"], self.hidden)
         self.places = get("embeddings.position_embeddings.weight", self.positions, self.hidden)
         self.types = get("embeddings.token_type_embeddings.weight")[0]
         self.first = norm("embeddings")
-        self.layers = []
+        self.layers: list[Layer] = []
         for k in range(count):
             at_layer, wide = f"encoder.layer.{k}", config["intermediate_size"]
             three = [linear(f"{at_layer}.attention.self.{x}", self.hidden, self.hidden) for x in _QKV]
+            far = self._distances(get, linear, f"{at_layer}.attention.self") if self.kind == "deberta" else None
             self.layers.append(
-                {
-                    "qkv": (torch.cat([w for w, _ in three]), torch.cat([b for _, b in three])),
-                    "mixed": linear(f"{at_layer}.attention.output.dense", self.hidden, self.hidden),
-                    "norm": norm(f"{at_layer}.attention.output"),
-                    "up": linear(f"{at_layer}.intermediate.dense", wide, self.hidden),
-                    "down": linear(f"{at_layer}.output.dense", self.hidden, wide),
-                    "last": norm(f"{at_layer}.output"),
-                }
+                Layer(
+                    qkv=(torch.cat([w for w, _ in three]), torch.cat([b for _, b in three])),
+                    mixed=linear(f"{at_layer}.attention.output.dense", self.hidden, self.hidden),
+                    norm=norm(f"{at_layer}.attention.output"),
+                    up=linear(f"{at_layer}.intermediate.dense", wide, self.hidden),
+                    down=linear(f"{at_layer}.output.dense", self.hidden, wide),
+                    last=norm(f"{at_layer}.output"),
+                    far=far,
+                )
             )
-            if self.kind == "deberta":
-                self.layers[-1]["far"] = self._distances(get, linear, f"{at_layer}.attention.self")
 
-    def _distances(self, get: Callable[..., Tensor], linear: Callable[..., Any], at: str) -> tuple[Tensor, Tensor]:
+    def _distances(self, get: Callable[..., Tensor], linear: Callable[..., Pair], at: str) -> Pair:
         """Returns what DeBERTa's queries and keys are compared with at each distance of two tokens, from -512 to 511:
         a key and a query, (heads, distances, size of a head) each."""
         rows = get("encoder.rel_embeddings.weight", 2 * self.positions, self.hidden)
         key = F.linear(rows, get(f"{at}.pos_proj.weight", self.hidden, self.hidden))
         query = F.linear(rows, *linear(f"{at}.pos_q_proj", self.hidden, self.hidden))
-        both = (one.view(len(rows), self.heads, -1).transpose(0, 1).contiguous() for one in (key, query))
-        return tuple(both)
+        key, query = (one.view(len(rows), self.heads, -1).transpose(0, 1).contiguous() for one in (key, query))
+        return key, query
 
     def double(self) -> Encoder:
         """Returns a copy in float64."""
@@ -102,8 +122,8 @@ class Encoder:
         copy.__dict__ = {**self.__dict__, "dtype": torch.float64}
         for name in ("words", "places", "types"):
             setattr(copy, name, getattr(self, name).double())
-        copy.first = tuple(one.double() for one in self.first)
-        copy.layers = [{k: tuple(one.double() for one in both) for k, both in layer.items()} for layer in self.layers]
+        copy.first = _double(self.first)
+        copy.layers = [layer.double() for layer in self.layers]
         return copy
 
     def __call__(self, texts: Sequence[Sequence[int]], *, first_only: bool = False) -> list[Tensor]:
@@ -135,40 +155,45 @@ class Encoder:
             before = torch.cat([real.new_zeros(1), real.cumsum(0)])[torch.arange(len(ids), device=self.device) - place]
             place = (real.cumsum(0) - before) * real + self.pad
         x = self.words[ids] + self.types + self.places[place]
-        return F.layer_norm(x, (self.hidden,), *self.first, self.eps)
+        return self._norm(x, self.first)
 
-    def _layer(self, layer: Any, x: Tensor, groups: Sequence[tuple[int, int, int]], rows: Tensor | None) -> Tensor:
+    def _layer(self, layer: Layer, x: Tensor, groups: Sequence[tuple[int, int, int]], rows: Tensor | None) -> Tensor:
         if rows is None:
-            mixed = self._attend(F.linear(x, *layer["qkv"]), groups, far=layer.get("far"))
+            mixed = self._attend(F.linear(x, *layer.qkv), groups, far=layer.far)
         else:
-            weight, bias, h = *layer["qkv"], self.hidden
+            (weight, bias), h = layer.qkv, self.hidden
             query = F.linear(x[rows], weight[:h], bias[:h])
             mixed = self._attend(F.linear(x, weight[h:], bias[h:]), groups, query)
             x = x[rows]
-        x = F.layer_norm(_added(x, mixed, *layer["mixed"]), (self.hidden,), *layer["norm"], self.eps)
-        wide = F.gelu(F.linear(x, *layer["up"]))
-        return F.layer_norm(_added(x, wide, *layer["down"]), (self.hidden,), *layer["last"], self.eps)
+        x = self._norm(_added(x, mixed, layer.mixed), layer.norm)
+        wide = F.gelu(F.linear(x, *layer.up))
+        return self._norm(_added(x, wide, layer.down), layer.last)
+
+    def _norm(self, x: Tensor, weights: Pair) -> Tensor:
+        weight, bias = weights
+        return F.layer_norm(x, (self.hidden,), weight, bias, self.eps)
 
     def _attend(
         self,
         x: Tensor,
         groups: Sequence[tuple[int, int, int]],
         query: Tensor | None = None,
-        far: tuple[Tensor, Tensor] | None = None,
+        far: Pair | None = None,
     ) -> Tensor:
         """Returns the attention's output for queries, keys and values side by side in ``x``, (tokens, 3 hidden), or for
         one ``query`` a text, (texts, hidden), and keys and values in ``x``. ``far`` is DeBERTa's (`_distances`)."""
         out, size, done = [], self.hidden // self.heads, 0
         for start, count, length in groups:
             part = x[start : start + count * length].view(count, length, -1, self.heads, size)
-            three = list(part.permute(2, 0, 3, 1, 4))  # (texts, heads, tokens, size) each
+            parts = list(part.permute(2, 0, 3, 1, 4))  # (texts, heads, tokens, size) each
             if query is not None:
-                three.insert(0, query[done : done + count].view(count, 1, self.heads, size).transpose(1, 2))
+                parts.insert(0, query[done : done + count].view(count, 1, self.heads, size).transpose(1, 2))
+            q, k, v = parts
             if far is None:
-                mixed = F.scaled_dot_product_attention(*three)
+                mixed = F.scaled_dot_product_attention(q, k, v)
             else:  # the three kinds of score share one scale (He et al., ICLR 2021)
                 scale = (3 * size) ** -0.5
-                mixed = F.scaled_dot_product_attention(*three, attn_mask=_apart(*three[:2], *far) * scale, scale=scale)
+                mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=_apart(q, k, *far) * scale, scale=scale)
             out.append(mixed.transpose(1, 2).reshape(-1, self.hidden))
             done += count
         return torch.cat(out)
@@ -189,8 +214,13 @@ def _apart(query: Tensor, key: Tensor, far_key: Tensor, far_query: Tensor) -> Te
     return to_key.gather(-1, apart) + to_query.gather(-1, apart.transpose(-1, -2)).transpose(-1, -2)
 
 
-def _added(x: Tensor, into: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _double(pair: Pair) -> Pair:
+    return pair[0].double(), pair[1].double()
+
+
+def _added(x: Tensor, into: Tensor, weights: Pair) -> Tensor:
     """Returns x + linear(into), made in x: saves two passes over memory."""
+    weight, bias = weights
     return x.add_(bias).addmm_(into, weight.T)
 
 

@@ -23,7 +23,8 @@ def split_xl(text: str) -> list[str]:
     """Returns the words of a report as RadGraph-XL reads it: runs of letters and digits, and runs of other signs."""
     for old, new in _REPLACED:
         text = text.replace(old, new)
-    text = " ".join(_WORD.findall(text))
+    words: list[str] = _WORD.findall(text)
+    text = " ".join(words)
     for old, new in _PARTED:
         text = text.replace(old, new)
     return text.split()

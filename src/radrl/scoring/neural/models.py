@@ -49,8 +49,7 @@ def load(name: str, weights: Mapping[str, str] | None, device: str) -> tuple[Any
     Raises:
         UserError: it cannot be loaded.
     """
-    folder = runtime.weights_folder(name, weights or {})
-    assert folder is not None  # the registry asked missing() first
+    folder = runtime.ready_folder(name, weights or {})
     maker = _chexbert if name == "chexbert" else partial(_bertscore if name in BERTSCORES else _radgraph, name)
     return runtime.shared(name, folder, runtime.torch_device(device), maker)
 

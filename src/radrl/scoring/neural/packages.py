@@ -5,15 +5,16 @@ Not run here: their weights could not be had. What is ours is kept to a call eac
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from radrl.example import Answer, Example, Score
 from radrl.scoring.neural import runtime
+from radrl.scoring.packages_of_others import missing_package
 from radrl.scoring.registry import scorer
 
 Pairs = Callable[[list[str], list[str]], Sequence[float]]  # (references, answers) -> values
@@ -26,29 +27,31 @@ def _register(
     hubs: Mapping[str, str],
     load: Callable[[Mapping[str, Path], str], Pairs],
     doc: str,
+    **about: Any,
 ) -> None:
     """Registers a scorer of pairs of reports; ``hubs`` maps the name of each folder of weights to its hub id."""
 
     def missing(*, weights: Mapping[str, str] | None = None, device: str = "auto") -> str | None:
-        if importlib.util.find_spec(module.split(".")[0]) is None:
-            return f"scorer '{name}' needs a package: pip install {extra}"
+        if lacks := missing_package(name, module, extra):
+            return lacks
         return next(filter(None, (runtime.missing_weights(name, n, weights or {}, h) for n, h in hubs.items())), None)
 
     def score(
         examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
     ) -> list[Score | None]:
-        folders = {n: runtime.weights_folder(n, weights or {}) for n in hubs}
+        folders = {n: runtime.ready_folder(n, weights or {}) for n in hubs}
         first = next(iter(folders.values()))
         pairs = runtime.shared(name, first, runtime.torch_device(device), lambda _, on: load(folders, on))
         found = pairs([example.reference for example in examples], [answer.text for answer in answers])
         return [Score(float(v)) if v is not None and math.isfinite(v) else None for v in found]
 
     score.__doc__ = doc
-    scorer(name, tasks=("report",), missing=missing, kind="neural")(score)
+    needs = f"`pip install {extra}`; weights " + ", ".join(f"`{one}`" for one in hubs)
+    scorer(name, tasks=("report",), missing=missing, kind="neural", needs=needs, **about)(score)
 
 
 def _ratescore(folders: Mapping[str, Path], device: str) -> Pairs:
-    from RaTEScore import RaTEScore
+    from RaTEScore import RaTEScore  # pyright: ignore[reportMissingImports] an extra
 
     model = RaTEScore(str(folders["rate_ner"]), str(folders["biolord"]), use_gpu=device.startswith("cuda"))
     return lambda references, answers: model.compute_score(answers, references)
@@ -60,7 +63,7 @@ def _green(folders: Mapping[str, Path], device: str) -> Pairs:
         file = folder / name
         if file.is_file() and "auto_map" in json.loads(file.read_text(encoding="utf-8")):
             raise ValueError(f"its {name} asks to run code of its own")
-    from radeval.metrics.green_score.green import GREEN
+    from radeval.metrics.green_score.green import GREEN  # pyright: ignore[reportMissingImports] an extra
 
     model = GREEN(str(folder), output_dir=tempfile.mkdtemp(), cpu=device == "cpu", num_gpus=1)
     return lambda references, answers: model(references, answers)[2]
@@ -74,6 +77,8 @@ _register(
     _ratescore,
     """RaTEScore, in 0-1 (arXiv 2406.16845): similarity of the medical entities of both reports. The package gives 0.5
     where a side has no entity. Not run here.""",
+    source="arXiv 2406.16845",
+    cheated="0.5 where a side has no entity",
 )
 _register(
     "green",
@@ -83,4 +88,6 @@ _register(
     _green,
     """GREEN, in 0-1 (arXiv 2405.03595): matched findings / (matched findings + significant errors), counted by a
     language model of 7 billion weights. None where its reply cannot be read. Not run here.""",
+    source="arXiv 2405.03595",
+    cheated="a model's judgement; slow (2 s a pair)",
 )

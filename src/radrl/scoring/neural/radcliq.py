@@ -54,10 +54,12 @@ def scores(
     like = [a.cosine(b) for a, b in readings(texts, weights, device)]
     found: Scored = []
     bert = bertscores(BERTSCORE, texts, weights, device, corpus, single_spaces=single_spaces)
-    for three in zip(graph, bert, like, strict=True):
-        parts = dict(zip(("radgraph", "bertscore", "chexbert"), three, strict=True))
-        value = None if three[1] is None else min(max(radcliq(*three), BEST), WORST)  # 1e-16 beyond, by rounding
-        found.append(None if value is None else Score(value, parts))
+    for entities, words, embeddings in zip(graph, bert, like, strict=True):
+        if words is None:
+            found.append(None)
+            continue
+        parts = {"radgraph": entities, "bertscore": words, "chexbert": embeddings}
+        found.append(Score(min(max(radcliq(**parts), BEST), WORST), parts))  # 1e-16 beyond, by rounding
     return found
 
 
@@ -65,7 +67,14 @@ PARTS = ("chexbert", BERTSCORE)
 SETTINGS = {"tasks": ("report",), "low": BEST, "high": WORST, "higher_is_better": False, "kind": "neural"}
 
 
-@scorer("radcliq", missing=lacks("radcliq", "radgraph", *PARTS), **SETTINGS)
+@scorer(
+    "radcliq",
+    missing=lacks("radcliq", "radgraph", *PARTS),
+    **SETTINGS,
+    source="Yu 2023 (Patterns)",
+    needs="weights `radgraph`, `chexbert`, `distilroberta`",
+    cheated="as its parts; set `clip: [-3, 1.5]`, or an empty answer outweighs the rest of its group",
+)
 def original(
     examples: Sequence[Example],
     answers: Sequence[Answer],
@@ -92,7 +101,15 @@ def _references(examples: Sequence[Example], **_: Any) -> Mapping[str, Any]:
     return {"references": texts}
 
 
-@scorer("radcliq_radeval", missing=lacks("radcliq_radeval", "radgraph", *PARTS), fit=_references, **SETTINGS)
+@scorer(
+    "radcliq_radeval",
+    missing=lacks("radcliq_radeval", "radgraph", *PARTS),
+    fit=_references,
+    **SETTINGS,
+    source="Yu 2023, as in RadEval 2.2",
+    needs="weights `radgraph`, `chexbert`, `distilroberta`",
+    cheated="as radcliq",
+)
 def radeval(
     examples: Sequence[Example],
     answers: Sequence[Answer],

@@ -91,6 +91,7 @@ def read_heads(
     one, two = (linear(f"{at}.0._module._linear_layers.0", wide, span) for at in (of_label, of_keep))
     both, bias = torch.cat([one[0], two[0]]), torch.cat([one[1], two[1]])
     pair, pair_bias = linear(f"{forward}.0", wide, 3 * span)
+    of_one, of_other, of_product = pair.split(span, dim=1)
     return Weights(
         widths,
         both[:, :hidden],
@@ -101,7 +102,7 @@ def read_heads(
             linear(f"{of_label}.1._module", labels - 1, wide),
         ],
         [linear(f"{of_keep}.0._module._linear_layers.1", wide, wide), linear(f"{of_keep}.1._module", 1, wide)],
-        (*pair.split(span, dim=1), pair_bias),
+        (of_one, of_other, of_product, pair_bias),
         [linear(f"{forward}.1", wide, wide), linear(f"_relation._relation_scorers.{rel}", relations, wide)],
     )
 

@@ -29,6 +29,9 @@ RADGRAPH, BERTSCORE = "radgraph-xl", "distilbert-base-uncased"
     missing=lacks("radcliq_radvlm", RADGRAPH, *radcliq.PARTS),
     reads_blank=True,
     **radcliq.SETTINGS,
+    source="Yu 2023, as in arXiv 2512.10691",
+    needs="weights `radgraph-xl`, `chexbert`, `distilroberta`",
+    cheated="as radcliq",
 )
 def radcliq_radvlm(
     examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
@@ -46,6 +49,9 @@ def radcliq_radvlm(
     missing=lacks("radgraph_radvlm", RADGRAPH),
     kind="neural",
     reads_blank=True,
+    source="arXiv 2106.14463, as in arXiv 2512.10691",
+    needs="weights `radgraph-xl`",
+    cheated="as radgraph",
 )
 def radgraph_radvlm(
     examples: Sequence[Example],
@@ -71,6 +77,9 @@ def radgraph_radvlm(
     missing=lacks("bertscore_radvlm", BERTSCORE),
     kind="neural",
     reads_blank=True,
+    source="arXiv 1904.09675, as in arXiv 2512.10691",
+    needs="weights `distilbert-base-uncased`",
+    cheated="as bertscore",
 )
 def bertscore_radvlm(
     examples: Sequence[Example], answers: Sequence[Answer], *, weights: dict | None = None, device: str = "auto"
@@ -92,9 +101,9 @@ def _prepared(
     failed: float,
 ) -> Scored:
     """Returns what ``of`` makes of the prepared texts, and ``failed`` for a pair that cannot be scored."""
-    sides = [[models.readable(one) for one in (a.text, e.reference)] for e, a in zip(examples, answers, strict=True)]
-    good = [all(len(one) >= SHORTEST and one.strip() for one in both) for both in sides]
-    texts = [tuple(one[:LONGEST].lower() for one in both) for both, ok in zip(sides, good, strict=True) if ok]
+    both = [(models.readable(a.text), models.readable(e.reference)) for e, a in zip(examples, answers, strict=True)]
+    good = [all(len(one) >= SHORTEST and one.strip() for one in pair) for pair in both]
+    texts = [(a[:LONGEST].lower(), b[:LONGEST].lower()) for (a, b), ok in zip(both, good, strict=True) if ok]
     found = iter(of(texts) if texts else [])
     if bad := good.count(False):
         log.warning("%s: %d of %d answers cannot be scored and have %g", name, bad, len(good), failed)

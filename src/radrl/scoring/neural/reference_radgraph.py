@@ -40,9 +40,9 @@ def main():
     os.environ["HF_HUB_OFFLINE"] = "1"
     with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as into:
         kind = prepare(folder, pathlib.Path(into))
-        import radgraph
+        import radgraph  # pyright: ignore[reportMissingImports] of another environment
         import torch
-        from radgraph import radgraph as module
+        from radgraph import radgraph as module  # pyright: ignore[reportMissingImports]
 
         model = radgraph.RadGraph(model_type=kind, model_cache_dir=into, cuda=None if torch.cuda.is_available() else -1)
         graphs, begin = [], time.perf_counter()

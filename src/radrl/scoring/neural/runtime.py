@@ -9,7 +9,6 @@ called with pairs instead.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from radrl.errors import UserError, in_words
 from radrl.scoring.neural.feature_cache import Disk
+from radrl.scoring.packages_of_others import package_folder
 from radrl.support.vector_math import choose_kernels
 
 Features = TypeVar("Features")
@@ -104,8 +104,16 @@ def weights_folder(name: str, weights: Mapping[str, str], package: str | None = 
     given = weights.get(name) or (str(Path(root) / name) if root else None)
     if given and (given in weights.values() or Path(given).is_dir()):
         return Path(given)
-    spec = importlib.util.find_spec(package) if package else None
-    return Path(spec.submodule_search_locations[0]) / "model" if spec else None
+    inside = package_folder(package) if package else None
+    return inside / "model" if inside else None
+
+
+def ready_folder(name: str, weights: Mapping[str, str], package: str | None = None) -> Path:
+    """Returns the folder of a model's weights, which the registry has looked for before (`missing_weights`)."""
+    folder = weights_folder(name, weights, package)
+    if folder is None:
+        raise ValueError(f"no folder for the weights '{name}'")
+    return folder
 
 
 def missing_weights(

@@ -61,7 +61,14 @@ def _bleu(order: int, sums: Table) -> Table:
 def _register_bleu(order: int) -> None:
     table, value = partial(_bleu_table, order), partial(_bleu, order)  # no function in here: other processes get them
 
-    @scorer(f"bleu_{order}", tasks=TASKS, title=f"BLEU-{order} (COCO)", pooled=Pooled(table, value))
+    @scorer(
+        f"bleu_{order}",
+        tasks=TASKS,
+        title=f"BLEU-{order} (COCO)",
+        pooled=Pooled(table, value),
+        source="Papineni 2002",
+        cheated='by stock phrases; a "no" that is left out costs little',
+    )
     def bleu(examples: Sequence[Example], answers: Sequence[Answer], *, words: Cut = "captions") -> list[Score | None]:
         return [Score(one) for one in value(table(examples, answers, words)).tolist()]
 
@@ -78,7 +85,13 @@ for _order in range(1, ORDERS + 1):
 
 
 def _register_mean_bleu(order: int, whose: str, title: str, least: float, said: str) -> None:
-    @scorer(f"bleu_{order}_{whose}", tasks=TASKS, title=f"BLEU-{order} ({title})")
+    @scorer(
+        f"bleu_{order}_{whose}",
+        tasks=TASKS,
+        title=f"BLEU-{order} ({title})",
+        source=f"Papineni 2002, as in {title}",
+        cheated="as BLEU",
+    )
     def bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         columns = _bleu_table(order, examples, answers, "cxr_metric").T
         matches, given = columns[:order], np.maximum(columns[order : 2 * order], 1)
@@ -102,8 +115,8 @@ for _order in range(1, ORDERS + 1):
 
 def _google_bleu_table(examples: Sequence[Example], answers: Sequence[Answer]) -> Table:
     orders, given, wanted = _overlaps(examples, answers, "13a")
-    totals = sum(one.grams.totals for one in orders)
-    matches = sum(one.matches for one in orders)[given]
+    totals = np.sum([one.grams.totals for one in orders], axis=0)
+    matches = np.sum([one.matches for one in orders], axis=0)[given]
     return np.column_stack([matches, np.maximum(totals[given], totals[wanted])]).astype(float)
 
 
@@ -112,7 +125,14 @@ def _share(sums: Table) -> Table:
     return np.divide(matches, most, out=np.zeros_like(matches), where=most > 0)
 
 
-@scorer("google_bleu", tasks=TASKS, title="Google-BLEU", pooled=Pooled(_google_bleu_table, _share))
+@scorer(
+    "google_bleu",
+    tasks=TASKS,
+    title="Google-BLEU",
+    pooled=Pooled(_google_bleu_table, _share),
+    source="arXiv 1609.08144",
+    cheated="as BLEU",
+)
 def google_bleu(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
     """Google-BLEU (GLEU), in 0-1: matched n-grams of orders 1 to 4 over the larger number of n-grams of the two texts,
     which is the smaller of precision and recall (arXiv 1609.08144). As Hugging Face's ``evaluate`` computes it, and so
@@ -147,7 +167,15 @@ def _frequencies(examples: Sequence[Example], words: Cut = "captions", **_: Any)
     return {"frequencies": Frequencies(len(references), codes, counts)}
 
 
-@scorer("cider", tasks=TASKS, high=10.0, title="CIDEr-D (COCO)", fit=_frequencies)
+@scorer(
+    "cider",
+    tasks=TASKS,
+    high=10.0,
+    title="CIDEr-D (COCO)",
+    fit=_frequencies,
+    source="arXiv 1411.5726",
+    cheated="by rare words and places without their finding",
+)
 def cider(
     examples: Sequence[Example], answers: Sequence[Answer], *, frequencies: Frequencies, words: Cut = "captions"
 ) -> list[Score | None]:
@@ -184,6 +212,9 @@ def _meteor_table(examples: Sequence[Example], answers: Sequence[Answer], words:
     title="METEOR 1.5",
     missing=meteor_program.missing,
     pooled=Pooled(_meteor_table, meteor_program.value),
+    source="Denkowski 2014",
+    needs="`pip install 'radrl[meteor]'` and Java",
+    cheated="as ROUGE; slow, so a metric rather than a reward",
 )
 def meteor(examples: Sequence[Example], answers: Sequence[Answer], *, words: Cut = "split") -> list[Score | None]:
     """METEOR 1.5, in 0-1, by its authors' program with the settings of the captioning metrics (Denkowski and Lavie,

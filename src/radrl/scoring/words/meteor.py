@@ -8,18 +8,18 @@ the program's own settings for English).
 from __future__ import annotations
 
 import atexit
-import importlib.util
+import contextlib
 import shutil
 import subprocess
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radrl.errors import UserError
+from radrl.scoring.packages_of_others import missing_package, package_folder
 
 COUNTS = 23
 WORDS, FUNCTION, WAY, CHUNKS, MATCHED = slice(0, 2), slice(2, 4), slice(4, 20), 20, slice(21, 23)  # see `statistics`
@@ -31,8 +31,8 @@ _lock = threading.Lock()
 
 def missing() -> str | None:
     """Returns what the scorer lacks and how to get it, or None."""
-    if importlib.util.find_spec("pycocoevalcap") is None:
-        return "scorer 'meteor' needs the package pycocoevalcap: pip install 'radrl[meteor]'"
+    if lacks := missing_package("meteor", "pycocoevalcap", "'radrl[meteor]'"):
+        return lacks
     if shutil.which("java") is None:
         return "scorer 'meteor' needs Java on the PATH: apt-get install default-jre-headless"
     return None
@@ -84,17 +84,14 @@ def _line(text: str) -> str:
 
 
 def _ask(line: str) -> str:
+    """Returns what the program says to a line."""
     program = _program()
-    try:
+    assert program.stdin is not None  # it is a pipe
+    assert program.stdout is not None
+    with contextlib.suppress(OSError):  # it died; the read says so
         program.stdin.write(line + "\n")
         program.stdin.flush()
-    except OSError:
-        pass  # it died; the read says so
-    return _read()
-
-
-def _read() -> str:
-    line = _program().stdout.readline()
+    line = program.stdout.readline()
     if not line:
         _program.cache_clear()
         raise UserError("scorer 'meteor': the METEOR program ended (it takes 2 GB of memory); see 'java -version'")
@@ -103,10 +100,12 @@ def _read() -> str:
 
 @lru_cache(maxsize=1)
 def _program() -> subprocess.Popen[str]:
-    folder = Path(importlib.util.find_spec("pycocoevalcap").submodule_search_locations[0]) / "meteor"
+    package = package_folder("pycocoevalcap")
+    if package is None:
+        raise ValueError("the registry asks missing() first")
     program = subprocess.Popen(
         ["java", "-Xmx2G", "-Dfile.encoding=UTF-8", "-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm"],
-        cwd=folder,
+        cwd=package / "meteor",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -138,12 +138,12 @@ def overlaps(answers: tuple[str, ...], references: tuple[str, ...], codes: Coded
 def _overlap(one: Grams, reference: Integers) -> Overlap:
     """Compares texts with their references, whose rows are given; each reference stands just before its texts."""
     of = reference[one.rows]
-    first = _changes(one.places) | _changes(
-        of
-    )  # of an n-gram in a reference and its texts: the reference, if it has it
+    # of an n-gram in a reference and its texts: the reference, if it has it
+    first = _changes(one.places) | _changes(of)
     in_reference = np.where(one.rows == of, one.counts, 0)[first]
     wanted = in_reference[np.cumsum(first) - 1]
-    return Overlap(one, wanted, np.bincount(one.rows, np.minimum(one.counts, wanted), len(reference)))
+    matches = np.bincount(one.rows, np.minimum(one.counts, wanted), len(reference))
+    return Overlap(one, wanted, np.asarray(matches, dtype=np.float64))
 
 
 def look_up(keys: Codes, values: Integers, asked: Codes) -> Integers:

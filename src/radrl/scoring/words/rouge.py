@@ -8,17 +8,17 @@ words a step.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rapidfuzz.distance import LCSseq
 from rapidfuzz.process import cpdist
 
 from radrl.example import Answer, Example, Score
+from radrl.scoring.packages_of_others import missing_package
 from radrl.scoring.registry import retired, scorer
 from radrl.scoring.words.bleu_cider import TASKS, texts_of
 from radrl.scoring.words.ngrams import overlaps
@@ -35,7 +35,13 @@ retired(
 )
 
 
-@scorer("rouge_l_coco", tasks=TASKS, title="ROUGE-L (COCO)")
+@scorer(
+    "rouge_l_coco",
+    tasks=TASKS,
+    title="ROUGE-L (COCO)",
+    source="Lin 2004",
+    cheated="the normal report scores 0.4 on IU X-ray for every film",
+)
 def rouge_l_coco(
     examples: Sequence[Example], answers: Sequence[Answer], *, words: Cut = "captions"
 ) -> list[Score | None]:
@@ -57,9 +63,7 @@ def _no_empty(said: Sequence[str]) -> Sequence[str]:
     return [word or " " for word in said] if "" in said else said
 
 
-def _scores(
-    common: NDArray[np.float64], given: Sequence[int], wanted: Sequence[int], weight: float
-) -> list[Score | None]:
+def _scores(common: NDArray[np.float64], given: ArrayLike, wanted: ArrayLike, weight: float) -> list[Score | None]:
     """Returns F of what is in common, with recall counting ``weight`` times as much as precision."""
     precision, recall = (
         np.divide(common, total, out=np.zeros(len(common)), where=np.asarray(total) > 0) for total in (given, wanted)
@@ -112,9 +116,7 @@ _CODERS = {stem: partial(_coded, stem) for stem in (True, False)}
 
 
 def _missing(name: str, **options: object) -> str | None:
-    if importlib.util.find_spec("rouge_score") is None:
-        return f"scorer '{name}' needs the package rouge-score: pip install 'radrl[metrics]'"
-    return None
+    return missing_package(name, "rouge_score", "'radrl[metrics]'")
 
 
 def _register(order: int | None, stem: bool) -> None:
@@ -122,7 +124,15 @@ def _register(order: int | None, stem: bool) -> None:
     how = "stems" if stem else "no stems"
     title = f"ROUGE-{order or 'L'} (rouge_score, {how})"
 
-    @scorer(name, tasks=TASKS, title=title, missing=partial(_missing, name))
+    @scorer(
+        name,
+        tasks=TASKS,
+        title=title,
+        missing=partial(_missing, name),
+        source="Lin 2004",
+        needs="`pip install 'radrl[metrics]'`",
+        cheated="as rouge_l_coco",
+    )
     def rouge(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Score | None]:
         texts = texts_of(examples, answers)
         if order is None:

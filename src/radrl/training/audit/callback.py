@@ -36,7 +36,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from radrl.example import TASKS, Answer, Task
 from radrl.prompt.messages import PromptStyle
-from radrl.scoring.rewards import completion_text
+from radrl.scoring.completions import completion_text
 from radrl.support.files import write_json
 from radrl.training.audit import figures
 from radrl.training.audit.judging import Change, Warned, Witness, change_between, warnings_of

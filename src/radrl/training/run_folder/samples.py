@@ -21,7 +21,7 @@ from PIL import Image
 
 from radrl.example import Example
 from radrl.prompt.messages import ANSWER_FORMATS, PromptStyle, target
-from radrl.scoring.rewards import completion_text
+from radrl.scoring.completions import completion_text
 from radrl.support.files import Journal, journal_lines, replacing, write_bytes
 
 FILE = "samples.jsonl"
