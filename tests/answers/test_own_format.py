@@ -82,7 +82,10 @@ def test_scorers_of_its_file_are_nobody_else_s(make):
     [
         ("x = 1 +", "my_format.py:1: SyntaxError"),
         ("import no_such_module", "my_format.py:1: ModuleNotFoundError"),
-        ("def last_leter(text, example): pass", "my_format.py: has no function 'last_letter' (did you mean 'last_leter'?)"),
+        (
+            "def last_leter(text, example): pass",
+            "my_format.py: has no function 'last_letter' (did you mean 'last_leter'?)",
+        ),
     ],
 )
 def test_a_file_without_the_function_is_refused_with_the_recipe(make, refusal, source, wanted):
@@ -106,7 +109,10 @@ def test_a_name_that_is_none(make, refusal, name, wanted):
     [
         ("raise KeyError('PRIVATE')", "my_format.py:3: answer format 'last_letter' fails with KeyError for 'one'"),
         ("return 'PRIVATE'", "should return an Answer, not str, for 'one'"),
-        ("return Answer(text, choice='PRIVATE')", "returns an Answer whose choice is wrong (Input should be a valid int"),
+        (
+            "return Answer(text, choice='PRIVATE')",
+            "returns an Answer whose choice is wrong (Input should be a valid int",
+        ),
         ("return Answer(text, boxes=(1,))", "returns an Answer whose boxes.0 is wrong"),
         ("return Answer(text, choice=2)", "picks option 2 of 2 for 'one'"),
     ],

@@ -48,7 +48,9 @@ def test_a_preset_of_one_s_own_for_the_recipe_and_for_a_model(make):
 def test_the_documented_protocol_says_columns_prompt_and_decoding(make, tmp_path):
     text = documented("evaluation.md", "A protocol of one's own")
     (tmp_path / "a").mkdir()
-    source = re.search(r"```python\n(.*?)```", (DOCS / "rewards.md").read_text().partition("A scorer of your own")[2], re.S)
+    source = re.search(
+        r"```python\n(.*?)```", (DOCS / "rewards.md").read_text().partition("A scorer of your own")[2], re.S
+    )
     (tmp_path / "a/my_rewards.py").write_text(source[1])
     recipe = load(make("evaluation: {protocol: my_protocol.yaml, top_p: 0.5}", my_protocol=text, my_preset=PRESET))
     applied = protocols.apply(recipe)
@@ -97,7 +99,10 @@ def test_a_preset_that_is_none(make, tmp_path, refusal, text, wanted):
         (PROTOCOL.replace("max_new", "max_nwe"), "unknown key 'evaluation.max_nwe_tokens' (did you mean"),
         (PROTOCOL.replace("finding_f1", "finding_f2"), "{a}/my.yaml: key 'columns.0': unknown scorer 'finding_f2'"),
         (PROTOCOL.replace("finding_f1", "mine.py:f"), "{a}/mine.py: cannot read the scorer's file"),
-        (PROTOCOL.replace("finding_f1", "{scorer: soft_f1, task: report}"), "columns.0.task': 'soft_f1' scores grounding"),
+        (
+            PROTOCOL.replace("finding_f1", "{scorer: soft_f1, task: report}"),
+            "columns.0.task': 'soft_f1' scores grounding",
+        ),
         (PROTOCOL.replace("my_preset", "no_preset"), "{a}/no_preset.yaml: cannot read the preset's file"),
     ],
 )

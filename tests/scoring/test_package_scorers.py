@@ -1,4 +1,4 @@
-"""Scorers that installed packages offer by entry points: found by name, refused in one line, imported only when named."""
+"""Scorers of installed packages: found by name, refused in one line, imported only when they are named."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ def {name}(examples, answers):
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """``installed("name", "module:function", package="one", module=text)`` installs a package that offers a scorer."""
-    own.in_packages.cache_clear()
-    own.of_package.cache_clear()
 
     def call(name, value, package="one", **modules):
         folder = tmp_path / f"{package}-2.dist-info"
@@ -38,6 +36,7 @@ def installed(tmp_path, monkeypatch):
         (folder / "entry_points.txt").write_text(f"[radrl.scorers]\n{name} = {value}\n")
         for module, text in modules.items():
             (tmp_path / f"{module}.py").write_text(text)
+        own.in_packages.cache_clear()
 
     monkeypatch.syspath_prepend(tmp_path)
     yield call

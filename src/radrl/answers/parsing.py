@@ -29,9 +29,9 @@ def parse(
     in pixels.
 
     Never raises on any text, but for an answer format of the user's own. A completion that was asked to think and never
-    closed its thinking has no answer: its text is empty. Reasoning before a wrapped answer counts as thinking. Boxes are read by `radrl.boxes.notation`; one
-    that is none of the image (outside it, x1 >= x2, not four numbers) is among ``wrong`` and makes the Answer not well
-    formed, as does a text that has no box and does not say that there is none.
+    closed its thinking has no answer: its text is empty. Reasoning before a wrapped answer counts as thinking. Boxes
+    are read by `radrl.boxes.notation`; one that is none of the image (outside it, x1 >= x2, not four numbers) is among
+    ``wrong`` and makes the Answer not well formed, as does a text that has no box and does not say that there is none.
 
     Raises:
         UserError: boxes in pixels without ``size``, or an answer format of the user's own fails.

@@ -20,7 +20,7 @@ def print_checks(recipe: Recipe, stage: Kind | None, name: str | None, processes
     times ``per_device_train_batch_size``.
 
     Raises:
-        UserError: the last mistake that was found; those before it have been printed.
+        UserError: the last mistake; those before it have been printed.
     """
     mistakes: list[str] = []
     kinds: list[Kind] = [stage] if stage else _stages(recipe)
@@ -68,15 +68,15 @@ def _check(asked: Run) -> list[str]:
     print(f"{asked.kind}: {asked.recipe.file}")
     mistakes: list[str] = []
     for check in run_checks.EVALUATION if asked.kind == "evaluate" else run_checks.TRAINING:
-        said = "not looked at while there are mistakes above"
+        seen = "not looked at while there are mistakes above"
         if check in run_checks.APART or not mistakes:
             try:
-                said = check(asked)
+                seen = check(asked)
             except UserError as error:
                 line = one_line(error)
-                said = f"MISTAKE: {line}"
+                seen = f"MISTAKE: {line}"
                 mistakes += [] if line in mistakes else [line]
-        print(f"  {check.__name__.removeprefix('check_'):<10} {said}")
+        print(f"  {check.__name__.removeprefix('check_'):<10} {seen}")
     if not mistakes:
         print(f"  {_would_do(asked)}")
     return mistakes

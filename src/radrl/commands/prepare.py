@@ -1,4 +1,4 @@
-"""What ``radrl data list`` and ``radrl data prepare`` say and are told."""
+"""The words of ``radrl data list`` and ``radrl data prepare``: options to settings, results to text."""
 
 from __future__ import annotations
 

@@ -19,9 +19,8 @@ from radrl.example import Example, Task
 from radrl.manifest.jsonl import read_manifest
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Recipe
-from radrl.scoring import own, registry
+from radrl.scoring import find_scorer, own, registry
 from radrl.scoring.registry import Scorer
-from radrl.scoring.reward_terms import ready
 from radrl.support.files import numbered_lines
 from radrl.support.texts import read_texts
 
@@ -40,27 +39,28 @@ def score_files(
         UserError: a file or line is wrong, ids are missing or unknown, a scorer is unknown, not installed or not for
             what the references are.
     """
-    said = read_texts(predictions)
+    completions = read_texts(predictions)
     known = read_manifest(references) if _is_manifest(references) else None
     texts = read_texts(references) if known is None else {}
     ids = list(texts) if known is None else [example.id for example in known]
-    _same_ids(predictions, list(said), references, ids)
+    _same_ids(predictions, list(completions), references, ids)
     tasks: set[Task] = {"report"} if known is None else {example.task for example in known}
-    scorers = (
-        {name: named(name, recipe) for name in names} if names else {scorer.name: scorer for scorer in usual(tasks)}
-    )
+    if names:
+        scorers = {name: named_scorer(name, recipe) for name in names}
+    else:
+        scorers = {scorer.name: scorer for scorer in usual_scorers(tasks)}
     asked: dict[str, list[Example]] = {}
     made: dict[Task, list[Example]] = {}
     for name, scorer in scorers.items():
         if known is not None:
-            asked[name] = _of_manifest(references, known, scorer)
+            asked[name] = _examples_of_manifest(references, known, scorer)
         elif (task := _task(scorer)) not in made:
-            made[task] = asked[name] = _of_texts(references, texts, task)
+            made[task] = asked[name] = _examples_of_texts(references, texts, task)
         else:
             asked[name] = made[task]
     style = _style_of(predictions)
-    _check_boxes(predictions, style, [said[e.id] for e in known or () if e.task == "grounding"])
-    answers = {id(e): parse(said[e.id], e, style) for of_scorer in asked.values() for e in of_scorer}
+    _check_boxes(predictions, style, [completions[e.id] for e in known or () if e.task == "grounding"])
+    answers = {id(e): parse(completions[e.id], e, style) for of_scorer in asked.values() for e in of_scorer}
     values: dict[str, float | None] = {}
     cases: dict[str, dict[str, float | None]] = {name: dict.fromkeys(scorers) for name in ids}
     for called, scorer in scorers.items():
@@ -106,24 +106,24 @@ def _is_manifest(path: Path) -> bool:
     return isinstance(first, dict) and {"task", "question"} <= first.keys()
 
 
-def _of_manifest(path: Path, examples: Sequence[Example], scorer: Scorer) -> list[Example]:
+def _examples_of_manifest(path: Path, examples: Sequence[Example], scorer: Scorer) -> list[Example]:
     """Returns the Examples that a scorer scores. Raises UserError where there are none."""
-    found = [example for example in examples if example.task in scorer.tasks]
-    if not found:
+    scored = [example for example in examples if example.task in scorer.tasks]
+    if not scored:
         raise UserError(f"scorer '{scorer.name}' scores {', '.join(scorer.tasks)}; {path} has no such Example")
-    return found
+    return scored
 
 
-def _of_texts(path: Path, texts: Mapping[str, str], task: Task) -> list[Example]:
+def _examples_of_texts(path: Path, texts: Mapping[str, str], task: Task) -> list[Example]:
     """Returns an Example of a task for each reference. Raises UserError where a text is none of that task."""
-    found = []
+    examples = []
     for name, text in texts.items():
         try:
-            found.append(Example(id=name, task=task, question="text", reference=text))
+            examples.append(Example(id=name, task=task, question="text", reference=text))
         except ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise UserError(f"{path}: id {name!r}: {said}") from None
-    return found
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise UserError(f"{path}: id {name!r}: {reason}") from None
+    return examples
 
 
 def split_names(text: str) -> list[str]:
@@ -131,12 +131,10 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in re.findall(r"[^,()]+(?:\([^()]*\)?)?", text) if name.strip()]
 
 
-def named(text: str, recipe: Recipe | None = None) -> Scorer:
+def named_scorer(text: str, recipe: Recipe | None = None) -> Scorer:
     """Returns the scorer of a name that may have options, with the judge, weights and device of a recipe. Raises
     UserError where there is none, or no such option."""
     name, bracket, rest = text.partition("(")
-    scorer = own.find(name.strip(), recipe.path if recipe else Path)
-    scorer = ready(recipe, scorer, f"{recipe.file}: --scorers") if recipe else scorer
     options = {}
     for part in rest.removesuffix(")").split(",") if bracket else ():
         key, equals, value = part.partition("=")
@@ -146,7 +144,7 @@ def named(text: str, recipe: Recipe | None = None) -> Scorer:
             equals = ""
         if not equals:
             raise UserError(f"scorer {text!r}: write options as {name}(option=value)")
-    return scorer.with_options(options)
+    return find_scorer(name.strip(), options, recipe=recipe)
 
 
 def scorer_lines() -> list[str]:
@@ -166,7 +164,7 @@ def scorer_lines() -> list[str]:
     return ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)) + row[4] for row in rows]
 
 
-def usual(tasks: Collection[Task] = ("report",)) -> list[Scorer]:
+def usual_scorers(tasks: Collection[Task] = ("report",)) -> list[Scorer]:
     """Returns the scorers of these tasks that are meant where none is named."""
     every = (registry.get(name) for name in registry.names())
     return [
@@ -185,11 +183,12 @@ def _task(scorer: Scorer) -> Task:
     raise UserError(f"scorer '{scorer.name}' scores {', '.join(scorer.tasks)}: name a manifest as references")
 
 
-def _same_ids(predictions: Path, said: Collection[str], references: Path, wanted: Collection[str]) -> None:
-    said, wanted = dict.fromkeys(said), dict.fromkeys(wanted)
+def _same_ids(predictions: Path, given: Collection[str], references: Path, wanted: Collection[str]) -> None:
+    """Raises UserError where an id of one file is missing in the other."""
+    given, wanted = dict.fromkeys(given), dict.fromkeys(wanted)
     for path, other, lacking in (
-        (predictions, references, [name for name in wanted if name not in said]),
-        (references, predictions, [name for name in said if name not in wanted]),
+        (predictions, references, [name for name in wanted if name not in given]),
+        (references, predictions, [name for name in given if name not in wanted]),
     ):
         if lacking:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""

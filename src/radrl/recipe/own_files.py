@@ -1,8 +1,8 @@
 """Files of the user's own that a recipe names in place of a name that radrl knows.
 
 ``FILE.py:NAME`` is a scorer or an answer format, ``FILE.yaml`` a preset or a protocol. They are read here, and run
-where they are used. Behind ``#`` stands the digest of a file: it is written into the recipe that a run keeps, so that no run
-goes on with, and no comparison uses, a file that has changed since.
+where they are used. Behind ``#`` stands the digest of a file: it is written into the recipe that a run keeps, so that
+no run goes on with, and no comparison uses, a file that has changed since.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _read(named: re.Match[str] | None, path: Callable[[str], Path], what: str) -
 
 
 def shown(name: str) -> str:
-    """Returns a name as tables show it: of a file without its folder, ``my.yaml (sha256 DIGEST)``; others as they are."""
+    """Returns a name as tables show it; of a file without its folder: ``my.yaml (sha256 DIGEST)``."""
     named = _PYTHON.fullmatch(name) or _YAML.fullmatch(name)
     if named is None:
         return name

@@ -27,7 +27,7 @@ class Model(Section):
     """The model to start from."""
 
     start: Name | None = None
-    """``tiny`` (the embedded default, random weights), a folder, or a hub id; None: only what others said is judged."""
+    """``tiny`` (the embedded default, random weights), a folder, or a hub id; None: files of predictions are judged."""
     image_size: int | None = Field(default=None, ge=64, multiple_of=64)
     """Side of the tiny model's images in pixels (192 when not given); for ``tiny`` only."""
     min_pixels: int | None = Field(default=None, ge=1)

@@ -95,8 +95,8 @@ def _check_plain(value: Any, where: str, key: str, depth: int, count: list[int])
         if abs(value) >= 2**63:
             raise UserError(one_line(f"{where}:{at} is too large a number"))
     elif value is not None and not isinstance(value, bool):
-        mend = "put it in quotes if it is text"
-        raise UserError(one_line(f"{where}:{at} has a {type(value).__name__}, which a recipe cannot hold; {mend}"))
+        fix = "put it in quotes if it is text"
+        raise UserError(one_line(f"{where}:{at} has a {type(value).__name__}, which a recipe cannot hold; {fix}"))
 
 
 def read_mapping(path: Path, what: str = "recipe") -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Scorers that are not radrl's own: of a file, and of an installed package.
 
-``FILE.py:NAME`` in a recipe is what ``@scorer("NAME", ...)`` registers in that file. The file is code that the user names
-on purpose; it is run when the recipe is checked. What it registers is known under its file's name alone, so that no
-recipe sees another's scorers, and none takes a built-in's place. The text of the file travels with a scorer to worker
-processes and machines, so all run what was checked.
+``FILE.py:NAME`` in a recipe is what ``@scorer("NAME", ...)`` registers in that file. The file is code that the user
+names on purpose; it is run when the recipe is checked. What it registers is known under its file's name alone, so that
+no recipe sees another's scorers, and none takes a built-in's place. The text of the file travels with a scorer to
+worker processes and machines, so all run what was checked.
 
 A package offers a scorer by an entry point of the group ``radrl.scorers``: its name is the scorer's, its value the
 function below ``@scorer``. It is imported when a recipe or a command names it, or the list of scorers is asked for.

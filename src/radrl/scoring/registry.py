@@ -235,9 +235,9 @@ def scorer(
 ) -> Callable[[ScoreFunction], ScoreFunction]:
     """Registers a function as the scorer ``name``; ``more`` are the other fields of Scorer.
 
-        @scorer("lesion_count", tasks=("report",), low=0.0, high=1.0)
-        def lesion_count(examples, answers, *, word="nodule"):
-            return [Score(...) for example, answer in zip(examples, answers)]
+    @scorer("lesion_count", tasks=("report",), low=0.0, high=1.0)
+    def lesion_count(examples, answers, *, word="nodule"):
+        return [Score(...) for example, answer in zip(examples, answers)]
     """
 
     def register(function: ScoreFunction) -> ScoreFunction:

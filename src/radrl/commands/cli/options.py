@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="the recipe, a YAML file")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="change a key of the recipe")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint of this run")]
-Restart = Annotated[bool, typer.Option("--restart", help="throw this run's checkpoints and model away and begin anew")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="delete this run's checkpoints and model and start from the beginning")
+]
 Start = Annotated[str | None, typer.Option(help="the model to start from, instead of the recipe's model.start")]
 Against = Annotated[str | None, typer.Option(metavar="NAME", help="a second model that all are compared with")]
 

@@ -1,7 +1,8 @@
 """Protocols of published evaluations, a YAML file each: which figures they print, how they ask and decode.
 
 ``evaluation: {protocol: NAME}`` takes all of it, ``protocol: FILE.yaml`` all of a file of the user's own. What the
-recipe itself sets under ``evaluation`` and ``prompt`` wins, and the page and the tables say what that was. The files hold settings that the authors published, with their places.
+recipe itself sets under ``evaluation`` and ``prompt`` wins, and the page and the tables say what that was. The files
+hold settings that the authors published, with their places.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ class Protocol(BaseModel):
 @lru_cache
 def names() -> tuple[str, ...]:
     """Returns the names of the protocols, in order."""
-    found = (file.name for file in _FOLDER.iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
+    files = (file.name for file in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml")))
 
 
 @lru_cache
@@ -154,12 +155,12 @@ def apply(recipe: Recipe) -> Recipe:
     if protocol.prompt and "preset" not in asked:
         values["prompt"] = {"preset": protocol.prompt, **asked}
     try:
-        found = type(recipe).model_validate(values)
+        applied = type(recipe).model_validate(values)
     except ValidationError as error:
         at = f"{recipe.file}: with protocol '{shown(recipe.evaluation.protocol or NONE)}'"
         raise UserError(one_line(f"{at}: {first_mistake(error, type(recipe))}")) from None
-    found._file = recipe._file
-    return found
+    applied._file = recipe._file
+    return applied
 
 
 def overridden(recipe: Recipe) -> list[str]:
@@ -167,7 +168,7 @@ def overridden(recipe: Recipe) -> list[str]:
     protocol = of(recipe)
     if protocol is None:
         return []
-    found = [
+    lines = [
         f"evaluation.{key} is {_said(getattr(recipe.evaluation, key))}, not {_said(value)}"
         for key, value in protocol.evaluation.items()
         if getattr(recipe.evaluation, key) != value
@@ -177,8 +178,8 @@ def overridden(recipe: Recipe) -> list[str]:
         for key in type(recipe.prompt).model_fields:
             mine, other = getattr(recipe.prompt, key), getattr(theirs, key)
             if mine != other:
-                found.append(f"prompt.{key} is {_said(mine)}, not {_said(other)}")
-    return found
+                lines.append(f"prompt.{key} is {_said(mine)}, not {_said(other)}")
+    return lines
 
 
 def _said(value: Any) -> str:

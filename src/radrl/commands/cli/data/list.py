@@ -10,7 +10,7 @@ import typer
 def list_readers(
     name: Annotated[str | None, typer.Argument(help="one data set: its layout and access")] = None,
 ) -> None:
-    """The data sets that can be prepared, or how one of them lies and where to get it."""
+    """The data sets that can be prepared, or the layout of one and where to get it."""
     from radrl.commands.prepare import description
 
     print(description(name))
