@@ -23,7 +23,7 @@ CHOICE = Example(id="one", task="vqa_closed", question="q", choices=("mass", "no
 
 def documented():
     """The lines of the recipe and the file of the docs, as they stand there."""
-    part = DOCS.read_text(encoding="utf-8").partition("An answer format of one's own")[2]
+    part = DOCS.read_text(encoding="utf-8").partition("# An answer format of one's own")[2]
     return tuple(re.search(rf"```{kind}\n(.*?)```", part, re.DOTALL)[1] for kind in ("yaml", "python"))
 
 

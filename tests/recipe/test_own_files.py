@@ -9,7 +9,8 @@ import pytest
 
 from radrl.commands.load_recipe import load
 from radrl.evaluation.answers.judged import style_of
-from radrl.evaluation.metrics.selection import asked, protocol_facts, protocol_notes
+from radrl.evaluation.metrics.select_scorers import select_scorers
+from radrl.output.protocol_notes import protocol_facts, protocol_notes
 from radrl.recipe import protocols
 from radrl.recipe.schema import read
 
@@ -46,17 +47,17 @@ def test_a_preset_of_one_s_own_for_the_recipe_and_for_a_model(make):
 
 
 def test_the_documented_protocol_says_columns_prompt_and_decoding(make, tmp_path):
-    text = documented("evaluation.md", "A protocol of one's own")
+    text = documented("evaluation.md", "## A protocol of one's own")
     (tmp_path / "a").mkdir()
     source = re.search(
-        r"```python\n(.*?)```", (DOCS / "rewards.md").read_text().partition("A scorer of your own")[2], re.S
+        r"```python\n(.*?)```", (DOCS / "rewards.md").read_text().partition("## A scorer of your own")[2], re.S
     )
     (tmp_path / "a/my_rewards.py").write_text(source[1])
     recipe = load(make("evaluation: {protocol: my_protocol.yaml, top_p: 0.5}", my_protocol=text, my_preset=PRESET))
     applied = protocols.apply(recipe)
     assert applied.style().system == "Be brief."
     assert (applied.evaluation.max_new_tokens, applied.evaluation.top_p) == (512, 0.5)
-    asking = asked(applied, {"report": 2})
+    asking = select_scorers(applied, {"report": 2})
     assert [(one.scorer.name, one.place, one.headline) for one in asking.scorers] == [
         ("finding_f1", 0, True),
         ("my_rewards.py:lesion_count", 1, False),

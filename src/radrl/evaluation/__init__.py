@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from radrl.evaluation.answers.header import Header, read_header
     from radrl.evaluation.answers.predictions import Prediction
     from radrl.evaluation.answers.predictions import read as read_predictions
-    from radrl.evaluation.metrics.metric import score_cases
+    from radrl.evaluation.metrics.score_cases import score_cases
     from radrl.evaluation.statistics.comparison import compare
     from radrl.evaluation.statistics.intervals import bootstrap_mean, holm, paired_difference, patients_needed
 
@@ -43,6 +43,6 @@ __getattr__ = lazy_names(
         "patients_needed": _INTERVALS,
         "read_header": "radrl.evaluation.answers.header",
         "read_predictions": "radrl.evaluation.answers.predictions:read",
-        "score_cases": "radrl.evaluation.metrics.metric",
+        "score_cases": "radrl.evaluation.metrics.score_cases",
     },
 )
