@@ -17,7 +17,8 @@ HOME = Path(__file__).parents[1]
 PAGES = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
 OTHERS = {  # files of other people's repositories, and files of the reader's own
     "create_section_files.py", "create_llava_dataset.py", "eval/run_offline_inference.py", "cal_report_metrics.py",
-    "data_process/prepare_vlm_eval_data_v2.py", "my_rewards.py", "my_format.py", "my_preset.yaml", "my_protocol.yaml", "FILE.yaml", "clinic.py", "make_manifest.py", "model.yaml",
+    "data_process/prepare_vlm_eval_data_v2.py", "my_rewards.py", "my_format.py", "my_preset.yaml", "my_protocol.yaml",
+    "FILE.yaml", "clinic.py", "make_manifest.py", "model.yaml",
     "recipe.yaml", "chat_template.jinja", "tests/helpers/sets/NAME.py",
 }  # fmt: skip
 MADE = ("runs/", "OUT/", "FOLDER/", "out/")  # what commands write
