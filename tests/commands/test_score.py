@@ -121,7 +121,7 @@ def test_texts_are_read_as_completions_are(tmp_path):
 
 def test_the_usual_scorers_read_the_reference(tmp_path):
     wanted = jsonl(tmp_path / "r.jsonl", TEXTS)
-    names = {scorer.name for scorer in score.usual()}
+    names = {scorer.name for scorer in score.usual_scorers()}
     assert {"finding_f1", "bleu_4", "cider"} <= names
     assert not {"length", "format", "ecr", "sentence_similarity", "judge"} & names
     assert set(score.score_files(wanted, wanted, ["bleu_1"])) == {"bleu_1", "cases"}

@@ -40,8 +40,10 @@ def _stages(recipe: Recipe) -> list[Kind]:
         "coldstart": recipe.coldstart.sft,
         "grpo": recipe.grpo or recipe.rewards,
     }
-    stages = [kind for kind, section in sections.items() if section]
-    return (stages or ["sft"]) if recipe.data.train else ["evaluate"]
+    stages: list[Kind] = [kind for kind, section in sections.items() if section]
+    if not recipe.data.train:
+        return ["evaluate"]
+    return stages or ["sft"]
 
 
 def _folder(recipe: Recipe, name: str) -> Path:
