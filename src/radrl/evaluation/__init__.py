@@ -11,8 +11,7 @@ from radrl.support.lazy import lazy_names
 
 if TYPE_CHECKING:
     from radrl.evaluation.answers.header import Header, read_header
-    from radrl.evaluation.answers.predictions import Prediction
-    from radrl.evaluation.answers.predictions import read as read_predictions
+    from radrl.evaluation.answers.predictions import Prediction, read_predictions
     from radrl.evaluation.metrics.score_cases import score_cases
     from radrl.evaluation.statistics.comparison import compare
     from radrl.evaluation.statistics.intervals import bootstrap_mean, holm, paired_difference, patients_needed
@@ -42,7 +41,7 @@ __getattr__ = lazy_names(
         "paired_difference": _INTERVALS,
         "patients_needed": _INTERVALS,
         "read_header": "radrl.evaluation.answers.header",
-        "read_predictions": "radrl.evaluation.answers.predictions:read",
+        "read_predictions": "radrl.evaluation.answers.predictions",
         "score_cases": "radrl.evaluation.metrics.score_cases",
     },
 )
