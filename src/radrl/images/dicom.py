@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from radrl.errors import UserError
 from radrl.images.pixels import check_size, to_8_bit
+
+if TYPE_CHECKING:  # pydicom is loaded when a DICOM file is read
+    from pydicom.dataset import Dataset, FileDataset
 
 MAX_BYTES = 1_000_000_000  # MAX_PIXELS at 16 bit are a fifth of it
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -70,7 +73,7 @@ def read_pixels(file: Path, notes: list[str] | None = None) -> np.ndarray:
     return 255 - shown if kind == "MONOCHROME1" or inverse else shown
 
 
-def _parse(file: Path, pixels: bool) -> Any:
+def _parse(file: Path, pixels: bool) -> FileDataset:
     try:
         import pydicom
         from pydicom.filereader import read_file_meta_info
@@ -87,7 +90,7 @@ def _parse(file: Path, pixels: bool) -> Any:
     return pydicom.dcmread(file, force=True, stop_before_pixels=not pixels)
 
 
-def _check(file: Path, data: Any) -> tuple[int, int]:
+def _check(file: Path, data: FileDataset) -> tuple[int, int]:
     """Returns width and height, if the tags are those of one radiograph."""
     for key in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation"):
         if data.get(key) in (None, ""):
@@ -108,11 +111,13 @@ def _check(file: Path, data: Any) -> tuple[int, int]:
     return width, height
 
 
-def _decode(file: Path, data: Any, notes: list[str]) -> np.ndarray:
+def _decode(file: Path, data: FileDataset, notes: list[str]) -> np.ndarray:
     syntax = str(data.file_meta.get("TransferSyntaxUID", "")) if hasattr(data, "file_meta") else ""
     if not syntax:  # no meta header: by the way it was parsed
         syntax = "1.2.840.10008.1.2" if data.original_encoding[0] else "1.2.840.10008.1.2.1"
-        data.file_meta.TransferSyntaxUID = syntax
+        from pydicom.uid import UID
+
+        data.file_meta.TransferSyntaxUID = UID(syntax)
     if syntax not in DECODERS:
         raise UserError(f"{file}: transfer syntax {syntax!r} is not read; unpack it with gdcmconv --raw")
     decoder = DECODERS[syntax]
@@ -139,7 +144,7 @@ def _decode(file: Path, data: Any, notes: list[str]) -> np.ndarray:
     return _without_unused_bits(data, notes)
 
 
-def _without_unused_bits(data: Any, notes: list[str]) -> np.ndarray:
+def _without_unused_bits(data: FileDataset, notes: list[str]) -> np.ndarray:
     """Returns the stored values; bits beyond BitsStored may hold an overlay."""
     pixels, unused = data.pixel_array, int(data.BitsAllocated) - int(data.BitsStored)
     if not unused or pixels.ndim != 2:
@@ -175,7 +180,7 @@ def _claimed_size(packed: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _rescaled(data: Any, pixels: np.ndarray) -> np.ndarray:
+def _rescaled(data: FileDataset, pixels: np.ndarray) -> np.ndarray:
     """Returns the values after modality LUT or rescale, float32."""
     tables = data.get("ModalityLUTSequence")
     if tables:
@@ -185,7 +190,7 @@ def _rescaled(data: Any, pixels: np.ndarray) -> np.ndarray:
     return values if slope is None or intercept is None else values * np.float32(slope) + np.float32(intercept)
 
 
-def _windowed(file: Path, data: Any, values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def _windowed(file: Path, data: FileDataset, values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Returns the values through VOI LUT or window, uint8."""
     tables = data.get("VOILUTSequence")
     if tables and tables[0].get("LUTDescriptor") is not None:
@@ -203,7 +208,7 @@ def _windowed(file: Path, data: Any, values: np.ndarray, pixels: np.ndarray) -> 
     return to_8_bit(values)
 
 
-def _looked_up(values: np.ndarray, table: Any, data: Any) -> tuple[np.ndarray, float]:
+def _looked_up(values: np.ndarray, table: Dataset, data: FileDataset) -> tuple[np.ndarray, float]:
     """Returns integers through a LUT (PS3.3 C.11.1.1), float32, and the largest value that its bits allow.
 
     Some devices (Agfa CR) write a LUT of 12 bits and say 16: where the entries need fewer bits than the descriptor has,
@@ -260,7 +265,7 @@ def _first(value: Any) -> float | None:
     return float(value[0]) if len(value) else None
 
 
-def _colour(file: Path, data: Any, pixels: np.ndarray, kind: str) -> np.ndarray:
+def _colour(file: Path, data: FileDataset, pixels: np.ndarray, kind: str) -> np.ndarray:
     """Returns colour pixels as RGB; pydicom has turned YBR into RGB already."""
     if kind == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut

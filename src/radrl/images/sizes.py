@@ -6,7 +6,7 @@ Nothing is decoded and torch is not loaded: sizes come from the files' headers, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from radrl.boxes.notation import Size
@@ -39,7 +39,7 @@ def resized_size(size: Size, factor: int, min_pixels: int, max_pixels: int) -> S
             f"an image of {width} x {height} pixels is too narrow for Qwen-VL's image processor; leave it out"
         )
 
-    def whole(side: float, rounding: Any = round) -> int:
+    def whole(side: float, rounding: Callable[[float], int] = round) -> int:
         return max(factor, rounding(side / factor) * factor)
 
     area = round(height / factor) * round(width / factor) * factor**2  # 0 where a side is less than half a patch
