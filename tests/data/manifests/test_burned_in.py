@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from radrl.data.manifests import burned_in
-from radrl.data.manifests.check import WORDS, check, table
+from radrl.data.manifests.check import check
+from radrl.data.manifests.check_report import WORDS, report_text
 from radrl.data.manifests.line_checks import Asked
 
 needs_ocr = pytest.mark.skipif(burned_in.missing() is not None, reason="RapidOCR is not installed")
@@ -59,7 +60,7 @@ def named(report) -> list[str]:
 def test_images_with_words_are_named_and_the_words_are_not(manifest, workers):
     report = check([manifest], Asked(("en",)), burned_in_text=True, workers=workers)
     assert named(report) == ["name", "date"]  # a side mark says nothing of a person
-    said = table(report)
+    said = report_text(report)
     assert f"{2:>10}  {WORDS}" in said
     assert not any(word in said for word in (*SAID.split(), "01/02"))
 
@@ -86,7 +87,7 @@ def test_every_image_is_asked_about_only_where_it_is_wanted(manifest, monkeypatc
     assert named(check([manifest], Asked(("en",)), burned_in_text=True)) == ["name", "date", "mark"]
     report = check([manifest], Asked(("en",)))
     assert named(report) == []
-    assert f"{'not asked':>10}  {WORDS}" in table(report)
+    assert f"{'not asked':>10}  {WORDS}" in report_text(report)
 
 
 def test_a_missing_extra_is_said_before_anything_is_read(manifest, monkeypatch, refusal):

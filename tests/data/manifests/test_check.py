@@ -11,8 +11,10 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from radrl.commands.main import main
-from radrl.data.manifests.check import ALIKE, NEAR, Report, check, detail, difference_hash, table
+from radrl.data.manifests.check import check
+from radrl.data.manifests.check_report import Report, report_text
 from radrl.data.manifests.line_checks import Asked, language_of, pieces
+from radrl.data.manifests.same_picture import ALIKE, NEAR, detail, difference_hash
 
 ENGLISH = Asked(("en",))
 QUESTION = "What is the finding of this film?"
@@ -66,7 +68,7 @@ def test_labels_that_the_taught_answer_does_not_name_are_said(folder):
     report = check(folder(train=right + wrong), ENGLISH)
     assert report.counts == {"labels": 2}
     assert report.problems[0].why.endswith("does not name its labels as an answer is read; write 'edema'")
-    assert "classification" in table(report)
+    assert "classification" in report_text(report)
 
 
 def test_nothing_is_wrong_with_what_is_right(folder):
@@ -91,7 +93,7 @@ def test_each_kind_of_wrong_line_is_named(folder, kind):
     report = check(folder(train=[line(0), broken]), ENGLISH)
     assert found(report) == [(kind, f"train.jsonl{where}")]
     assert report.counts == {kind: 1}
-    assert f"train.jsonl{where}: " in table(report)
+    assert f"train.jsonl{where}: " in report_text(report)
 
 
 def test_a_box_is_said_with_its_mend(folder):
@@ -150,7 +152,7 @@ def test_lengths_by_a_models_tokenizer(folder, tiny_folder):
     assert found(report) == [("too long", "train.jsonl:2")]
     assert report.longest >= 300
     assert report.images is None
-    assert "not asked  image not readable" in table(report)
+    assert "not asked  image not readable" in report_text(report)
 
 
 def test_control_tokens_are_counted_and_named_and_nothing_to_mend(folder, tiny_folder):
@@ -167,7 +169,7 @@ def test_control_tokens_are_counted_and_named_and_nothing_to_mend(folder, tiny_f
         said = [problem.why for problem in report.problems]
         assert said[0].startswith("question of 'e1' holds <|image_pad|>, <image>, which is shown and taught as plain")
         assert [why.split(" holds")[0] for why in said] == ["question of 'e1'", "choices of 'e2'", "history of 'e3'"]
-        assert "         3  control token in a text" in table(report)
+        assert "         3  control token in a text" in report_text(report)
 
 
 def test_exit_codes(folder, capsys, monkeypatch):

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sets import _damage
 
-from radrl.data.published import tables
+from radrl.data.published import joins, safe_files
 from radrl.data.published.archives import archive_members, parse_xml
 from radrl.data.published.asking import Asking
 from radrl.data.published.prepare import Settings, prepare
@@ -89,13 +89,13 @@ def test_packed_tables_are_read_and_bombs_are_not(tmp_path, refusal, monkeypatch
         archive.writestr("__MACOSX/x", "")
         archive.writestr("folder/t.csv", text)
     assert [row.where.rsplit("/")[-1] for row in table(tmp_path, ["t.csv"], ["b"])] == ["t.csv.zip:2"]
-    monkeypatch.setattr(tables, "UNPACKED_AT_LEAST", 10_000)
+    monkeypatch.setattr(safe_files, "UNPACKED_AT_LEAST", 10_000)
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 1_000_000))
     assert "far more than a data set holds" in refusal(list, table(tmp_path, ["b.csv"], ["a"]))
 
 
 def test_a_bomb_in_an_archive_is_refused(tmp_path, refusal, monkeypatch):
-    monkeypatch.setattr(tables, "UNPACKED_AT_LEAST", 10_000)
+    monkeypatch.setattr(safe_files, "UNPACKED_AT_LEAST", 10_000)
     (tmp_path / "zeros").write_bytes(bytes(10_000_000))
     with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
         archive.add(tmp_path / "zeros", "x.xml")
@@ -122,11 +122,11 @@ def test_rows_and_cells_of_a_table(tmp_path, refusal):
 
 def test_groups_and_lookups_hold_rows_that_do_not_stand_together(tmp_path):
     (tmp_path / "t.csv").write_text("k,v\nb,1\na,2\nb\nb,3\n")
-    wrong, first, second = tables.grouped(table(tmp_path, ["t.csv"], ["k", "v"]), lambda row: row["k"])
+    wrong, first, second = joins.grouped(table(tmp_path, ["t.csv"], ["k", "v"]), lambda row: row["k"])
     assert wrong.why == "1 cells, not 2"
     assert (first[0], [row["v"] for row in first[1]]) == ("b", ["1", "3"])
     assert second[1][0].where.endswith("t.csv:3")
-    found = tables.Lookup(table(tmp_path, ["t.csv"], ["k", "v"]), lambda row: row["k"])
+    found = joins.Lookup(table(tmp_path, ["t.csv"], ["k", "v"]), lambda row: row["k"])
     assert (found.get("b")["v"], found.get("c"), len(found.wrong)) == ("1", None, 1)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from radrl.data.published import tables
+from radrl.data.published import safe_files
 from radrl.data.published.copies import copy
 from radrl.data.published.parquet import embedded, is_there, rows, shards
 from radrl.errors import UserError
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_refused_in_a_line(tmp_path, refusal):
 
 
 def test_a_table_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, refusal, monkeypatch):
-    monkeypatch.setattr(tables, "UNPACKED_AT_LEAST", 10_000)
+    monkeypatch.setattr(safe_files, "UNPACKED_AT_LEAST", 10_000)
     (tmp_path / "data").mkdir()
     pq.write_table(pa.table({"text": ["x" * 10_000] * 5000}), tmp_path / FILE)
     assert "far more than a data set holds" in refusal(list, rows(tmp_path, FILE, ["text"]))

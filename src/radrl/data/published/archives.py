@@ -1,4 +1,4 @@
-"""Archives that are read without unpacking them, and XML without entities; safe reading of other files: tables.py."""
+"""Archives that are read without unpacking them, and XML without entities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from radrl.data.published import tables
-from radrl.data.published.tables import BROKEN, LARGEST_TEXT, Wrong, damaged, find
+from radrl.data.published import safe_files
+from radrl.data.published.safe_files import BROKEN, LARGEST_TEXT, damaged, find
+from radrl.data.published.tables import Wrong
 from radrl.errors import UserError, one_line
 
 MOST_MEMBERS = 2_000_000
@@ -27,7 +28,7 @@ def archive_members(root: Path, names: Sequence[str], ending: str) -> Iterator[t
         UserError: no such file, or the archive is damaged or a bomb.
     """
     file = find(root, names)
-    left = max(tables.UNPACKED_AT_LEAST, file.stat().st_size * tables.UNPACKED_TIMES)
+    left = max(safe_files.UNPACKED_AT_LEAST, file.stat().st_size * safe_files.UNPACKED_TIMES)
     count = 0
     try:
         for name, size, read in _members(file):

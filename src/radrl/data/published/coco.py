@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.record import Record, Region, Skipped, Split, corner_and_size
-from radrl.data.published.tables import DAMAGED, read_json
+from radrl.data.published.safe_files import DAMAGED, read_json
 from radrl.errors import UserError, in_words
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published.tables import DAMAGED, LARGEST_JSON, LONGEST_LINE, Stream, Wrong, find, unpacked
+from radrl.data.published.safe_files import DAMAGED, LARGEST_JSON, LONGEST_LINE, Stream, find, refuse_constant, unpacked
+from radrl.data.published.tables import Wrong
 from radrl.errors import UserError, one_line
 
 PART = 1 << 18  # bytes read at a time
@@ -234,3 +235,19 @@ def text_lines(root: Path, names: Sequence[str]) -> Iterator[tuple[str, str] | W
                 continue
             if text:
                 yield where, text
+
+
+def json_lines(root: Path, names: Sequence[str]) -> Iterator[tuple[str, Any] | Wrong]:
+    """Yields ``(file:line, value)`` of every line of a JSONL file; a line that is not JSON is Wrong.
+
+    Raises:
+        UserError: as `text_lines`.
+    """
+    for line in text_lines(root, names):
+        if isinstance(line, Wrong):
+            yield line
+            continue
+        try:
+            yield line[0], json.loads(line[1], parse_constant=refuse_constant)
+        except (ValueError, RecursionError):
+            yield Wrong(line[0], "not JSON")

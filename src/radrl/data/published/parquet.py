@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published import tables
-from radrl.data.published.tables import BROKEN, damaged, inside
+from radrl.data.published import safe_files
+from radrl.data.published.safe_files import BROKEN, damaged, inside
 from radrl.errors import UserError, one_line
 
 BATCH = 16  # rows that are in memory together: those of images are large
@@ -54,7 +54,7 @@ def rows(
                 )
         texts = [name for name in there if name in columns or name in optional]
         pictures = [name for name in images if name in there]
-        left = max(tables.UNPACKED_AT_LEAST, file.stat().st_size * tables.UNPACKED_TIMES)
+        left = max(safe_files.UNPACKED_AT_LEAST, file.stat().st_size * safe_files.UNPACKED_TIMES)
         number = 0
         wanted = [*texts, *(_leaf(parquet, name) for name in pictures)]
         for batch in parquet.iter_batches(BATCH, columns=wanted, use_threads=False):

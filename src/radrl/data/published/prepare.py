@@ -26,8 +26,8 @@ from radrl.data.published.copies import copy, copy_name
 from radrl.data.published.parquet import is_there
 from radrl.data.published.readers import reader as reader_of
 from radrl.data.published.record import Reader, Record, Skipped, chosen
+from radrl.data.published.safe_files import is_plain
 from radrl.data.published.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_edge, frame_of, read_annotated
-from radrl.data.published.tables import is_plain
 from radrl.data.published.unfinished import Manifests, Summary, Text, state_of
 from radrl.errors import UserError, one_line
 from radrl.example import Example

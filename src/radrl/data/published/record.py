@@ -3,7 +3,8 @@
 A reader is a module in ``readers/`` with one `Reader` named ``READER``; the module's name is the data set's. A file of
 the user's, or a package, can hold one too: a whole one stands in docs/data.md, "A reader of one's own". Its
 ``read(root, options)`` yields Records one by one, with memory that does not grow with their number. Templates, splits,
-image copies, counting and resuming are prepare.py's work, safe reading of files is tables.py's.
+image copies, counting and resuming are prepare.py's work. Files are read safely by tables.py, json_lists.py,
+parquet.py, archives.py and safe_files.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict
 
-from radrl.data.published.tables import DAMAGED, Row, Wrong, grouped
+from radrl.data.published.joins import grouped
+from radrl.data.published.safe_files import DAMAGED
+from radrl.data.published.tables import Row, Wrong
 from radrl.errors import UserError, in_words, nearest
 from radrl.example import Example, Presence
 

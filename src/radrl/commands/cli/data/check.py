@@ -23,7 +23,8 @@ def check(
     workers: Annotated[int | None, typer.Option(help="processes; by default one a core", min=1)] = None,
 ) -> None:
     """Look for broken lines and images, leaks between splits, and texts that are empty, foreign or too long."""
-    from radrl.data.manifests.check import check, table
+    from radrl.data.manifests.check import check
+    from radrl.data.manifests.check_report import report_text
     from radrl.data.manifests.line_checks import Asked
     from radrl.support.machine import cores
 
@@ -36,6 +37,6 @@ def check(
         burned_in_text=burned_in_text,
         workers=workers or cores(),
     )
-    print(table(report, show))
+    print(report_text(report, show))
     if not report.fit:
         raise typer.Exit(1)

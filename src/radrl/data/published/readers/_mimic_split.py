@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from radrl.data.published.joins import Lookup
 from radrl.data.published.record import Option, Split
-from radrl.data.published.tables import Lookup, table
+from radrl.data.published.tables import table
 from radrl.errors import UserError
 
 MIMIC_SPLITS: dict[str, Split] = {"train": "train", "validate": "dev", "test": "test"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from radrl.data.published.readers._common import first_there
 from radrl.data.published.record import Split
-from radrl.data.published.tables import has, is_plain
+from radrl.data.published.safe_files import has, is_plain
 from radrl.errors import UserError
 
 SPLITS: Mapping[str, Split] = {"train": "train", "valid": "dev", "test": "test"}

@@ -17,11 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from radrl.data.published.joins import Lookup
 from radrl.data.published.readers._common import first_there
 from radrl.data.published.readers._mimic_split import SPLIT_OPTION, MimicSplit
 from radrl.data.published.record import XYXY, Option, Reader, Record, Region, Skipped, Split, corners
+from radrl.data.published.safe_files import DAMAGED, has, is_plain, read_bytes
 from radrl.data.published.sizes import Size
-from radrl.data.published.tables import DAMAGED, Lookup, Row, Wrong, has, is_plain, read_bytes, table
+from radrl.data.published.tables import Row, Wrong, table
 from radrl.errors import UserError
 from radrl.images.files import image_size
 

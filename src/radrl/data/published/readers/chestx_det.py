@@ -11,7 +11,7 @@ from typing import Any
 
 from radrl.data.published.readers._common import first_there, spoken
 from radrl.data.published.record import Reader, Record, Region, Skipped, Split, corners, each_item
-from radrl.data.published.tables import read_json
+from radrl.data.published.safe_files import read_json
 from radrl.errors import UserError
 
 SIDE = 1024.0

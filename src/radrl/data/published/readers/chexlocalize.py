@@ -15,7 +15,7 @@ from typing import Any
 from radrl.data.published.masks import boxes_of, coco_runs
 from radrl.data.published.readers._common import first_there, spoken
 from radrl.data.published.record import Reader, Record, Region, Skipped, Split, each_item
-from radrl.data.published.tables import has, read_json
+from radrl.data.published.safe_files import has, read_json
 from radrl.errors import UserError
 from radrl.example import Presence
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from radrl.data.published.readers._common import CHEXPERT14, CHEXPERT_FINDINGS, label_cells, says_nothing
 from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each
-from radrl.data.published.tables import Row, has, table
+from radrl.data.published.safe_files import has
+from radrl.data.published.tables import Row, table
 
 TABLES: Mapping[str, Split] = {"train.csv": "train", "valid.csv": "dev", "test.csv": "test"}
 # "CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg": below the folder that the first part names

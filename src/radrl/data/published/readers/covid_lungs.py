@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from radrl.data.published.json_lists import json_lines
 from radrl.data.published.record import Reader, Record, Region, Skipped, corners, each_item
-from radrl.data.published.tables import json_lines
 from radrl.errors import UserError
 
 FILE = "metadata.jsonl"

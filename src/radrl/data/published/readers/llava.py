@@ -17,7 +17,7 @@ from typing import Any
 from radrl.data.formats.llava import ids, images_of, named, read_item
 from radrl.data.published.json_lists import json_items
 from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_item
-from radrl.data.published.tables import is_plain
+from radrl.data.published.safe_files import is_plain
 from radrl.errors import UserError
 
 SPLIT = re.compile(r"(?:^|[-_./])(train|valid|val|dev|test)(?:ation|ate|ing)?\d{0,3}(?=$|[-_.])")

@@ -16,7 +16,7 @@ from radrl.data.published.json_lists import json_items
 from radrl.data.published.parquet import rows, shards
 from radrl.data.published.readers._vqa import multiple_choice, said, text_or_none
 from radrl.data.published.record import Reader, Record, Skipped, Split, each_item
-from radrl.data.published.tables import has
+from radrl.data.published.safe_files import has
 from radrl.errors import UserError
 
 SPLITS: Mapping[str, Split] = {"train": "train", "dev": "dev", "validation": "dev", "test": "test"}

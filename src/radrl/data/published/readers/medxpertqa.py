@@ -14,7 +14,7 @@ from typing import Any
 from radrl.data.published.json_lists import json_items
 from radrl.data.published.readers._vqa import first_folder, lettered, multiple_choice, said, text_or_none
 from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_item
-from radrl.data.published.tables import has
+from radrl.data.published.safe_files import has
 from radrl.errors import UserError
 
 SPLITS: tuple[Split, ...] = ("dev", "test")

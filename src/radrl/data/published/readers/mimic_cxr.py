@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from radrl.data.published.joins import Lookup
 from radrl.data.published.readers._common import (
     CHEXPERT14,
     CHEXPERT_FINDINGS,
@@ -16,7 +17,8 @@ from radrl.data.published.readers._common import (
 from radrl.data.published.readers._mimic_sections import is_set_apart, sections
 from radrl.data.published.readers._mimic_split import MIMIC_SPLITS
 from radrl.data.published.record import Option, Reader, Record, Skipped, each_group
-from radrl.data.published.tables import Lookup, Row, has, inside, read_text, table
+from radrl.data.published.safe_files import has, inside, read_text
+from radrl.data.published.tables import Row, table
 from radrl.errors import UserError
 from radrl.example import Presence
 

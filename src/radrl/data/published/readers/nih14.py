@@ -8,7 +8,8 @@ from pathlib import Path
 
 from radrl.data.published.readers._common import spoken
 from radrl.data.published.record import Reader, Record, Skipped, each
-from radrl.data.published.tables import Row, find, table, unpacked
+from radrl.data.published.safe_files import find, unpacked
+from radrl.data.published.tables import Row, table
 
 LABELS = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from radrl.data.published.joins import Lookup
 from radrl.data.published.readers._common import first_there
 from radrl.data.published.record import Option, Phrase, Reader, Record, Skipped, Split, corners, each_item
-from radrl.data.published.tables import Lookup, read_json, table
+from radrl.data.published.safe_files import read_json
+from radrl.data.published.tables import table
 from radrl.errors import UserError
 
 FILE, TABLE = "grounded_reports_20240819.json", "master_table.csv"

@@ -13,7 +13,7 @@ from typing import Any
 from radrl.data.published.json_lists import pickled_items
 from radrl.data.published.readers._vqa import DUPLICATES, Seen, said, yes_no
 from radrl.data.published.record import QA, Reader, Record, Skipped, Split, each_item
-from radrl.data.published.tables import has
+from radrl.data.published.safe_files import has
 from radrl.errors import UserError
 
 SPLITS: Mapping[str, Split] = {"train": "train", "val": "dev", "test": "test"}

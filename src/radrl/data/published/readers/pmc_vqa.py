@@ -12,7 +12,8 @@ from pathlib import Path
 
 from radrl.data.published.readers._vqa import first_folder
 from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split, each
-from radrl.data.published.tables import Row, has, table
+from radrl.data.published.safe_files import has
+from radrl.data.published.tables import Row, table
 from radrl.errors import UserError
 
 LETTERS = "ABCD"

@@ -8,7 +8,7 @@ from typing import Any
 
 from radrl.data.published.readers._common import tidy
 from radrl.data.published.record import Reader, Record, Skipped, Split, each_item
-from radrl.data.published.tables import read_json
+from radrl.data.published.safe_files import read_json
 from radrl.errors import UserError, one_line
 
 FILE = "annotation.json"

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from radrl.data.published.joins import Lookup
 from radrl.data.published.readers._common import first_there
 from radrl.data.published.record import Reader, Record, Region, Skipped, corner_and_size, each_group
-from radrl.data.published.tables import Lookup, Row, has, table
+from radrl.data.published.safe_files import has
+from radrl.data.published.tables import Row, table
 
 FILE, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 COLUMNS = ("patientId", "x", "y", "width", "height", "Target")

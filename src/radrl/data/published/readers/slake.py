@@ -13,7 +13,7 @@ from typing import Any
 from radrl.data.published.json_lists import json_items
 from radrl.data.published.readers._vqa import said, yes_no
 from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split, each_item
-from radrl.data.published.tables import has
+from radrl.data.published.safe_files import has
 from radrl.errors import UserError
 
 FILES: Mapping[str, Split] = {"train.json": "train", "validate.json": "dev", "test.json": "test"}

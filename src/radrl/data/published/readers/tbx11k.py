@@ -11,7 +11,7 @@ from pathlib import Path
 
 from radrl.data.published.coco import read_coco
 from radrl.data.published.record import Reader, Record, Skipped, Split
-from radrl.data.published.tables import has
+from radrl.data.published.safe_files import has
 from radrl.errors import UserError
 
 FOLDER = "annotations/json"

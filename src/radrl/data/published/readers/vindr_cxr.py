@@ -14,7 +14,8 @@ from pathlib import Path
 from radrl.data.published.fusion import RULES, fuse
 from radrl.data.published.readers._common import first_there, folders_there, spoken
 from radrl.data.published.record import Frame, Option, Reader, Record, Region, Skipped, Split, corners, each_group
-from radrl.data.published.tables import Row, has, table
+from radrl.data.published.safe_files import has
+from radrl.data.published.tables import Row, table
 from radrl.errors import UserError
 
 TABLES: tuple[tuple[tuple[str, ...], Split, str], ...] = (

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from radrl.data.published.json_lists import text_lines
 from radrl.data.published.readers._vqa import first_folder, yes_no
 from radrl.data.published.record import QA, Option, Reader, Record, Skipped, Split, each_item
-from radrl.data.published.tables import Wrong, has
+from radrl.data.published.safe_files import has
+from radrl.data.published.tables import Wrong
 from radrl.errors import UserError
 
 
