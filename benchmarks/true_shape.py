@@ -29,6 +29,7 @@ from radrl.commands.load_recipe import load
 from radrl.models import loading
 from radrl.models.processor import Qwen3VLProcessor
 from radrl.models.tiny import CHAT_TEMPLATE
+from radrl.training.shared_prefix import trainer as trainer_module
 from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 RECIPE = """
@@ -92,12 +93,12 @@ def main() -> None:
     for name, method in (
         ("images and prompts", "tokenize_prompts"),
         ("rollout", "complete_prompts"),
-        ("self check", "check_against_trl"),
         ("rewards", "compute_rewards"),
         ("forward of the update", "compute_loss"),
         ("whole step", "training_step"),
     ):
         clock(name, SharedPrefixGRPOTrainer, method)
+    clock("self check", trainer_module, "check_against_trl")
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "data").mkdir()

@@ -1,4 +1,4 @@
-"""Why a model cannot be loaded, in one line with the mend: transformers, huggingface_hub, safetensors and torch each
+"""Why a model cannot be loaded, in one line and what to do: transformers, huggingface_hub, safetensors and torch each
 raise errors of their own, and say little of what to do."""
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ POINTER = b"version https://git-lfs"  # beginning of what stands for a file that
 
 def cannot_load(start: str, error: BaseException) -> UserError:
     """Returns the line for an error that came of loading the folder or hub id ``start``."""
-    why, mend = _reason(start, list(_chain(error)))
+    why, fix = _reason(start, list(_chain(error)))
     said = in_words(error)[:200]
-    return UserError(one_line(f"{start}: cannot be loaded, {why} ({said}); {mend}"))
+    return UserError(one_line(f"{start}: cannot be loaded, {why} ({said}); {fix}"))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

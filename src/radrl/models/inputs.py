@@ -106,14 +106,14 @@ def _check_thinking(processor: ProcessorMixin, turns: list[dict[str, Any]], styl
             return
         told = replace(style, think_in_template=True)
         if style.thinking or not opened_thinking(_rendered(processor, turns, told)):
-            mend = "set 'prompt.think_in_template: true'"
+            fix = "set 'prompt.think_in_template: true'"
         else:
-            mend = (
+            fix = (
                 "ask the model to think ('prompt.thinking' and 'prompt.think_in_template': true; in a cold start of "
                 "Examples with traces 'coldstart.thinking_share: 1')"
             )
         of = "itself" if style.thinking else "for a direct answer too"
-        raise UserError(f"the model's chat template opens {mark} {of}; {mend}")
+        raise UserError(f"the model's chat template opens {mark} {of}; {fix}")
     # Qwen3's leaves the opening to the model, and closes it where no thinking is wanted
     asks = style.thinking and style.think_in_template
     if asks and text == _rendered(processor, turns, replace(style, thinking=False)):
@@ -218,7 +218,7 @@ def _going_on(prompt: str, example: Example, style: PromptStyle, size: Size | No
     if not mark:
         return text
     if mark != "<think>":
-        raise UserError(f"the model's chat template opens {mark}, but <think> is taught; mend the template")
+        raise UserError(f"the model's chat template opens {mark}, but <think> is taught; fix the template")
     text = text.removeprefix("<think>")
     return text.lstrip() if prompt[-1].isspace() else text
 

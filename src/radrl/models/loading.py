@@ -204,7 +204,7 @@ def own_generation_config(start: str) -> GenerationConfig:
             return GenerationConfig.from_pretrained(start)
         except Exception as error:
             if folder.is_dir():  # else the hub has none
-                line = f"{folder / 'generation_config.json'}: cannot be read ({str(error)[:300]}); mend it"
+                line = f"{folder / 'generation_config.json'}: cannot be read ({str(error)[:300]}); fix it"
                 raise UserError(one_line(line)) from None
     try:
         return GenerationConfig.from_model_config(AutoConfig.from_pretrained(start))

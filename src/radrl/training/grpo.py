@@ -18,6 +18,7 @@ import torch
 from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
+from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.utils import RepeatSampler
 
 from radrl.errors import UserError
@@ -35,8 +36,8 @@ from radrl.scoring.rewards import load_rewards
 from radrl.training.audit.callback import Audit
 from radrl.training.callbacks.guards import Guarded, loud
 from radrl.training.callbacks.watch import Watch
-from radrl.training.checks.library_errors import told
-from radrl.training.held_out.evaluating import HeldOutEvaluation, Watched
+from radrl.training.checks.library_errors import one_line_refusals
+from radrl.training.held_out.evaluating import HeldOut, HeldOutEvaluation
 from radrl.training.lora import lora_config
 from radrl.training.run_folder.resuming import EndsWhereItEnded
 from radrl.training.run_folder.samples import Samples, texts_only
@@ -104,7 +105,7 @@ class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefi
         """After so many steps a rollout and the updates from it end together."""
         return steps_of_rollout(self.args)
 
-    def of_held_out(self, answers: Sequence[Answer]) -> dict[str, float]:
+    def held_out_figures(self, answers: Sequence[Answer]) -> dict[str, float]:
         """Returns what the audit says of them."""
         assert self.audit is not None
         return self.audit.look_at_dev(answers)
@@ -147,12 +148,12 @@ def train_grpo(
     examples: ExampleSet,
     stage: Stage,
     checkpoint: Path | None = None,
-    dev: Watched | None = None,
+    dev: HeldOut | None = None,
 ) -> dict[str, Any]:
     """Trains with the recipe's rewards, from ``checkpoint`` on where one is given, and saves ``stage.model``;
     returns notes (steps, seconds). The run is audited, with the held-out Examples of ``dev`` where there are some."""
     clock = Clock(checkpoint)
-    with told(recipe, "grpo"):
+    with one_line_refusals(recipe, "grpo"):
         trainer = grpo_trainer(recipe, model, processor, examples, stage, clock, checkpoint, dev)
         return train_and_save(trainer, processor, stage, clock, checkpoint)
 
@@ -165,7 +166,7 @@ def grpo_trainer(
     stage: Stage,
     clock: Clock,
     checkpoint: Path | None = None,
-    dev: Watched | None = None,
+    dev: HeldOut | None = None,
 ) -> RadrlGRPOTrainer:
     """Returns the trainer that `train_grpo` runs; nothing is trained or written yet, and weights are not looked at but
     for those of a reference for KL.
@@ -199,7 +200,7 @@ def grpo_trainer(
     check_reference(recipe, config, model)
     rows = GRPORows(examples, style, images, control)
     if dev is not None:
-        dev.settle(config)
+        dev.write_into(config)
     held_out = dev and dev.dev
     audit = Audit(stage.folder, style, [function.__name__ for function in functions], held_out, checkpoint)
     progress = Progress(stage.name, ("reward", "completions/mean_length", "frac_reward_zero_std"))
@@ -215,13 +216,13 @@ def grpo_trainer(
         share=recipe.model.shared_prefix,
     )
     trainer.audit, audit.trainer = audit, trainer
-    trainer.watched, trainer.clock = dev, clock
+    trainer.held_out, trainer.clock = dev, clock
     if recipe.samples_every:
         trainer.samples = Samples(stage.folder, style, recipe.samples_every, checkpoint)
     return trainer
 
 
-def check_reference(recipe: Recipe, config: Any, model: PreTrainedModel) -> None:
+def check_reference(recipe: Recipe, config: GRPOConfig, model: PreTrainedModel) -> None:
     """Raises UserError where KL asks for a reference and there is no folder to read it from."""
     if config.beta and recipe.model.lora is None and not source_of(model):  # TRL reads it a second time
         raise UserError(
@@ -235,11 +236,12 @@ def _dataset(rows: GRPORows) -> Dataset:
     return Dataset.from_dict({"index": range(len(rows.examples))}).with_transform(rows)
 
 
-def steps_of_rollout(config: Any) -> int:
+def steps_of_rollout(config: GRPOConfig) -> int:
     """Returns after how many steps a rollout and an optimiser step end together; in between, no checkpoint resumes
     exactly."""
     accumulated = config.gradient_accumulation_steps
-    return math.lcm(config.num_iterations * config.steps_per_generation, accumulated) // accumulated
+    a_rollout = config.num_iterations * cast(int, config.steps_per_generation)
+    return math.lcm(a_rollout, accumulated) // accumulated
 
 
 def no_pictures(model: PreTrainedModel, own: dict[str, Any]) -> dict[str, Any]:
@@ -250,9 +252,9 @@ def no_pictures(model: PreTrainedModel, own: dict[str, Any]) -> dict[str, Any]:
     return {**own, "logit_bias": {**never, **(own.get("logit_bias") or {})}}
 
 
-def _check_saves(config: Any, recipe: Recipe) -> None:
+def _check_saves(config: GRPOConfig, recipe: Recipe) -> None:
     together = steps_of_rollout(config)
-    if config.eval_strategy == "steps":
+    if config.eval_strategy == "steps" and config.eval_steps is not None:
         if "eval_steps" not in recipe.grpo:
             config.eval_steps = math.ceil(config.eval_steps / together) * together
         if (config.save_strategy == "best" or config.load_best_model_at_end) and config.eval_steps % together:

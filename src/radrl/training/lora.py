@@ -34,8 +34,8 @@ def lora_config(recipe: Recipe, model: nn.Module) -> Any:
 def linear_names(model: nn.Module) -> list[str]:
     """Returns the last names of a model's linear layers but for the head's, such as q_proj: what LoRA can adapt."""
     head = cast(Any, model).get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    found = (name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head)
-    return sorted({name.rpartition(".")[2] for name in found if not name.rpartition(".")[2].isdecimal()})
+    linear = (name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head)
+    return sorted({name.rpartition(".")[2] for name in linear if not name.rpartition(".")[2].isdecimal()})
 
 
 def _check_names(recipe: Recipe, config: Any, model: nn.Module) -> None:
@@ -50,10 +50,10 @@ def _check_names(recipe: Recipe, config: Any, model: nn.Module) -> None:
             raise UserError(one_line(f"{at} is missing, and peft knows no default for this model; {known}"))
     elif isinstance(targets, str):
         try:
-            found = targets == "all-linear" or any(re.fullmatch(targets, name) for name in names)
+            there = targets == "all-linear" or any(re.fullmatch(targets, name) for name in names)
         except re.error as error:
             raise UserError(one_line(f"{at} is no regular expression ({error}); a list of names is simpler")) from None
-        if not found:
+        if not there:
             raise UserError(one_line(f"{at}: no module of the model is called {targets!r}; {known}"))
     for key in ("target_modules", "modules_to_save", "exclude_modules"):
         listed = getattr(config, key)

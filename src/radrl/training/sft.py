@@ -27,8 +27,8 @@ from radrl.recipe.schema import Recipe
 from radrl.training.callbacks.deadline import ENDLESS, STEPS, Deadline
 from radrl.training.callbacks.guards import Guarded
 from radrl.training.callbacks.watch import Watch
-from radrl.training.checks.library_errors import told
-from radrl.training.held_out.evaluating import HeldOutEvaluation, Watched
+from radrl.training.checks.library_errors import one_line_refusals
+from radrl.training.held_out.evaluating import HeldOut, HeldOutEvaluation
 from radrl.training.lora import lora_config
 from radrl.training.run_folder.resuming import EndsWhereItEnded
 from radrl.training.sft_rows import Collator, SFTRows, TellEpoch
@@ -52,11 +52,11 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
         *args: Any,
         coordinate_sigma: float = 0.0,
         deadline: Deadline | None = None,
-        watched: Watched | None = None,
+        held_out: HeldOut | None = None,
         eval_rows: SFTRows | None = None,
         **kwargs: Any,
     ) -> None:
-        self.watched, self.eval_rows = watched, eval_rows
+        self.held_out, self.eval_rows = held_out, eval_rows
         self.deadline, self.planned = deadline, kwargs["args"].max_steps
         if deadline is not None:
             kwargs["args"].max_steps = ENDLESS
@@ -78,7 +78,7 @@ class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
         self.deadline.rule(scheduler, steps)
         return scheduler
 
-    def of_held_out(self, answers: Sequence[Answer]) -> dict[str, float]:
+    def held_out_figures(self, answers: Sequence[Answer]) -> dict[str, float]:
         """Returns the loss of all held-out Examples, each token counting alike."""
         assert self.eval_rows is not None
         loss = self.held_out_loss(self.eval_rows)
@@ -153,7 +153,7 @@ class Options(TypedDict, total=False):
     """TRL's settings; the recipe's ``sft`` section where not given."""
     seconds: float | None
     """Training takes that time instead of a number of steps."""
-    dev: Watched | None
+    dev: HeldOut | None
     """What the stage is evaluated on meanwhile."""
 
 
@@ -169,7 +169,7 @@ def train_sft(
     """Trains on the Examples' reference answers, from ``checkpoint`` on where one is given, and saves ``stage.model``;
     returns notes (steps, seconds)."""
     clock = Clock(checkpoint)
-    with told(recipe, "coldstart" if options.get("config") else "sft"):
+    with one_line_refusals(recipe, "coldstart" if options.get("config") else "sft"):
         trainer = sft_trainer(recipe, model, processor, examples, stage, clock, **options)
         return train_and_save(trainer, processor, stage, clock, checkpoint)
 
@@ -202,8 +202,8 @@ def sft_trainer(
     )
     eval_rows = None
     if dev is not None:
-        dev.settle(config)
-        eval_rows = rows.of_held_out(dev.dev.all)
+        dev.write_into(config)
+        eval_rows = rows.for_held_out(dev.dev.all)
     deadline = None if seconds is None else Deadline(clock, seconds)
     trainer = RadrlSFTTrainer(
         model=model,
@@ -222,7 +222,7 @@ def sft_trainer(
         coordinate_sigma=recipe.losses.coordinate_sigma,
         deadline=deadline,
         peft_config=lora_config(recipe, model),
-        watched=dev,
+        held_out=dev,
         eval_rows=eval_rows,
     )
     trainer.clock, trainer.shared_rows = clock, recipe.data.questions_per_row > 1

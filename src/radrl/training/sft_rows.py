@@ -61,7 +61,7 @@ class SFTRows:
         rows = [self._row(index) for index in batch["index"]]
         return {"images": [row.pictures for row in rows], "row": rows}  # TRL knows an image data set by its "images"
 
-    def of_held_out(self, examples: ExampleSet) -> SFTRows:
+    def for_held_out(self, examples: ExampleSet) -> SFTRows:
         """Returns rows of other Examples: asked alike, their pictures left as they are."""
         return SFTRows(
             examples,

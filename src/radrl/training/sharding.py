@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from radrl.errors import UserError
 
 
-def prepare(trainer: Any) -> None:
+def prepare(trainer: Trainer) -> None:
     """Sees to it, before the first step, that the work is split in a way that is served.
 
     Raises:
@@ -50,12 +50,12 @@ class WholeHead(TrainerCallback):
             model.base_model.register_forward_pre_hook(lambda *_: head.unshard())
 
 
-def whole_model(trainer: Any) -> PreTrainedModel | None:
+def whole_model(trainer: Trainer) -> PreTrainedModel | None:
     """Returns the trained model with all its weights and its adapters merged, on the first process; None on the others.
 
     Every process must call it. After it the trainer trains no more: the first process's parts are replaced by wholes.
     """
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
     first = trainer.is_world_process_zero()
     _join(model, keep=first)
     if not first:

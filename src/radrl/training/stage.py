@@ -53,7 +53,7 @@ class Stage:
                 the recipe to resume with trains otherwise.
         """
         if processes.rank() > 0:  # of several processes the first one looks after the folder
-            return last_checkpoint(self.folder, mend=False) if resume else None
+            return last_checkpoint(self.folder, repair=False) if resume else None
         if restart and resume:
             raise UserError("--resume and --restart: choose one")
         checkpoint = None if restart else last_checkpoint(self.folder)
@@ -66,7 +66,7 @@ class Stage:
             hashes = stage_folder.hashes_of(self.folder / RECORD)
             if other := stage_folder.first_difference(self.folder, recipe, kind, hashes=hashes):
                 raise UserError(
-                    f"{self.folder}: the run was begun with another recipe: {other}; mend it, choose another 'out', or "
+                    f"{self.folder}: the run was begun with another recipe: {other}; fix it, choose another 'out', or "
                     "begin anew with --restart"
                 )
         else:
@@ -88,17 +88,17 @@ class Stage:
         return json.loads(path.read_text()) if path.is_file() else []
 
 
-def last_checkpoint(folder: Path, *, mend: bool = True) -> Path | None:
-    """Returns the newest whole checkpoint; with ``mend``, removes newer, half-written ones."""
-    found = sorted(
+def last_checkpoint(folder: Path, *, repair: bool = True) -> Path | None:
+    """Returns the newest whole checkpoint; with ``repair``, removes newer, half-written ones."""
+    checkpoints = sorted(
         (p for p in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", p.name)),
         key=lambda p: int(p.name.split("-")[1]),
     )
-    while found:
-        if (found[-1] / MARKER).is_file():
-            return found[-1]
-        half = found.pop()
-        if mend:
+    while checkpoints:
+        if (checkpoints[-1] / MARKER).is_file():
+            return checkpoints[-1]
+        half = checkpoints.pop()
+        if repair:
             shutil.rmtree(half)
     return None
 

@@ -193,6 +193,6 @@ def _data_uri(path: Path, open_image: Callable[[Path], Image.Image], name: str) 
             plain = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"Example '{name}': cannot read an image of it ({in_words(error)[:200]}); mend the file"
+            f"Example '{name}': cannot read an image of it ({in_words(error)[:200]}); repair the file"
         ) from None
     return data_uri(plain)

@@ -12,7 +12,7 @@ from radrl.errors import UserError
 from radrl.models import loading
 from radrl.support.files import no_space
 from radrl.training import sharding
-from radrl.training.held_out.best_model import chosen
+from radrl.training.held_out.best_model import best_step_notes
 from radrl.training.stage import Clock, Progress, Stage
 
 
@@ -43,7 +43,7 @@ def train_and_save(
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
         "image_backend": loading.image_backend(processor),
-        **chosen(trainer),
+        **best_step_notes(trainer),
     }
     if model is not None:
         loading.save(model, processor, stage.model)

@@ -6,7 +6,7 @@ import pytest
 from transformers import get_scheduler
 from transformers.trainer_utils import SchedulerType
 
-from radrl.training.checks.library_errors import told
+from radrl.training.checks.library_errors import one_line_refusals
 
 
 def refused():
@@ -17,7 +17,7 @@ def test_a_refusal_names_section_key_and_library(make_recipe, refusal):
     recipe = make_recipe("sft={lr_scheduler_kwargs: {}, learning_rate: 1e-4}")
 
     def run():
-        with told(recipe, "sft", " in step 3"):
+        with one_line_refusals(recipe, "sft", " in step 3"):
             refused()
 
     line = refusal(run)
@@ -26,7 +26,7 @@ def test_a_refusal_names_section_key_and_library(make_recipe, refusal):
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory"), OSError(28, "No space left")])
 def test_memory_disk_and_our_own_errors_pass(make_recipe, error):
-    with pytest.raises(type(error)) as caught, told(make_recipe(), "sft"):
+    with pytest.raises(type(error)) as caught, one_line_refusals(make_recipe(), "sft"):
         raise error
     assert caught.value is error
 
@@ -37,5 +37,5 @@ def test_an_error_of_ours_called_by_a_library_passes(make_recipe):
     from radrl.training.sft_rows import SFTRows
 
     rows = object.__new__(SFTRows)  # it takes a mapping: a fault
-    with pytest.raises(TypeError), told(make_recipe(), "sft", deliberate=True):
+    with pytest.raises(TypeError), one_line_refusals(make_recipe(), "sft", deliberate=True):
         next(iter(DataLoader([0], collate_fn=rows)))

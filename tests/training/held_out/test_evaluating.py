@@ -25,7 +25,7 @@ from radrl.prompt.messages import PromptStyle
 from radrl.support.files import write_json
 from radrl.training import stage as run
 from radrl.training.held_out.dev import Dev
-from radrl.training.held_out.evaluating import watched
+from radrl.training.held_out.evaluating import read_held_out
 from radrl.training.sft import RadrlSFTTrainer
 from radrl.training.stage import Progress, Stage
 
@@ -256,4 +256,4 @@ def test_what_cannot_be_evaluated_is_refused_before_the_model_is_loaded(
 def test_a_scorer_names_its_metric_where_there_is_one(recipe_of):
     recipe = recipe_of("data.tasks=[vqa_open]", *EVALUATED, "sft.metric_for_best_model=vqa_accuracy")
     train = stages.load_examples(recipe)
-    assert watched(recipe, "sft", train, PromptStyle()).chosen.name == "vqa_open accuracy"
+    assert read_held_out(recipe, "sft", train, PromptStyle()).chosen.name == "vqa_open accuracy"

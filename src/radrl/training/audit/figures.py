@@ -43,8 +43,8 @@ def clinical_metric(example: Example, answer: Answer, name: str) -> float | None
     if example.task == "report":
         if compared(example.reference, example.reference).silent:
             return None
-        found = compared(example.reference, answer.text)
-        return found.f1 if name == "finding_f1" else 1.0 - weighted_error(found)
+        comparison = compared(example.reference, answer.text)
+        return comparison.f1 if name == "finding_f1" else 1.0 - weighted_error(comparison)
     score = registry.get(name)([example], [answer])[0]
     return None if score is None else score.value
 
@@ -60,8 +60,8 @@ def measure(
     if value is None or example.task != "report":
         errors = [np.nan] * len(KINDS)
     else:
-        found = compared(example.reference, answer.text)
-        errors = [float(found.count(kind)) for kind in KINDS]
+        comparison = compared(example.reference, answer.text)
+        errors = [float(comparison.count(kind)) for kind in KINDS]
     return [float(TASKS.index(example.task)), *words, np.nan if value is None else value, *errors]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from accelerate.utils import broadcast
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from radrl.errors import UserError
@@ -37,15 +39,16 @@ class Deadline(TrainerCallback):
         """Returns how many seconds have passed, and how many there are."""
         return round(self.share * self.seconds), round(self.seconds)
 
-    def rule(self, scheduler: Any, steps: int) -> None:
+    def rule(self, scheduler: LRScheduler, steps: int) -> None:
         """Lets a learning rate that was to change over ``steps`` steps go the same way over the time instead.
 
         Raises:
             UserError: the schedule is none of the step alone.
         """
-        if not hasattr(scheduler, "lr_lambdas"):
+        if not isinstance(scheduler, LambdaLR):
             raise UserError(
                 f"sft.lr_scheduler_type: {type(scheduler).__name__} cannot go by time, which --as-long-as needs; "
                 "choose another, such as cosine"
             )
-        scheduler.lr_lambdas = [lambda _, f=f: f(self.share * steps) for f in scheduler.lr_lambdas]
+        of_steps = cast(list[Callable[[float], float]], scheduler.lr_lambdas)  # none asks for whole steps
+        scheduler.lr_lambdas = [lambda _, f=f: f(self.share * steps) for f in of_steps]

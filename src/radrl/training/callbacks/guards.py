@@ -114,15 +114,15 @@ class Guarded(TrainerSteps):
         step = self.state.global_step + 1 if step is None else step
         names = list(dict.fromkeys(ids))
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        checkpoint = last_checkpoint(Path(str(self.args.output_dir)), mend=False)
+        checkpoint = last_checkpoint(Path(str(self.args.output_dir)), repair=False)
         rate = cast(torch.optim.Optimizer, self.optimizer).param_groups[0]["lr"]
         examples = f"; Examples {', '.join(names[:NAMED])}{more}" if names else ""
-        mend = "lower 'learning_rate' or 'max_grad_norm' (--restart)" + (", or look at these Examples" if names else "")
+        fix = "lower 'learning_rate' or 'max_grad_norm' (--restart)" + (", or look at these Examples" if names else "")
         return UserError(
             one_line(
                 f"{self.args.output_dir}: step {step}: {what} (learning rate {rate:g}{examples}; last checkpoint whose "
                 f"weights are finite: {checkpoint.name if checkpoint else 'none'}); training has stopped and no model "
-                f"is saved: {mend}"
+                f"is saved: {fix}"
             )
         )
 
@@ -162,9 +162,9 @@ def refuse_small(config: Any, examples: ExampleSet, section: str, recipe: Recipe
         for b in range(1, min(size, rows * group // p) + 1)
         if b * p * processes % group == 0 and b * p * processes <= rows * group
     ]
-    mend = f"give at least {needed}"
+    fix = f"give at least {needed}"
     if fits and "generation_batch_size" not in recipe.grpo:
         _, size, parts = max(fits)
-        mend += f", or set '{section}.per_device_train_batch_size: {size}'"
-        mend += f" and '{section}.steps_per_generation: {parts}'" if parts != most else ""
-    raise UserError(one_line(f"{recipe.file}: section '{section}': the data have {rows} {what}; {mend}"))
+        fix += f", or set '{section}.per_device_train_batch_size: {size}'"
+        fix += f" and '{section}.steps_per_generation: {parts}'" if parts != most else ""
+    raise UserError(one_line(f"{recipe.file}: section '{section}': the data have {rows} {what}; {fix}"))

@@ -21,7 +21,7 @@ LIBRARIES = ("trl", "peft", "transformers", "accelerate", "torch")
 
 
 @contextmanager
-def told(recipe: Recipe, kind: StageKind, where: str = "", *, deliberate: bool = False) -> Iterator[None]:
+def one_line_refusals(recipe: Recipe, kind: StageKind, where: str = "", *, deliberate: bool = False) -> Iterator[None]:
     """Turns an error that a library raises within the block into one line that names a stage's section of the recipe,
     and the key that the error speaks of. ``where`` it happened stands in the line.
 

@@ -20,8 +20,8 @@ from radrl.errors import UserError, one_line
 from radrl.manifest.example_set import ExampleSet
 from radrl.models.library_internals import logits_processors
 from radrl.recipe.schema import Recipe, StageKind
-from radrl.training.checks.library_errors import told
-from radrl.training.held_out.evaluating import Watched
+from radrl.training.checks.library_errors import one_line_refusals
+from radrl.training.held_out.evaluating import HeldOut
 from radrl.training.stage import Clock, Stage
 
 
@@ -40,7 +40,7 @@ def rehearse(
     model: PreTrainedModel,
     processor: ProcessorMixin,
     examples: ExampleSet,
-    dev: Watched | None = None,
+    dev: HeldOut | None = None,
 ) -> Plan:
     """Builds the trainer, its optimiser and its schedule for ``model``, which `models.skeleton` has made and which is
     changed by it.
@@ -49,7 +49,7 @@ def rehearse(
         UserError: a setting is refused.
     """
     section, _ = recipe.trl_section(kind)
-    with _as_it_was(), tempfile.TemporaryDirectory() as folder, told(recipe, kind, deliberate=True):
+    with _as_it_was(), tempfile.TemporaryDirectory() as folder, one_line_refusals(recipe, kind, deliberate=True):
         trainer = _trainer(recipe, kind, model, processor, examples, dev, Path(folder))
         config, batches = trainer.args, trainer.get_train_dataloader()
         steps = trainer.set_initial_training_values(config, batches)[6]
@@ -67,7 +67,7 @@ def _trainer(
     model: PreTrainedModel,
     processor: Any,
     examples: ExampleSet,
-    dev: Watched | None,
+    dev: HeldOut | None,
     folder: Path,
 ) -> Any:
     stage, processor = Stage(folder, kind), copy.deepcopy(processor)  # TRL sets its padding and end tokens

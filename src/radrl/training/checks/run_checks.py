@@ -33,7 +33,7 @@ from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.callbacks.guards import refuse_small
 from radrl.training.checks import loggers, packages_needed, pixel_boxes
 from radrl.training.checks.rehearsal import Plan, rehearse
-from radrl.training.held_out.evaluating import Watched, watched
+from radrl.training.held_out.evaluating import HeldOut, read_held_out
 
 Kind = Literal["sft", "coldstart", "grpo", "evaluate"]
 COUNTED = 64  # Examples of each task whose tokens are counted
@@ -71,11 +71,11 @@ class Run:
         return examples
 
     @cached_property
-    def dev(self) -> Watched | None:
+    def dev(self) -> HeldOut | None:
         """What the stage is evaluated on while it trains."""
         if self.kind == "evaluate":
             return None
-        return watched(self.recipe, self.kind, self.examples, self.styles[-1])
+        return read_held_out(self.recipe, self.kind, self.examples, self.styles[-1])
 
     @cached_property
     def styles(self) -> list[PromptStyle]:
@@ -175,7 +175,7 @@ def check_images(run: Run) -> str:
             raise UserError(
                 one_line(
                     f"Example '{example.id}': picture {example.images[shown]} is {width} x {height}; Qwen-VL takes no "
-                    f"side above {LONGEST} times the other; mend the picture or leave the Example out"
+                    f"side above {LONGEST} times the other; fix the picture or leave the Example out"
                 )
             )
         sizes.append(width * height)

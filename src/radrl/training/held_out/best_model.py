@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from transformers import Trainer
+
 from radrl.answers.parsing import parse
 from radrl.errors import UserError, nearest, one_line
 from radrl.evaluation.metrics.records import Metric
@@ -27,7 +29,7 @@ LOSS = Metric("loss", "Loss", (), better="lower")
 PLATEAU = ("reduce_lr_on_plateau", "greedy")  # schedules that read the metric
 
 
-def choose(recipe: Recipe, name: str, section: Mapping[str, Any], dev: Dev) -> Metric | None:
+def choosing_metric(recipe: Recipe, name: str, section: Mapping[str, Any], dev: Dev) -> Metric | None:
     """Returns the metric of section ``name`` that chooses; None where nothing is chosen. What it needs to be scored
     with is noted in ``dev.scorers``.
 
@@ -36,7 +38,7 @@ def choose(recipe: Recipe, name: str, section: Mapping[str, Any], dev: Dev) -> M
     """
     at = f"{recipe.file}: key '{name}.metric_for_best_model'"
     said = section.get("metric_for_best_model")
-    if said is None and not chooses(section):
+    if said is None and not needs_metric(section):
         return None
     wanted = log_key(said or "loss").removeprefix("eval_")
     known = {} if name == "grpo" else {"loss": LOSS}
@@ -71,7 +73,7 @@ def choose(recipe: Recipe, name: str, section: Mapping[str, Any], dev: Dev) -> M
     return metric
 
 
-def chooses(section: Mapping[str, Any]) -> bool:
+def needs_metric(section: Mapping[str, Any]) -> bool:
     """Returns whether the section's settings need a metric."""
     return bool(
         section.get("load_best_model_at_end")
@@ -80,14 +82,14 @@ def chooses(section: Mapping[str, Any]) -> bool:
     )
 
 
-def chosen(trainer: Any) -> dict[str, Any]:
+def best_step_notes(trainer: Trainer) -> dict[str, Any]:
     """Returns for done.json which step's model is saved and why; nothing where it is the last one's unasked."""
     args, state = trainer.args, trainer.state
     if not args.load_best_model_at_end:
         return {}
     folder = state.best_model_checkpoint
     if folder is not None and folder.endswith(f"checkpoint-{state.best_global_step}"):
-        return {"model_step": state.best_global_step, args.metric_for_best_model: state.best_metric}
+        return {"model_step": state.best_global_step, str(args.metric_for_best_model): state.best_metric}
     if trainer.is_world_process_zero():
         log.warning(
             "load_best_model_at_end: no checkpoint of the best %s is there; the model is that of the last step, %d",

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object, is_peft_model
-from transformers import GenerationConfig
+from transformers import GenerationConfig, ProcessorMixin, Trainer
 from trl.models.utils import unwrap_model_for_generation
 
 from radrl.answers.parsing import parse
@@ -71,8 +71,9 @@ class Dev:
         decoding, _ = judged.decoding_of(self.recipe, self.style.thinking, taken, str(self.recipe.file))
         return decoding._replace(temperature=0.0, samples=1)
 
-    def answers(self, trainer: Any) -> list[Answer]:
+    def answers(self, trainer: Trainer) -> list[Answer]:
         """Returns the model's greedy answer to each Example; every process makes its share and gets all."""
+        processor = cast(ProcessorMixin, trainer.processing_class)
         world, rank = trainer.accelerator.num_processes, trainer.accelerator.process_index
         share = -(-len(self.examples) // world)  # the last one fills up, so that all processes call as often
         mine = [min(k, len(self.examples) - 1) for k in range(rank * share, (rank + 1) * share)]
@@ -85,13 +86,13 @@ class Dev:
             unwrap_model_for_generation(
                 trainer.model_wrapped,
                 trainer.accelerator,
-                gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
+                gradient_checkpointing_kwargs=cast(Any, trainer.args.gradient_checkpointing_kwargs),
             ) as whole,
             _inner(whole) as model,
         ):
             generate(
                 model,
-                trainer.processing_class,
+                processor,
                 self.examples,
                 self.style,
                 self.decoding(model.generation_config),
@@ -100,7 +101,7 @@ class Dev:
                 all_ranks_together=trainer.is_fsdp_enabled,
             )
         texts = gather_object([said[k] for k in mine])[: len(self.examples)]
-        images = image_resizing(trainer.processing_class.image_processor)
+        images = image_resizing(processor.image_processor)
         return [
             parse(text, self.examples[k], self.style, size=box_size(self.examples, k, self.style, images))
             for k, text in enumerate(texts)
@@ -113,21 +114,21 @@ class Dev:
     def figures(self, answers: Sequence[Answer], chosen: Metric | None) -> dict[str, float]:
         """Returns the headline metrics and the ``chosen`` one, as `radrl evaluate` computes them of these answers, by
         log key. What is not defined is left out. The first process scores for all."""
-        found: dict[str, float] = {}
+        by_key: dict[str, float] = {}
         if PartialState().is_main_process:
             once = np.ones((1, len(self.examples)))
             for name, column in self.columns(answers).items():
                 value = float(np.mean([statistic.at(once)[0] for statistic in column.statistics]))
                 if np.isfinite(value) and (column.metric.headline or (chosen and name == chosen.name)):
-                    found[f"eval_{log_key(name)}"] = value
-        return broadcast_object_list([found])[0]
+                    by_key[f"eval_{log_key(name)}"] = value
+        return broadcast_object_list([by_key])[0]
 
     def values(self, answers: Sequence[Answer], metric: Mapping[Task, str]) -> Values:
         """Returns each task's clinical metric of each answer; None where it does not apply."""
-        found: Values = {task: [] for task in self.tasks}
+        values: Values = {task: [] for task in self.tasks}
         for example, answer in zip(self.examples, answers, strict=True):
-            found[example.task].append(clinical_metric(example, answer, metric[example.task]))
-        return found
+            values[example.task].append(clinical_metric(example, answer, metric[example.task]))
+        return values
 
     def change(self, task: str, before: Values, after: Values) -> tuple[float, float, float]:
         """Returns a task's mean before, after, and the standard error of their paired difference, patients being what
@@ -186,8 +187,8 @@ def log_key(name: str) -> str:
 
 def task_means(values: Values) -> dict[str, float]:
     """Returns the mean of each task that has a value."""
-    found = {task: [v for v in mine if v is not None] for task, mine in values.items()}
-    return {task: float(np.mean(mine)) for task, mine in found.items() if mine}
+    known = {task: [v for v in mine if v is not None] for task, mine in values.items()}
+    return {task: float(np.mean(mine)) for task, mine in known.items() if mine}
 
 
 def _check_held_out(recipe: Recipe, dev: ExampleSet, train: ExampleSet) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from radrl.errors import UserError
 from radrl.evaluation.metrics.records import Metric
@@ -32,20 +32,20 @@ from radrl.training.held_out.dev import Dev, log_key
 from radrl.training.stage import Clock, checkpoint_at
 
 
-class Watched:
+class HeldOut:
     """The held-out Examples of one stage, and the metric that chooses among its checkpoints, if one does."""
 
     def __init__(self, dev: Dev, chosen: Metric | None) -> None:
         self.dev, self.chosen = dev, chosen
 
-    def settle(self, config: Any) -> None:
+    def write_into(self, config: TrainingArguments) -> None:
         """Writes into TRL's config what the metric says."""
         if self.chosen is not None:
             config.metric_for_best_model = log_key(self.chosen.name)
             config.greater_is_better = self.chosen.better == "higher"
 
 
-def watched(recipe: Recipe, kind: StageKind, train: ExampleSet, style: PromptStyle) -> Watched | None:
+def read_held_out(recipe: Recipe, kind: StageKind, train: ExampleSet, style: PromptStyle) -> HeldOut | None:
     """Returns what a stage is evaluated on while it trains; None where it is not.
 
     Raises:
@@ -56,9 +56,9 @@ def watched(recipe: Recipe, kind: StageKind, train: ExampleSet, style: PromptSty
     ours = libraries.evaluation_defaults(section, name, bool(recipe.data.dev))
     strategy = section.get("eval_strategy", ours.get("eval_strategy"))
     if strategy in (None, False, "no"):
-        if best_model.chooses(section) or section.get("eval_on_start"):
+        if best_model.needs_metric(section) or section.get("eval_on_start"):
             keys = ("load_best_model_at_end", "save_strategy", "lr_scheduler_type", "eval_on_start")
-            key = next(key for key in keys if best_model.chooses({key: section.get(key)}) or key == keys[-1])
+            key = next(key for key in keys if best_model.needs_metric({key: section.get(key)}) or key == keys[-1])
             raise UserError(
                 f"{recipe.file}: key '{name}.{key}' is {section[key]!r}, but nothing is evaluated; set "
                 f"'{name}.eval_strategy' to steps or epoch, and name held-out manifests in 'data.dev'"
@@ -72,29 +72,29 @@ def watched(recipe: Recipe, kind: StageKind, train: ExampleSet, style: PromptSty
     examples = load_examples(recipe, "dev")
     pixel_boxes.check_examples(recipe, examples)
     dev = Dev(recipe, examples, train, style)
-    return Watched(dev, best_model.choose(recipe, name, section, dev))
+    return HeldOut(dev, best_model.choosing_metric(recipe, name, section, dev))
 
 
 class HeldOutEvaluation(TrainerSteps):
     """What a trainer is besides, to be evaluated as its config's ``eval_strategy`` says."""
 
-    watched: Watched | None = None
+    held_out: HeldOut | None = None
     clock: Clock
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Logs and returns the figures of the held-out Examples, by log key."""
         begun, was_training = time.monotonic(), self.model.training
-        watched = self.watched
-        assert watched is not None  # else transformers is told to evaluate nothing
+        held_out = self.held_out
+        assert held_out is not None  # else transformers is told to evaluate nothing
         with self.clock.stopped(), undisturbed(self.accelerator.device), torch.no_grad():
             self.model.eval()
-            answers = watched.dev.answers(self)
-            figures = {**self.of_held_out(answers), **watched.dev.figures(answers, watched.chosen)}
+            answers = held_out.dev.answers(self)
+            figures = {**self.held_out_figures(answers), **held_out.dev.figures(answers, held_out.chosen)}
             self.model.train(was_training)
         self.figures_to_log["eval"].clear()  # TRL's, of what it saw of batches
         Trainer.log(self, {**figures, "eval_runtime": round(time.monotonic() - begun, 1)})  # TRL's would add its own
-        if watched.chosen is not None:
-            key = f"eval_{log_key(watched.chosen.name)}"
+        if held_out.chosen is not None:
+            key = f"eval_{log_key(held_out.chosen.name)}"
             figures.setdefault(key, float("nan"))  # which is never the best
             if self.state.global_step and self._keeps(figures[key]):
                 self.control.should_save = True  # else the best could be between two checkpoints
@@ -111,7 +111,7 @@ class HeldOutEvaluation(TrainerSteps):
         best = self.state.best_metric
         return np.isfinite(value) and (best is None or (value > best if self.args.greater_is_better else value < best))
 
-    def of_held_out(self, answers: Sequence[Answer]) -> Mapping[str, float]:
+    def held_out_figures(self, answers: Sequence[Answer]) -> Mapping[str, float]:
         """Returns further figures, by log key."""
         raise NotImplementedError
 

@@ -32,8 +32,8 @@ class EndsWhereItEnded(TrainerSteps):
 
 def batch_of(config: Any) -> dict[str, int]:
     """Returns what the size of an optimiser step and of a rollout comes from, over all processes."""
-    found = {name: getattr(config, name, None) for name in BATCH}
-    return {"processes": config.world_size, **{name: value for name, value in found.items() if value is not None}}
+    sizes = {name: getattr(config, name, None) for name in BATCH}
+    return {"processes": config.world_size, **{name: value for name, value in sizes.items() if value is not None}}
 
 
 def check_batch(checkpoint: Path, begun: dict[str, int], now: dict[str, int]) -> None:

@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
 from radrl.example import Example
+from radrl.models.library_internals import GRPOSteps
 from radrl.prompt.messages import ANSWER_FORMATS, PromptStyle, target
 from radrl.scoring.completions import completion_text
 from radrl.support.files import Journal, journal_lines, replacing, write_bytes
@@ -49,11 +50,12 @@ class Samples:
         again, self.last = step == self.last, step  # several rollouts may make one step
         return not again and (step == 1 or (step + steps - 1) // self.every > (step - 1) // self.every)
 
-    def look(self, trainer: Any, rows: Sequence[dict[str, Any]]) -> None:
+    def look(self, trainer: GRPOSteps, rows: Sequence[dict[str, Any]]) -> None:
         """Takes in a rollout batch: this process's ``rows``; what was made and scored stands in the trainer's logs."""
         step = trainer.state.global_step + 1
         args = trainer.args
-        steps = max(1, args.num_iterations * args.steps_per_generation // args.gradient_accumulation_steps)
+        a_rollout = args.num_iterations * cast(int, args.steps_per_generation)
+        steps = max(1, a_rollout // args.gradient_accumulation_steps)
         if not self.due(step, steps) or not trainer.is_world_process_zero():
             return
         logs, size = trainer.texts_to_log, trainer.num_generations

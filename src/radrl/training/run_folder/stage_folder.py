@@ -148,10 +148,10 @@ def _said(values: dict[str, Any], key: str) -> str:
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
     """Returns the leaves of a recipe by their dotted keys."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for name, part in parts:
-        found |= _flat(part, f"{key}.{name}" if key else str(name))
-    return found if found or isinstance(value, dict | list) else {key: as_number(value)}
+        leaves |= _flat(part, f"{key}.{name}" if key else str(name))
+    return leaves if leaves or isinstance(value, dict | list) else {key: as_number(value)}
 
 
 def file_hash(path: Path) -> str:

@@ -94,7 +94,7 @@ class Packed:
         return attend(self.segments, query, key, value, scale)
 
 
-def share(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[int]]:
+def distinct_prompts(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[int]]:
     """Returns the distinct prompts in order of appearance, and which of them each row has."""
     first: dict[tuple[Any, ...], int] = {}
     distinct, index = [], []
@@ -114,7 +114,7 @@ def pack(
     ``base`` is the Qwen-VL base model (``model.model``), asked for the rotary positions only. ``places`` of the result
     name row ``i`` and column ``j`` for token ``j`` of ``completions[i]``. A completion may be empty.
     """
-    distinct, index = share(prompts)
+    distinct, index = distinct_prompts(prompts)
     places = prompt_positions(base, distinct)
     members = [[row for row, u in enumerate(index) if u == k and completions[row]] for k in range(len(distinct))]
     ids = [token for prompt in distinct for token in prompt.ids[:-1]]

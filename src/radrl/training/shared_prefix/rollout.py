@@ -9,7 +9,7 @@ on. Greedy completions equal ``generate``'s, sampled ones have its distribution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -195,7 +195,8 @@ def sample_completions(
     end_of = torch.full((len(which),), config.max_new_tokens, device=device)
     for step in range(config.max_new_tokens):
         at = longest + step
-        scores = processors(ids[rows, :at], logits.to(torch.float32))
+        written = cast(torch.LongTensor, ids[rows, :at])
+        scores = processors(written, cast(torch.FloatTensor, logits.to(torch.float32)))
         tokens = draw(scores.softmax(-1)) if config.do_sample else scores.argmax(-1)
         tokens = torch.where(running, tokens, pad)
         ids[rows, at] = tokens

@@ -7,7 +7,7 @@ set itself (no_repeat_ngram_size, min_new_tokens, min_p, ...), and a published f
 What TRL repeats for each completion is kept once here: rows of a group hold the same Picture (packing.py), from the
 processor on. Groups stay together when a generation batch is split, so that a micro-batch has something to share; one
 that holds a part of a group shares that part. Private methods of TRL are overridden (models/library_internals.py), so
-its version is pinned; every run first checks itself against TRL's own path, on one group.
+its version is pinned; every run first checks itself against TRL's own path, on one group (self_check.py).
 
 A completion passes through these steps, in this order; what they hand on is one `Rollout` (rollout_batch.py)::
 
@@ -29,7 +29,6 @@ from transformers import PreTrainedModel
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from radrl.errors import UserError
 from radrl.models.library_internals import GRPOSteps, qwen_base
 from radrl.models.loading import own_settings_off
 from radrl.training.shared_prefix import logprobs, packing, rollout
@@ -41,13 +40,9 @@ from radrl.training.shared_prefix.rollout_batch import (
     pictures_of,
     split_groups,
 )
+from radrl.training.shared_prefix.self_check import check_against_trl
 
 log = logging.getLogger(__name__)
-
-# Largest mean and largest single difference of log-probabilities that rounding explains. Half precision is judged by
-# the mean: a single token's logits are rounded to 2^-8 of their size.
-ALLOWED = {torch.float64: (1e-4, 1e-3), torch.float32: (1e-4, 5e-3)}
-ALLOWED_IN_HALF = (0.05, 2.0)
 
 LogProbs = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """Log-probabilities, entropies and the auxiliary loss, as TRL hands them on."""
@@ -127,7 +122,7 @@ class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
             self.texts_to_log["images"].extend(gather_object(made.images))
         batch["pixel_values"] = made.pictures
         if not self.checked:
-            self.check_against_trl(batch, made)
+            check_against_trl(self, batch, made)
             self.checked = True
         made.features = None
         return batch
@@ -230,48 +225,6 @@ class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
         if self.sharing and self.rollout is not None:
             rows = self.rollout.rows  # not those whose images went into the messages
         return super().compute_rewards(rows, prompts, completions, completion_ids)
-
-    # --- the check against TRL ---------------------------------------------------------------------------------------
-
-    @torch.no_grad()
-    def check_against_trl(self, batch: dict[str, Any], made: Rollout) -> None:
-        """Compares with TRL's own path on (at most four rows of) the first group.
-
-        Raises:
-            UserError: the log-probabilities differ by more than rounding.
-        """
-        group = slice(0, min(4, made.prompt_of_row.count(made.prompt_of_row[0])))  # TRL's path may not fit more
-        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)[group]
-        mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)[group]
-        keep = batch["completion_ids"].shape[1]
-        pictures = batch["pixel_values"][group]
-        flat = [picture for row in pictures for picture in row]
-        fields: dict[str, Any] = {}
-        if flat:
-            fields["pixel_values"] = torch.cat([picture.pixels for picture in flat])
-            fields["image_grid_thw"] = torch.tensor([picture.grid for picture in flat], device=ids.device)
-            fields["num_images"] = [len(row) for row in pictures]
-            of_image = ids == self.core(self.model).config.image_token_id
-            fields["mm_token_type_ids"] = of_image.int() * mask.int()
-        was_training = self.model.training
-        self.model.eval()  # a dropped adapter weight would differ between the two
-        whole = cast(nn.Module, self.model_wrapped)
-        ours = self.token_log_probs(whole, ids, mask, keep, pixel_values=pictures)[0]
-        theirs = super().token_log_probs(whole, ids, mask, keep, **fields)[0]
-        self.model.train(was_training)
-        kept = mask[:, -keep:].bool()
-        difference = (ours - theirs).abs()[kept]
-        worst = difference.max() if len(difference) else difference.new_zeros(())
-        mean = difference.mean() if len(difference) else difference.new_zeros(())
-        mean, worst = (float(cast(torch.Tensor, self.accelerator.gather(x.float())).max()) for x in (mean, worst))
-        dtype = torch.get_autocast_dtype(ids.device.type) if self.args.bf16 or self.args.fp16 else self.model.dtype
-        allowed = ALLOWED.get(dtype, ALLOWED_IN_HALF)
-        if not (mean <= allowed[0] and worst <= allowed[1]):
-            raise UserError(
-                f"shared prefix: log-probabilities differ from TRL's by {mean:.2g} in the mean and {worst:.2g} at "
-                f"most, more than {str(dtype).removeprefix('torch.')} explains; set 'model.shared_prefix: false'"
-            )
-        log.info("shared prefix checked: log-probabilities differ from TRL's by %.2g at most", worst)
 
 
 def _no_images(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
