@@ -68,7 +68,7 @@ def load_model(start: str, *, dtype: str = "float32", revision: str | None = Non
             trust_remote_code=False,  # without it transformers asks at the terminal, where somebody may say yes
         )
     except Exception as error:  # transformers, huggingface_hub and safetensors each raise errors of their own
-        raise _cannot(start, error) from None
+        raise cannot_load(start, error) from None
     model, report = cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
     if report["missing_keys"]:  # transformers would go on with random weights in their place
         missing = sorted(report["missing_keys"])
@@ -92,7 +92,7 @@ def skeleton(start: str) -> PreTrainedModel:
         with torch.device("meta"):
             model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     except Exception as error:
-        raise _cannot(base, error) from None
+        raise cannot_load(base, error) from None
     if Path(base).is_dir():
         _check_weight_files(Path(base))
     set_source(model, base if base == start else "")  # as `load` leaves it
@@ -106,12 +106,12 @@ def _check_weight_files(folder: Path) -> None:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.is_file() else []
     except Exception as error:
-        raise _cannot(str(folder), error) from None
+        raise cannot_load(str(folder), error) from None
     for name in names or ["model.safetensors"]:
         if not (folder / name).is_file():
-            raise _cannot(str(folder), FileNotFoundError(f"no file named model.safetensors: {name} is not there"))
+            raise cannot_load(str(folder), FileNotFoundError(f"no file named model.safetensors: {name} is not there"))
     if pointer := lfs_pointer(folder):
-        raise _cannot(str(folder), ValueError(f"{pointer} is a pointer"))
+        raise cannot_load(str(folder), ValueError(f"{pointer} is a pointer"))
 
 
 def load_processor(
@@ -127,7 +127,7 @@ def load_processor(
     try:
         processor = _load_processor(base or start, revision=revision or "main", trust_remote_code=False)
     except Exception as error:
-        raise _cannot(start, error) from None
+        raise cannot_load(start, error) from None
     set_bounds(processor.image_processor, min_pixels=min_pixels, max_pixels=max_pixels)
     return processor
 
@@ -138,10 +138,6 @@ def set_bounds(image_processor: Any, *, min_pixels: int | None, max_pixels: int 
         image_processor.size["shortest_edge"] = min_pixels
     if max_pixels is not None:
         image_processor.size["longest_edge"] = max_pixels
-
-
-def _cannot(start: str, error: Exception) -> UserError:
-    return cannot_load(start, error)
 
 
 def _check(start: str) -> None:
@@ -209,7 +205,7 @@ def own_generation_config(start: str) -> GenerationConfig:
     try:
         return GenerationConfig.from_model_config(AutoConfig.from_pretrained(start))
     except Exception as error:
-        raise _cannot(start, error) from None
+        raise cannot_load(start, error) from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,24 +19,22 @@ from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 from trl.trainer.grpo_config import GRPOConfig
-from trl.trainer.utils import RepeatSampler
 
 from radrl.errors import UserError
 from radrl.example import Answer
-from radrl.images.sizes import box_size, image_resizing
+from radrl.images.sizes import image_resizing
 from radrl.manifest.example_set import ExampleSet
 from radrl.models.inputs import template_kwargs
 from radrl.models.library_internals import source_of
 from radrl.models.loading import suit_to_cpu
 from radrl.prompt import control_tokens
-from radrl.prompt.control_tokens import FAMILIES, ControlTokens
-from radrl.prompt.messages import PromptStyle, messages
 from radrl.recipe.schema import Recipe
 from radrl.scoring.rewards import load_rewards
 from radrl.training.audit.callback import Audit
-from radrl.training.callbacks.guards import Guarded, loud
+from radrl.training.callbacks.guards import Guarded
 from radrl.training.callbacks.watch import Watch
 from radrl.training.checks.library_errors import one_line_refusals
+from radrl.training.grpo_rows import EpochSampler, GRPORows
 from radrl.training.held_out.evaluating import HeldOut, HeldOutEvaluation
 from radrl.training.lora import lora_config
 from radrl.training.run_folder.resuming import EndsWhereItEnded
@@ -54,39 +52,6 @@ def _without_texts(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("trl.trainer.grpo_trainer").addFilter(_without_texts)
-
-
-class GRPORows:
-    """Turns row numbers into TRL's rows: prompt, pictures, and for the rewards the Example and, where boxes are in
-    pixels, the size they are related to. ``images`` are the `image_resizing` of the model."""
-
-    def __init__(
-        self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any], control: ControlTokens = FAMILIES
-    ) -> None:
-        self.examples, self.style, self.images, self.control = examples, style, images, control
-
-    @loud
-    def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
-        chosen = rows["index"]
-        sizes = [box_size(self.examples, i, self.style, self.images) for i in chosen]
-        made: dict[str, list[Any]] = {
-            "prompt": [
-                messages(self.examples[i], self.style, size, self.control)
-                for i, size in zip(chosen, sizes, strict=True)
-            ],
-            "images": [self.examples.pictures(i) for i in chosen],
-            "example": [self.examples[i] for i in chosen],
-        }
-        return made | ({"size": sizes} if self.style.box_format == "pixel" else {})
-
-
-class EpochSampler(RepeatSampler):
-    """TRL's sampler, shuffled from (seed, epoch). TRL's own keeps one generator for all epochs, so a run resumed in a
-    later epoch would see the first epoch's order again."""
-
-    def set_epoch(self, epoch: int) -> None:
-        if self.shuffle:
-            cast(torch.Generator, self.generator).manual_seed(cast(int, self.seed) + 1_000_003 * epoch)
 
 
 class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefixGRPOTrainer):

@@ -29,7 +29,7 @@ from radrl.models.processor import Qwen3VLProcessor
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.augmentation import Augment
 from radrl.scoring.rewards import load_rewards
-from radrl.training import grpo
+from radrl.training import grpo_rows
 from radrl.training.checks import pixel_boxes
 from radrl.training.sft_rows import SFTRows
 
@@ -173,7 +173,7 @@ def test_the_best_model_is_chosen_by_boxes_in_pixels(recipe_of, folder):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_rewards_read_completions_in_the_pixels_of_their_own_film(recipe_of, films, workers):
     processor = qwen(*KINDS[0])
-    rows = grpo.GRPORows(films, PIXELS, image_resizing(processor))({"index": [0, 3]})
+    rows = grpo_rows.GRPORows(films, PIXELS, image_resizing(processor))({"index": [0, 3]})
     sizes = [seen(processor, pictures[0]) for pictures in rows["images"]]
     assert sizes[0] != sizes[1]
     said = [

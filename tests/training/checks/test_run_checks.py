@@ -186,13 +186,14 @@ def test_having_looked_changes_no_random_number(make_recipe):
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
 
 
-@pytest.mark.parametrize("kind", ["sft", "grpo"])
-def test_an_error_of_our_own_keeps_its_traceback(place, kind, monkeypatch):
+@pytest.mark.parametrize(("kind", "rows"), [("sft", "SFTRows"), ("grpo", "GRPORows")])
+def test_an_error_of_our_own_keeps_its_traceback(place, kind, rows, monkeypatch):
     def broken(self, *_, **__):
         raise ValueError("a fault of ours")
 
     monkeypatch.setattr(
-        "radrl.training.sft_rows.SFTRows.__init__" if kind == "sft" else "radrl.training.grpo.GRPORows.__init__", broken
+        f"radrl.training.{kind}_rows.{rows}.__init__",
+        broken,
     )
     with pytest.raises(ValueError, match="a fault of ours"):
         place.check("--stage", kind)

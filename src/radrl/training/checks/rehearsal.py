@@ -4,14 +4,10 @@ as they will in training, and nothing is loaded, trained or written."""
 from __future__ import annotations
 
 import copy
-import random
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, ProcessorMixin
@@ -22,6 +18,7 @@ from radrl.models.library_internals import logits_processors
 from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks.library_errors import one_line_refusals
 from radrl.training.held_out.evaluating import HeldOut
+from radrl.training.random_state import random_state_kept
 from radrl.training.stage import Clock, Stage
 
 
@@ -49,7 +46,9 @@ def rehearse(
         UserError: a setting is refused.
     """
     section, _ = recipe.trl_section(kind)
-    with _as_it_was(), tempfile.TemporaryDirectory() as folder, one_line_refusals(recipe, kind, deliberate=True):
+    gpus = range(torch.cuda.device_count())  # what is trained must not depend on having looked
+    looking = one_line_refusals(recipe, kind, deliberate=True)
+    with random_state_kept(gpus), tempfile.TemporaryDirectory() as folder, looking:
         trainer = _trainer(recipe, kind, model, processor, examples, dev, Path(folder))
         config, batches = trainer.args, trainer.get_train_dataloader()
         steps = trainer.set_initial_training_values(config, batches)[6]
@@ -116,15 +115,3 @@ def _check_sampling(trainer: Any) -> None:
     config = trainer.generation_config
     config.validate(strict=False)
     logits_processors(trainer.model, config, 1, "cpu")
-
-
-@contextmanager
-def _as_it_was() -> Iterator[None]:
-    """Leaves the random numbers of this process as they were: what is trained must not depend on having looked."""
-    ours, numbers = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            yield
-    finally:
-        random.setstate(ours)
-        np.random.set_state(numbers)

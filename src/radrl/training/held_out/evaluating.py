@@ -7,10 +7,8 @@ stands still meanwhile.
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,7 @@ from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks import pixel_boxes
 from radrl.training.held_out import best_model
 from radrl.training.held_out.dev import Dev, log_key
+from radrl.training.random_state import random_state_kept
 from radrl.training.stage import Clock, checkpoint_at
 
 
@@ -86,7 +85,9 @@ class HeldOutEvaluation(TrainerSteps):
         begun, was_training = time.monotonic(), self.model.training
         held_out = self.held_out
         assert held_out is not None  # else transformers is told to evaluate nothing
-        with self.clock.stopped(), undisturbed(self.accelerator.device), torch.no_grad():
+        device = self.accelerator.device
+        gpus = [device] if device.type == "cuda" else []
+        with self.clock.stopped(), random_state_kept(gpus), torch.no_grad():
             self.model.eval()
             answers = held_out.dev.answers(self)
             figures = {**self.held_out_figures(answers), **held_out.dev.figures(answers, held_out.chosen)}
@@ -114,15 +115,3 @@ class HeldOutEvaluation(TrainerSteps):
     def held_out_figures(self, answers: Sequence[Answer]) -> Mapping[str, float]:
         """Returns further figures, by log key."""
         raise NotImplementedError
-
-
-@contextmanager
-def undisturbed(device: torch.device) -> Iterator[None]:
-    """Leaves the random states of torch, numpy and Python as they were."""
-    python, of_numpy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(of_numpy)

@@ -1,0 +1,48 @@
+"""The rows that GRPO trains on, and their order: a prompt with its pictures, as often as it has completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from trl.trainer.utils import RepeatSampler
+
+from radrl.images.sizes import box_size
+from radrl.manifest.example_set import ExampleSet
+from radrl.prompt.control_tokens import FAMILIES, ControlTokens
+from radrl.prompt.messages import PromptStyle, messages
+from radrl.training.callbacks.guards import loud
+
+
+class GRPORows:
+    """Turns row numbers into TRL's rows: prompt, pictures, and for the rewards the Example and, where boxes are in
+    pixels, the size they are related to. ``images`` are the `image_resizing` of the model."""
+
+    def __init__(
+        self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any], control: ControlTokens = FAMILIES
+    ) -> None:
+        self.examples, self.style, self.images, self.control = examples, style, images, control
+
+    @loud
+    def __call__(self, rows: dict[str, list[int]]) -> dict[str, list[Any]]:
+        chosen = rows["index"]
+        sizes = [box_size(self.examples, i, self.style, self.images) for i in chosen]
+        made: dict[str, list[Any]] = {
+            "prompt": [
+                messages(self.examples[i], self.style, size, self.control)
+                for i, size in zip(chosen, sizes, strict=True)
+            ],
+            "images": [self.examples.pictures(i) for i in chosen],
+            "example": [self.examples[i] for i in chosen],
+        }
+        return made | ({"size": sizes} if self.style.box_format == "pixel" else {})
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's sampler, shuffled from (seed, epoch). TRL's own keeps one generator for all epochs, so a run resumed in a
+    later epoch would see the first epoch's order again."""
+
+    def set_epoch(self, epoch: int) -> None:
+        if self.shuffle:
+            cast(torch.Generator, self.generator).manual_seed(cast(int, self.seed) + 1_000_003 * epoch)
