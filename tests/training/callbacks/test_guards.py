@@ -17,7 +17,7 @@ from radrl.commands import train
 from radrl.errors import UserError
 from radrl.example import Score
 from radrl.scoring import registry, rewards
-from radrl.training import sft
+from radrl.training import grpo_rows, sft_rows
 from radrl.training.audit.callback import Audit
 from radrl.training.grpo import RadrlGRPOTrainer
 from radrl.training.sft import RadrlSFTTrainer
@@ -94,9 +94,9 @@ def stop_iteration(*_, **__):
 @pytest.mark.parametrize(
     ("place", "owner", "method", "name"),
     [
-        ("collator", sft, "sft_inputs", "sft"),
-        ("rows of sft", sft, "augment", "sft"),
-        ("rows of grpo", "radrl.training.grpo", "messages", "grpo"),
+        ("collator", sft_rows, "sft_inputs", "sft"),
+        ("rows of sft", sft_rows, "augment", "sft"),
+        ("rows of grpo", grpo_rows, "messages", "grpo"),
         ("reward", rewards, "scorer_values", "grpo"),
         ("callback", Clock, "on_save", "sft"),
         ("audit", Audit, "look", "grpo"),
@@ -104,7 +104,6 @@ def stop_iteration(*_, **__):
 )
 def test_no_exception_reads_as_the_end_of_the_data(make_recipe, monkeypatch, place, owner, method, name, raised):
     calls = []
-    owner = sys.modules[owner] if isinstance(owner, str) else owner
     right = getattr(owner, method)
 
     def wrong(*args, **kwargs):

@@ -133,7 +133,8 @@ def _now() -> str:
 def _versions(recipe: Recipe) -> dict[str, str]:
     """Returns the versions of what the run is computed with, also of the packages whose scorers are its rewards."""
     versions = {"python": python_version(), "radrl": radrl.__version__}
-    scorers = {name for rewards in recipe.rewards.values() for one in rewards for name in (one.scorer, one.gate)}
+    rewards = [one for of_task in recipe.rewards.values() for one in of_task]
+    scorers = {name for one in rewards for name in (one.scorer, one.gate) if name}
     others = [own.in_packages()[name][0].dist for name in scorers & own.in_packages().keys()]
     for name in (*PACKAGES, *(package.name for package in others if package)):
         with suppress(PackageNotFoundError):
