@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
@@ -11,8 +11,11 @@ from radrl.errors import UserError, nearest, one_line
 from radrl.recipe import libraries
 from radrl.recipe.schema import Recipe
 
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
-def lora_config(recipe: Recipe, model: nn.Module) -> Any:
+
+def lora_config(recipe: Recipe, model: nn.Module) -> LoraConfig | None:
     """Returns peft's LoraConfig of the recipe for a model, or None when all weights are trained.
 
     Raises:
@@ -38,7 +41,7 @@ def linear_names(model: nn.Module) -> list[str]:
     return sorted({name.rpartition(".")[2] for name in linear if not name.rpartition(".")[2].isdecimal()})
 
 
-def _check_names(recipe: Recipe, config: Any, model: nn.Module) -> None:
+def _check_names(recipe: Recipe, config: LoraConfig, model: nn.Module) -> None:
     """Raises UserError for a name without a module: peft overlooks it where another one of the list is found."""
     names, linear = [name for name, _ in model.named_modules()], linear_names(model)
     known = f"it has {', '.join(linear)}; 'all-linear' takes all of them"

@@ -3,9 +3,8 @@ it as wrong as any other word."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from radrl.errors import UserError
 
@@ -14,10 +13,12 @@ class SoftCoordinates:
     """Cross-entropy whose target is a Gaussian over neighbouring values where the label is a coordinate token: of a
     coordinate c it is proportional to exp(-(v - c)^2 / (2 sigma^2)) over the coordinate tokens v."""
 
-    def __init__(self, tokenizer: Any, sigma: float) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, sigma: float) -> None:
         """``sigma`` in units of the image's side. Raises UserError where coordinates are not single tokens."""
         values = torch.arange(101) / 100
-        pieces = [tokenizer(f"{v:.2f}", add_special_tokens=False)["input_ids"] for v in values.tolist()]
+        pieces: list[list[int]] = [
+            tokenizer(f"{v:.2f}", add_special_tokens=False)["input_ids"] for v in values.tolist()
+        ]
         if any(len(piece) != 1 for piece in pieces):
             raise UserError(
                 "losses.coordinate_sigma: this tokenizer writes a coordinate in several tokens; set it to 0"

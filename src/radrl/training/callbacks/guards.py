@@ -22,6 +22,7 @@ from radrl.manifest.example_set import ExampleSet
 from radrl.models.library_internals import TrainerSteps
 from radrl.models.sampling import NoNumbers
 from radrl.recipe.schema import Recipe
+from radrl.training.callbacks.deadline import Deadline
 from radrl.training.stage import last_checkpoint
 
 NAMED = 8  # Example ids in a line
@@ -30,7 +31,7 @@ NAMED = 8  # Example ids in a line
 class Guarded(TrainerSteps):
     """Stands before a TRL trainer in the bases of its subclass."""
 
-    deadline: Any = None  # a run that ends by the clock has one (deadline.py)
+    deadline: Deadline | None = None  # a run that ends by the clock has one
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._losses: list[torch.Tensor] = []  # of the optimiser step under way, and the Examples it is made of
@@ -46,7 +47,9 @@ class Guarded(TrainerSteps):
         self._require_finite_weights()
         return output
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], Any]:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
         """Returns the batches of an optimiser step, of which transformers knows the number. Raises UserError where
         there are fewer: to transformers an error of the loader that reads as the end of the data is one."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)

@@ -6,20 +6,24 @@ from __future__ import annotations
 import copy
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from radrl.errors import UserError, one_line
 from radrl.manifest.example_set import ExampleSet
-from radrl.models.library_internals import logits_processors
+from radrl.models.library_internals import GRPOSteps, logits_processors
 from radrl.recipe.schema import Recipe, StageKind
 from radrl.training.checks.library_errors import one_line_refusals
 from radrl.training.held_out.evaluating import HeldOut
 from radrl.training.random_state import random_state_kept
 from radrl.training.stage import Clock, Stage
+
+if TYPE_CHECKING:
+    from radrl.training.grpo import RadrlGRPOTrainer
+    from radrl.training.sft import RadrlSFTTrainer
 
 
 class Plan(NamedTuple):
@@ -54,7 +58,7 @@ def rehearse(
         steps = trainer.set_initial_training_values(config, batches)[6]
         trainer.create_optimizer_and_scheduler(steps)
         _check_checkpointing(recipe, section, config)
-        if kind == "grpo":
+        if isinstance(trainer, GRPOSteps):
             _check_sampling(trainer)
         trained = sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad)
         return Plan(steps, config.train_batch_size * config.gradient_accumulation_steps * config.world_size, trained)
@@ -64,11 +68,11 @@ def _trainer(
     recipe: Recipe,
     kind: StageKind,
     model: PreTrainedModel,
-    processor: Any,
+    processor: ProcessorMixin,
     examples: ExampleSet,
     dev: HeldOut | None,
     folder: Path,
-) -> Any:
+) -> RadrlSFTTrainer | RadrlGRPOTrainer:
     stage, processor = Stage(folder, kind), copy.deepcopy(processor)  # TRL sets its padding and end tokens
     cast(Any, model).hf_device_map = {"": "meta"}  # a model that is placed already: the trainers leave it where it is
     ours = {
@@ -97,9 +101,9 @@ def _trainer(
     return grpo_trainer(recipe.model_copy(update=changed), model, processor, examples, stage, Clock(None), None, dev)
 
 
-def _check_checkpointing(recipe: Recipe, section: str, config: Any) -> None:
+def _check_checkpointing(recipe: Recipe, section: str, config: TrainingArguments) -> None:
     """Hands ``gradient_checkpointing_kwargs`` to what takes them in every layer of a step."""
-    options = config.gradient_checkpointing_kwargs
+    options = cast(dict[str, Any], config.gradient_checkpointing_kwargs)
     if not config.gradient_checkpointing or not options:
         return
     try:
@@ -110,7 +114,7 @@ def _check_checkpointing(recipe: Recipe, section: str, config: Any) -> None:
         raise UserError(one_line(f"{at}: torch refuses it: {error}")) from None
 
 
-def _check_sampling(trainer: Any) -> None:
+def _check_sampling(trainer: GRPOSteps) -> None:
     """Has transformers look at how completions are sampled, as its ``generate`` does first."""
     config = trainer.generation_config
     config.validate(strict=False)

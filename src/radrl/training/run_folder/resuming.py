@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainingArguments
 
 from radrl.errors import UserError
 from radrl.models.library_internals import TrainerSteps
@@ -30,7 +31,7 @@ class EndsWhereItEnded(TrainerSteps):
             super().run_epoch(*args, **kwargs)
 
 
-def batch_of(config: Any) -> dict[str, int]:
+def batch_of(config: TrainingArguments) -> dict[str, int]:
     """Returns what the size of an optimiser step and of a rollout comes from, over all processes."""
     sizes = {name: getattr(config, name, None) for name in BATCH}
     return {"processes": config.world_size, **{name: value for name, value in sizes.items() if value is not None}}

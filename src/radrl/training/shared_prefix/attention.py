@@ -73,7 +73,9 @@ def attend(
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Any, k: Any, v: Any, segments: Segments, scale: float) -> torch.Tensor:
+    def forward(
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, segments: Segments, scale: float
+    ) -> torch.Tensor:
         kernels = Varlen if use_varlen(q) else Dense
         out, lse = kernels.own(q, k, v, segments, scale)  # (T, H, D), (T, H)
         if segments.groups:
