@@ -193,7 +193,7 @@ def test_reward_metric_and_page_go_by_the_same_option():
     answers = [parse(text, one, DIRECT) for text, one in zip(said, asked, strict=True)]
     found = score_cases(asked, [answers])
     picture = Picture(None, "", 750)
-    page = cases.data(asked, {"model": answers}, {"model": found}, [picture] * 6, [], "model")
+    page = cases.case_data(asked, {"model": answers}, {"model": found}, [picture] * 6, [], "model")
     assert reward == found.columns["vqa_closed accuracy"].by_case.tolist() == [1, 0, 0, 1, 1, 1]
     assert [table.at(np.ones((1, 6)))[0] for table in found.columns["yes_f1"].statistics] == [1]
     assert [one["a"][0]["o"] for one in page["cases"]] == ["right", "left", "", "no", "yes", "no"]

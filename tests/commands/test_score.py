@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from radrl.commands import main, score
 from radrl.errors import UserError
-from radrl.output.page.gallery import write
+from radrl.output.page.gallery import write_gallery
 from radrl.recipe.schema import read
 from radrl.scoring import gallery, registry
 
@@ -172,7 +172,7 @@ def test_the_gallery_orders_and_shows(tmp_path, monkeypatch):
     assert made.order("length").share < made.order("finding_f1").share
     assert made.order("bleu_4", ["unrelated"]).pairs > made.order("bleu_4", ["paraphrase"]).pairs
     assert made.mean("bleu_4", "exact") == 1
-    write(tmp_path / "g.html", made)
+    write_gallery(tmp_path / "g.html", made)
     html = (tmp_path / "g.html").read_text()
     assert "Reward gallery" in html
     assert "http" not in html.replace("http-equiv", "")  # complete in itself

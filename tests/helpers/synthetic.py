@@ -26,7 +26,7 @@ TASKS = ("report", "report", "grounding", "grounding", "vqa_closed", "vqa_open")
 
 
 def make(root: Path, patients: int = 40, hostile: str = "", films: int = 4, models: int = 5) -> dict:
-    """Returns the arguments of ``page.write`` but for the path; ``hostile`` is put wherever text goes."""
+    """Returns the arguments of ``write_page`` but for the path; ``hostile`` is put wherever text goes."""
     draw = random.Random(7)
     draw_films(root, films)
     examples = [_example(p, k, task, hostile, films) for p in range(patients) for k, task in enumerate(TASKS)]

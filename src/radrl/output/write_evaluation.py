@@ -10,7 +10,7 @@ from typing import Any
 from radrl.evaluation.answers.header import Header
 from radrl.evaluation.judge import Judgement
 from radrl.manifest.example_set import ExampleSet
-from radrl.output import page
+from radrl.output.page.evaluation_page import write_page
 from radrl.output.result_files import write_outputs
 
 
@@ -35,5 +35,5 @@ def write_evaluation(
     file = out / "page.html"
     answers = {name: runs[0][0] for name, runs in judgement.runs.items()}
     scores = {name: of_runs[0] for name, of_runs in judgement.scores.items()}
-    page.write(file, comparison, examples, answers, scores, logs, test.roots, facts)
+    write_page(file, comparison, examples, answers, scores, logs, test.roots, facts)
     return file

@@ -13,7 +13,7 @@ from radrl.clinical.cleaning import clean, key
 from radrl.clinical.extract import findings
 from radrl.data.manifests.cleaning import clean_manifest, difference, judged
 from radrl.manifest.jsonl import read_manifest
-from radrl.output.page.cleaning import write
+from radrl.output.page.cleaning import write_cleaning_page
 from radrl.recipe.endpoints import Endpoint
 from radrl.support.endpoint import Reply
 
@@ -75,7 +75,7 @@ def manifest(folder, *reports, **more):
 def test_a_manifest_and_its_page(tmp_path, refusal):
     source = manifest(tmp_path, "Stable cardiomegaly.", "No effusion.", "Compared to prior.", "<b>Unchanged</b> edema.")
     counts, shown = clean_manifest(source, tmp_path / "c.jsonl")
-    write(tmp_path / "c.html", "m.jsonl", counts, shown)
+    write_cleaning_page(tmp_path / "c.html", "m.jsonl", counts, shown)
     assert (counts.reports, counts.changed, counts.emptied) == (4, 3, 1)
     assert [e.reference for e in read_manifest(tmp_path / "c.jsonl")][:2] == ["Cardiomegaly.", "No effusion."]
     page = (tmp_path / "c.html").read_text()
@@ -123,7 +123,7 @@ def test_a_model_is_asked_once_and_what_it_gives_up_is_left_out(tmp_path):
         counts, shown = clean_manifest(source, tmp_path / "c.jsonl", endpoint)
         first = len(server.bodies)
         clean_manifest(source, tmp_path / "c.jsonl", endpoint)
-    write(tmp_path / "c.html", "m.jsonl", counts, shown)
+    write_cleaning_page(tmp_path / "c.html", "m.jsonl", counts, shown)
     assert [e.reference for e in read_manifest(tmp_path / "c.jsonl")] == ["cardiomegaly.", "No effusion."]
     assert list(counts.given_up) == ["r1"]
     assert (first, len(server.bodies)) == (4, 6)  # the one that was given up is asked again

@@ -17,8 +17,8 @@ from radrl.answers.parsing import parse
 from radrl.evaluation.metrics.score_cases import score_cases
 from radrl.evaluation.statistics.comparison import compare
 from radrl.example import Example, Mark
-from radrl.output import page
 from radrl.output.page.charts import nice_ticks, running_mean
+from radrl.output.page.evaluation_page import write_page
 from radrl.output.page.text import clean, pieces
 from radrl.prompt.messages import PromptStyle
 
@@ -55,14 +55,14 @@ class Reader(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("plain")
-    page.write(folder / "page.html", **synthetic.make(folder))
+    write_page(folder / "page.html", **synthetic.make(folder))
     return folder / "page.html"
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
-    page.write(folder / "page.html", **synthetic.make(folder, hostile=HOSTILE))
+    write_page(folder / "page.html", **synthetic.make(folder, hostile=HOSTILE))
     return folder / "page.html"
 
 
@@ -125,7 +125,7 @@ def test_the_browser_has_every_case(written, tmp_path):
 
 def test_many_pictures_lie_beside_the_page(tmp_path):
     made = synthetic.make(tmp_path, patients=70, films=70, models=2)
-    page.write(tmp_path / "out" / "page.html", **made)
+    write_page(tmp_path / "out" / "page.html", **made)
     data = shown(tmp_path / "out" / "page.html")
     assert data["cases"][6]["i"] == "page-images/00001.jpg"
     assert len(list((tmp_path / "out" / "page-images").iterdir())) == 70
@@ -139,7 +139,7 @@ def test_what_differs_and_what_falls_short_is_said(written):
 
 
 def test_the_same_input_gives_the_same_file(written, tmp_path):
-    page.write(tmp_path / "again.html", **synthetic.make(tmp_path))
+    write_page(tmp_path / "again.html", **synthetic.make(tmp_path))
     assert (tmp_path / "again.html").read_bytes() == written.read_bytes()
 
 
@@ -150,16 +150,16 @@ def test_a_page_of_little_is_still_a_page(tmp_path):
     answers = [made["answers_by_model"]["SFT"][i] for i in rows]
     scores = {"SFT": score_cases(examples, [answers])}
     comparison = compare(examples, scores, "SFT", samples=20)
-    page.write(tmp_path / "p.html", comparison, examples, {"SFT": answers}, scores, {}, [tmp_path] * 5, {})
+    write_page(tmp_path / "p.html", comparison, examples, {"SFT": answers}, scores, {}, [tmp_path] * 5, {})
     assert Reader((tmp_path / "p.html").read_text()).open == []
     assert [case["n"] for case in shown(tmp_path / "p.html")["cases"]] == ["image gone.png cannot be read"] * 5
     with pytest.raises(ValueError, match="answers and scores must be of the compared models"):
-        page.write(tmp_path / "p.html", comparison, examples, {}, scores, {}, [tmp_path] * 5, {})
+        write_page(tmp_path / "p.html", comparison, examples, {}, scores, {}, [tmp_path] * 5, {})
 
 
 def test_cases_of_one_patient_have_a_value_and_a_dash(tmp_path):
     made = synthetic.make(tmp_path, patients=1)
-    page.write(tmp_path / "p.html", **made)
+    write_page(tmp_path / "p.html", **made)
     text = (tmp_path / "p.html").read_text()
     assert Reader(text).open == []
     assert "<span>–</span>" in text
@@ -210,7 +210,7 @@ def test_a_browser_renders_it_without_complaint(name, request, tab):
 
 @needs_browser
 def test_pictures_beside_the_page_are_seen(tab, tmp_path):
-    page.write(tmp_path / "page.html", **synthetic.make(tmp_path, patients=61, films=61, models=2))
+    write_page(tmp_path / "page.html", **synthetic.make(tmp_path, patients=61, films=61, models=2))
     tab.open(tmp_path / "page.html")
     tab.wait("document.querySelector('.frame img').naturalWidth === 160")
     assert tab.complaints == []
@@ -279,7 +279,7 @@ def test_filters_and_orders(written, tab):
 
 @needs_browser
 def test_five_thousand_cases_stay_light(tab, tmp_path):
-    page.write(tmp_path / "page.html", **synthetic.make(tmp_path, patients=834, models=2))
+    write_page(tmp_path / "page.html", **synthetic.make(tmp_path, patients=834, models=2))
     tab.open(tmp_path / "page.html")
     assert tab.value("document.getElementById('count').textContent") == "5004 of 5004 cases"
     tab.press("j", "End")
@@ -310,7 +310,7 @@ def classified(tmp_path_factory):
     }
     scores = {name: score_cases(examples, [given]) for name, given in answers.items()}
     comparison = compare(examples, scores, "base", samples=50)
-    page.write(root / "page.html", comparison, examples, answers, scores, {}, [root] * 4, {"title": "Labels"})
+    write_page(root / "page.html", comparison, examples, answers, scores, {}, [root] * 4, {"title": "Labels"})
     return root / "page.html"
 
 

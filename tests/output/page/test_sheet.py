@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from radrl.output.page.sheet import write
+from radrl.output.page.sheet import write_sheet
 
 
 @pytest.fixture
@@ -32,22 +32,22 @@ def manifests(tmp_path):
 
 def test_a_seed_draws_the_same_and_every_example_may_come(tmp_path, manifests):
     page = tmp_path / "page.html"
-    assert write(page, manifests, 10) == (10, 80)
+    assert write_sheet(page, manifests, 10) == (10, 80)
     first = page.read_text()
-    write(page, manifests, 10)
+    write_sheet(page, manifests, 10)
     assert page.read_text() == first
-    write(page, manifests, 10, seed=1)
+    write_sheet(page, manifests, 10, seed=1)
     assert page.read_text() != first
     shown = set()
     for seed in range(40):
-        write(page, manifests, 10, seed=seed, tasks=["vqa_open"])
+        write_sheet(page, manifests, 10, seed=seed, tasks=["vqa_open"])
         shown |= set(re.findall(r"<span>(\w+\.jsonl:\d+)</span>", page.read_text()))
     assert len(shown) == 40
 
 
 def test_boxes_labels_and_filters(tmp_path, manifests):
     page = tmp_path / "page.html"
-    assert write(page, manifests, 500, sources=["one"]) == (40, 40)
+    assert write_sheet(page, manifests, 500, sources=["one"]) == (40, 40)
     html = page.read_text()
     assert 'viewBox="0 0 1000 500"' in html
     assert 'x="100" y="100" width="200" height="200"' in html
@@ -55,12 +55,12 @@ def test_boxes_labels_and_filters(tmp_path, manifests):
     assert "<b>mass" not in html
     assert "<script" not in html
     assert {'id="split-1"', 'id="split-2"'} <= set(re.findall(r'id="split-\d"', html))
-    write(page, manifests, 500)
+    write_sheet(page, manifests, 500)
     html = page.read_text()
     assert "no such image" in html
     assert 'id="task-2"' in html
 
 
 def test_what_cannot_be_shown_is_said(tmp_path, manifests, refusal):
-    assert "did you mean 'grounding'" in refusal(write, tmp_path / "p.html", manifests, 5, tasks=["groundin"])
-    assert "no Example other" in refusal(write, tmp_path / "p.html", manifests, 5, sources=["other"])
+    assert "did you mean 'grounding'" in refusal(write_sheet, tmp_path / "p.html", manifests, 5, tasks=["groundin"])
+    assert "no Example other" in refusal(write_sheet, tmp_path / "p.html", manifests, 5, sources=["other"])

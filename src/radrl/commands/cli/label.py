@@ -43,8 +43,8 @@ def label(
         print(agreement.changes_text(counts) if diff else agreement.table_text(counts))
         print(f"{len(differing)} reports differ")
         if page:
-            from radrl.output.page import agreement as agreement_page
+            from radrl.output.page.agreement import write_agreement_page
 
             title = "What has changed in the labels" if diff else "Agreement of two labelers"
-            agreement_page.write(page, title, other.name, schema, counts, differing)
+            write_agreement_page(page, title, other.name, schema, counts, differing)
             print(f"Page: {page}")

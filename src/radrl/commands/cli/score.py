@@ -40,11 +40,11 @@ def score(
         print("\n".join(scorer_lines()))
         return
     if gallery:
-        from radrl.output.page.gallery import write
+        from radrl.output.page.gallery import write_gallery
         from radrl.scoring.gallery import run
 
         page = predictions or Path("gallery.html")
-        write(page, run())
+        write_gallery(page, run())
         print(f"Page: {page}")
         return
     if predictions is None or references is None:

@@ -50,7 +50,7 @@ def select_scorers(recipe: Recipe, cases: Mapping[Task, int]) -> Selection:
         column, scorer = columns[index], named[0][1]
         if problem := scorer.missing(**scorer.options):
             raise UserError(one_line(f"{recipe.file}: key 'evaluation.metrics.{index}': {problem}"))
-        mine = [(task, one) for task, one in named if cases.get(task)]
+        mine: list[tuple[Task, Scorer]] = [(task, one) for task, one in named if cases.get(task)]
         if not mine:
             tasks = ", ".join(task for task, _ in named)
             unused.append(f"evaluation.metrics.{index}: '{scorer.name}' scores {tasks}; the test data has no such case")

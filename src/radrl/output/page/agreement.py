@@ -12,14 +12,14 @@ from radrl.clinical.agreement import VALUES, WORDS, Agreement, Disagreement
 from radrl.clinical.extract import statements
 from radrl.clinical.label import schemas
 from radrl.example import Mark
-from radrl.output.page import _csp_hash, _environment
+from radrl.output.page.rendering import csp_hash, page_environment
 from radrl.output.page.text import clean, pieces
 from radrl.support.files import write_text
 
 MOST = 1000  # reports on the page
 
 
-def write(
+def write_agreement_page(
     path: str | os.PathLike[str],
     title: str,
     other: str,
@@ -32,7 +32,7 @@ def write(
     Raises:
         UserError: the file cannot be written.
     """
-    environment = _environment()
+    environment = page_environment()
     environment.filters["figure"] = lambda v: "–" if math.isnan(v) else f"{v:.3f}"
     style = environment.get_template("style.css.jinja").render(models=[])
     style += environment.get_template("gallery.css.jinja").render()
@@ -46,7 +46,7 @@ def write(
     ]
     html = environment.get_template("agreement.html.jinja").render(
         style=Markup(style),
-        style_hash=_csp_hash(style),
+        style_hash=csp_hash(style),
         title=title,
         other=other,
         agreements=agreements,

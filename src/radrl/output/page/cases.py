@@ -33,7 +33,7 @@ TASK_NAMES = {
 }
 
 
-def data(
+def case_data(
     examples: Sequence[Example],
     answers: Mapping[str, Sequence[Answer]],
     scores: Mapping[str, CaseScores],

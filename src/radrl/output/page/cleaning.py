@@ -9,18 +9,18 @@ from markupsafe import Markup
 
 from radrl.data.manifests.cleaning import Counts, Shown
 from radrl.example import Mark
-from radrl.output.page import _csp_hash, _environment
+from radrl.output.page.rendering import csp_hash, page_environment
 from radrl.output.page.text import pieces
 from radrl.support.files import write_text
 
 
-def write(path: str | os.PathLike[str], manifest: str, counts: Counts, shown: Sequence[Shown]) -> None:
+def write_cleaning_page(path: str | os.PathLike[str], manifest: str, counts: Counts, shown: Sequence[Shown]) -> None:
     """Writes the page as one self-contained HTML file: ``shown`` are the changed reports on it.
 
     Raises:
         UserError: the file cannot be written.
     """
-    environment = _environment()
+    environment = page_environment()
     style = environment.get_template("style.css.jinja").render(models=[])
     style += environment.get_template("gallery.css.jinja").render()
     cases = [
@@ -29,7 +29,7 @@ def write(path: str | os.PathLike[str], manifest: str, counts: Counts, shown: Se
     ]
     html = environment.get_template("cleaning.html.jinja").render(
         style=Markup(style),
-        style_hash=_csp_hash(style),
+        style_hash=csp_hash(style),
         manifest=manifest,
         counts=counts,
         cases=cases,

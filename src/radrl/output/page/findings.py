@@ -20,7 +20,7 @@ class Row(NamedTuple):
     mean: bool = False
 
 
-def table(comparison: Comparison, counts_of: Mapping[str, Mapping[str, FindingCounts]]) -> list[Row]:
+def findings_table(comparison: Comparison, counts_of: Mapping[str, Mapping[str, FindingCounts]]) -> list[Row]:
     """Returns a row a finding or label, most frequent first, then the micro and the macro mean; empty without reports.
 
     ``counts_of`` are the comparison's findings or labels, by model.

@@ -7,7 +7,7 @@ import os
 
 from markupsafe import Markup
 
-from radrl.output.page import _csp_hash, _environment
+from radrl.output.page.rendering import csp_hash, page_environment
 from radrl.output.page.text import pieces
 from radrl.scoring.gallery import KINDS, Gallery
 from radrl.support.files import write_text
@@ -16,21 +16,21 @@ TITLES = {kind: kind.replace("_", " ") for kind in KINDS}
 MARKED = "finding_f1"  # the scorer whose marks colour the texts
 
 
-def write(path: str | os.PathLike[str], gallery: Gallery) -> None:
+def write_gallery(path: str | os.PathLike[str], gallery: Gallery) -> None:
     """Writes the gallery as one self-contained HTML file, the scorers in the order of how rightly they order.
 
     Raises:
         UserError: the file cannot be written.
     """
     names = sorted(gallery.scores, key=lambda name: -(gallery.order(name).share or 0))
-    environment = _environment()
+    environment = page_environment()
     environment.filters["value"] = lambda v: "–" if v is None else f"{v:.2f}" if abs(v) < 99.5 else f"{v:.0f}"
     environment.filters["list_of"] = lambda kind: [kind]
     style = environment.get_template("style.css.jinja").render()
     style += environment.get_template("gallery.css.jinja").render()
     html = environment.get_template("gallery.html.jinja").render(
         style=Markup(style),
-        style_hash=_csp_hash(style),
+        style_hash=csp_hash(style),
         kinds=TITLES,
         worse={kind: title for kind, title in TITLES.items() if kind != "exact"},
         names=names,

@@ -28,7 +28,7 @@ class Picture(NamedTuple):
     height: float
 
 
-def make(page: Path, examples: Sequence[Example], roots: Sequence[str | os.PathLike[str]]) -> list[Picture]:
+def make_pictures(page: Path, examples: Sequence[Example], roots: Sequence[str | os.PathLike[str]]) -> list[Picture]:
     """Returns the first picture of each case, each file copied once.
 
     A picture that cannot be read is said to be so on the page; it is no reason to lose the page.

@@ -18,8 +18,8 @@ from radrl.images.copies import fitted_size
 from radrl.images.files import read_image
 from radrl.images.pixels import data_uri
 from radrl.manifest.jsonl import manifest_lines
-from radrl.output.page import _csp_hash, _environment
 from radrl.output.page.cases import TASK_NAMES
+from radrl.output.page.rendering import csp_hash, page_environment
 from radrl.support.files import write_bytes
 
 SIDE = 420  # pixels of the longer side of a thumbnail
@@ -39,7 +39,7 @@ class Card(NamedTuple):
     facets: dict[str, str]
 
 
-def write(
+def write_sheet(
     path: str | os.PathLike[str],
     manifests: Sequence[Path],
     count: int,
@@ -68,14 +68,14 @@ def write(
     cards = [_card(example, manifest, line, images_root) for example, manifest, line in drawn]
     facets = {name: Counter(card.facets[name] for card in cards) for name in FILTERS}
     numbers = {name: {value: k for k, value in enumerate(sorted(facets[name]), 1)} for name in FILTERS}
-    environment = _environment()
+    environment = page_environment()
     style = environment.get_template("style.css.jinja").render(models=[])
     style += environment.get_template("sheet.css.jinja").render(
         numbers={n: list(v.values()) for n, v in numbers.items()}
     )
     html = environment.get_template("sheet.html.jinja").render(
         style=Markup(style),
-        style_hash=_csp_hash(style),
+        style_hash=csp_hash(style),
         cards=cards,
         of=of,
         seed=seed,

@@ -20,14 +20,14 @@ def clean(
 ) -> None:
     """Take references to earlier studies out of reports; a page shows what was taken out."""
     from radrl.data.manifests.cleaning import clean_manifest, read_endpoint
-    from radrl.output.page.cleaning import write
+    from radrl.output.page.cleaning import write_cleaning_page
 
     if prompt and not endpoint:
         raise UserError("--prompt is what a model is told: name one with --endpoint")
     out = out or manifest.with_suffix(".clean.jsonl")
     page = out.with_suffix(".html")
     counts, shown = clean_manifest(manifest, out, read_endpoint(endpoint) if endpoint else None, prompt)
-    write(page, manifest.name, counts, shown)
+    write_cleaning_page(page, manifest.name, counts, shown)
     print(f"{out}: {counts.changed} of {counts.reports} reports changed, {counts.emptied} left empty and out")
     if counts.given_up:
         print(f"{len(counts.given_up)} given up and left out; the page lists why")

@@ -20,7 +20,7 @@ def show(
     seed: int = 0,
 ) -> None:
     """Write a page of Examples drawn at random: images with their boxes, questions, answers."""
-    from radrl.output.page.sheet import write
+    from radrl.output.page.sheet import write_sheet
 
-    shown, of = write(out, manifests, count, tasks=task, sources=source, images_root=images_root, seed=seed)
+    shown, of = write_sheet(out, manifests, count, tasks=task, sources=source, images_root=images_root, seed=seed)
     print(f"Page: {out}, {shown} of {of:,} Examples")
