@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kstest
 
-from radrl.evaluation.metrics.average_precision import unscored
+from radrl.evaluation.metrics.average_precision import ap_without_confidence
 from radrl.evaluation.metrics.set_statistics import Auroc, SumStatistic, mean
 from radrl.evaluation.statistics.intervals import Resamples, interval, permutation_p, resample, swapped
 from radrl.evaluation.statistics.seeds import over_seeds
@@ -96,8 +96,8 @@ def pooled(draw: np.random.Generator, sets: int, samples: int) -> None:
         positive = np.arange(n) % 3 == 0
         made = [Auroc(draw.normal(positive * 1.0, 1), positive) for _ in range(few)]
         report(f"AUROC, a third positive, n {n}", made, np.arange(n), 0.7602499, samples // 2)
-        made = [unscored([np.array([[v]]) for v in draw.random(n) < 0.6], (0.5,)) for _ in range(few)]
-        large = unscored([np.array([[float(v)]]) for v in np.arange(100_000) % 10 < 6], (0.5,))
+        made = [ap_without_confidence([np.array([[v]]) for v in draw.random(n) < 0.6], (0.5,)) for _ in range(few)]
+        large = ap_without_confidence([np.array([[float(v)]]) for v in np.arange(100_000) % 10 < 6], (0.5,))
         report(f"mAP50, boxes 60% right, n {n}", made, np.arange(n), float(large.at(np.ones((1, 100_000)))[0]), samples)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from radrl.answers.parsing import parse
 from radrl.commands.load_recipe import load
-from radrl.evaluation.answers.judged import style_of
+from radrl.evaluation.answers.model_settings import prompt_style
 from radrl.example import Answer, Example
 from radrl.prompt.messages import target
 from radrl.recipe.schema import read
@@ -49,7 +49,7 @@ def test_the_documented_format_reads_answers_for_rewards_and_evaluation(make):
     (reward,) = load_rewards(recipe)
     said = ["It is A or B, so the letter is B", "B is wrong; A", "I cannot say.", "<think>B"]
     assert reward(said, example=[CHOICE] * 4) == [1, 0, 0, 0]
-    style = style_of(recipe, "Model", thinking=True)
+    style = prompt_style(recipe, "Model", thinking=True)
     answer = parse("<think>A</think> B", CHOICE, style, tokens=7)
     assert (answer.choice, answer.thinking, answer.tokens, answer.well_formed) == (1, "A", 7, True)
     assert not parse("B", CHOICE, style).well_formed  # it was asked to think

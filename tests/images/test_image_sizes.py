@@ -10,7 +10,7 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import model_settings
 from radrl.evaluation.controls import bias
 from radrl.images.sizes import image_resizing, resized_size, seen_size
 from radrl.manifest.example_set import read_manifests
@@ -68,4 +68,4 @@ def test_a_processor_that_is_not_qwens_has_a_size_of_its_own():
     ],
 )
 def test_images_behind_a_file_are_of_their_own_size_unless_the_recipe_bounds_them(make_recipe, options, wanted):
-    assert judged.file_images(make_recipe(f"evaluation.models.A={options}"), "A") == wanted
+    assert model_settings.file_image_facts(make_recipe(f"evaluation.models.A={options}"), "A") == wanted

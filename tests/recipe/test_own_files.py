@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from radrl.commands.load_recipe import load
-from radrl.evaluation.answers.judged import style_of
+from radrl.evaluation.answers.model_settings import prompt_style
 from radrl.evaluation.metrics.select_scorers import select_scorers
 from radrl.output.protocol_notes import protocol_facts, protocol_notes
 from radrl.recipe import protocols
@@ -43,7 +43,7 @@ def test_a_preset_of_one_s_own_for_the_recipe_and_for_a_model(make):
     lines = "prompt: {preset: my_preset.yaml, options: none}\nevaluation: {models: {A: {prompt: ./my_preset.yaml}}}"
     recipe = load(make(lines, my_preset=PRESET))
     assert (recipe.style().system, recipe.style().options) == ("Be brief.", "none")  # keys beside it win
-    assert style_of(recipe, "A", False).options == "lines"
+    assert prompt_style(recipe, "A", False).options == "lines"
 
 
 def test_the_documented_protocol_says_columns_prompt_and_decoding(make, tmp_path):

@@ -12,7 +12,7 @@ from typing import Any
 
 from radrl.boxes.notation import misfit
 from radrl.errors import UserError, nearest
-from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.ask_model import ask_model
 from radrl.evaluation.answers.header import RECIPE
 from radrl.evaluation.answers.predictions import file_name
@@ -69,7 +69,7 @@ def run_evaluation(
     selection = _select_scorers(recipe, test)  # what is missing is said before anything is generated
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
     _check_names(list(models), second_base)
-    judged.check_names(recipe, models)
+    model_settings.check_model_names(recipe, models)
     if shard is not None and any(source.is_file for source in sources):
         raise UserError("--shard is for models that are asked; leave files of predictions to the last call")
     _keep_recipe(recipe, folder)
@@ -78,7 +78,7 @@ def run_evaluation(
     controls = ask_controls(recipe, sources, test, folder, shard) if look_for_bias else {}
     if shard is not None:
         return folder
-    trivial = from_training.look(recipe, test)
+    trivial = from_training.baselines_and_leaks(recipe, test)
     if look_for_bias:
         first_runs = {name: model.runs[0] for name, model in answered.items()}
         write_bias_tables(out, bias_tables(test, first_runs, controls, recipe.seed))
@@ -114,7 +114,7 @@ def run_comparison(
     answered = {name: _finished_model(recipe, name, files, test, out) for name, files in models.items()}
     _keep_recipe(recipe, out / "predictions")
     facts = {"title": title, **_facts(recipe, test, answered)}
-    trivial = from_training.look(recipe, test)
+    trivial = from_training.baselines_and_leaks(recipe, test)
     return _finish(recipe, test, answered, trivial, _select_scorers(recipe, test), out, facts, second_base, {})
 
 

@@ -59,7 +59,7 @@ TEST = [
 
 
 def test_answers_are_the_usual_ones_of_the_narrowest_group():
-    report, lung, mass, closed, by_type, by_task = baselines.answers(TRAIN, TEST)
+    report, lung, mass, closed, by_type, by_task = baselines.constant_answers(TRAIN, TEST)
     assert report.text == TEMPLATE  # not the most usual text: the one that agrees best
     assert [b.xyxy for b in lung.boxes] == [(0.2, 0.2, pytest.approx(0.3), 0.6)]
     assert mass.boxes == ()
@@ -76,7 +76,7 @@ def test_the_test_reference_is_never_read():
         )
         for e in TEST
     ]
-    assert baselines.answers(TRAIN, blind) == baselines.answers(TRAIN, TEST)
+    assert baselines.constant_answers(TRAIN, blind) == baselines.constant_answers(TRAIN, TEST)
 
 
 def labelled(id: str, *labels: str, label_set: tuple[str, ...] = ("edema", "mass", "hernia"), **more) -> Example:
@@ -89,13 +89,13 @@ def test_label_sets_have_the_best_constant_one_and_the_most_usual_one(tmp_path):
     train = [labelled(f"l{k}", *labels) for k, labels in enumerate(sets)]
     other = ("Oedema", "No Finding")
     test = [labelled("a", "hernia"), labelled("b", "No finding", label_set=other), labelled("c", label_set=("cavity",))]
-    best, spelled, unknown = baselines.answers(train, test)
+    best, spelled, unknown = baselines.constant_answers(train, test)
     assert (best.text, best.labels) == ("edema", ("edema",))  # not the most usual: it agrees best with all
     assert spelled.labels == ("Oedema",)
     assert unknown.labels == ("No Finding",)  # no set of the training Examples may be named there
     blind = [e.model_copy(update={"labels": ("mass",), "reference": "mass"}) for e in test]
-    assert baselines.answers(train, blind) == [best, spelled, unknown]
-    table = baselines.table(as_set(tmp_path, train), as_set(tmp_path, test))
+    assert baselines.constant_answers(train, blind) == [best, spelled, unknown]
+    table = baselines.baseline_answers(as_set(tmp_path, train), as_set(tmp_path, test))
     assert [answer.labels for answer in table[baselines.USUAL]] == [("No Finding",)] * 3
     assert table[baselines.NAME] == [best, spelled, unknown]
 
@@ -104,20 +104,20 @@ def test_the_nearest_image_has_a_label_set_that_may_be_named(films, tmp_path):
     near, far, asked = films(0.1, 0.5, 0.12)
     train = as_set(tmp_path, [labelled("near", "mass", images=near), labelled("far", "edema", images=far)])
     test = as_set(tmp_path, [labelled("t1", images=asked), labelled("t2", label_set=("edema", "cyst"), images=asked)])
-    table = baselines.table(train, test)
+    table = baselines.baseline_answers(train, test)
     assert [answer.labels for answer in table[nearest.NAME]] == [("mass",), ("edema",)]
 
 
 def test_two_labels_give_two_boxes():
     train = [example(f"b{k}", "grounding", "Lungs?", boxes=(box(0.1, "l"), box(0.6 + k / 10, "r"))) for k in range(3)]
-    (found,) = baselines.answers(train, [example("t", "grounding", "Lungs?")])
+    (found,) = baselines.constant_answers(train, [example("t", "grounding", "Lungs?")])
     assert [b.label for b in found.boxes] == ["l", "r"]
     assert found.boxes[1].xyxy[0] == pytest.approx(0.7)
 
 
 def test_two_boxes_of_one_label_stay_two():
     train = [example(f"b{k}", "grounding", "Lungs?", boxes=(box(0.6 + k / 10), box(0.1))) for k in range(3)]
-    (found,) = baselines.answers(train, [example("t", "grounding", "Lungs?")])
+    (found,) = baselines.constant_answers(train, [example("t", "grounding", "Lungs?")])
     assert [b.xyxy[0] for b in found.boxes] == pytest.approx([0.1, 0.7])
 
 
@@ -129,20 +129,20 @@ def test_usual_is_what_more_than_half_have():
     none = [example(f"n{k}", "grounding", "Lungs?") for k in range(4)]
     question = [example("t", "grounding", "Lungs?")]
     for train, labels in ((both + left, ["l"]), (both + left + none, ["l"]), (left + none, [])):
-        (found,) = baselines.answers(train, question)
+        (found,) = baselines.constant_answers(train, question)
         assert [b.label for b in found.boxes] == labels
 
 
 def test_the_type_of_a_grounding_question_does_not_give_away_that_there_is_nothing():
     train = [example(f"a{k}", "grounding", f"Where {k}?", meta={"type": "absent"}) for k in range(2)]
     train += [example(f"b{k}", "grounding", f"Where {k}?", boxes=(box(0.1),), meta={"type": "there"}) for k in range(3)]
-    (found,) = baselines.answers(train, [example("t", "grounding", "Never asked", meta={"type": "absent"})])
+    (found,) = baselines.constant_answers(train, [example("t", "grounding", "Never asked", meta={"type": "absent"})])
     assert len(found.boxes) == 1
 
 
 def test_a_task_without_training_examples_is_said():
     with pytest.raises(UserError, match="no training example of task 'vqa_open'"):
-        baselines.answers(TRAIN[:6], TEST[4:])
+        baselines.constant_answers(TRAIN[:6], TEST[4:])
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_the_nearest_image_answers_what_it_was_asked(films, tmp_path):
         example("t3", "vqa_closed", "Which?", "right", choices=("right", "left"), images=near_b),
         example("t4", "report", "Report?", "no image"),
     ]
-    found = baselines.table(as_set(tmp_path, train), as_set(tmp_path, test))
+    found = baselines.baseline_answers(as_set(tmp_path, train), as_set(tmp_path, test))
     report, lung, which, bare = found[nearest.NAME]
     assert report.text == "Of b."
     assert lung.boxes == (box(0.1),)
@@ -196,8 +196,8 @@ def test_brightness_and_contrast_do_not_make_an_image_another(tmp_path):
 
 
 def test_the_most_usual_report_stands_in_the_table_where_it_differs(tmp_path):
-    found = baselines.table(as_set(tmp_path, TRAIN), as_set(tmp_path, TEST))
+    found = baselines.baseline_answers(as_set(tmp_path, TRAIN), as_set(tmp_path, TEST))
     assert list(found) == [baselines.NAME, baselines.USUAL]
     assert found[baselines.USUAL][0].text == "No acute disease."
     assert found[baselines.USUAL][1:] == found[baselines.NAME][1:]
-    assert list(baselines.table(as_set(tmp_path, TRAIN), as_set(tmp_path, TEST[3:]))) == [baselines.NAME]
+    assert list(baselines.baseline_answers(as_set(tmp_path, TRAIN), as_set(tmp_path, TEST[3:]))) == [baselines.NAME]

@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from radrl.boxes import geometry
-from radrl.evaluation.metrics.average_precision import RECALLS, THRESHOLDS, match, scored, unscored
+from radrl.evaluation.metrics.average_precision import (
+    RECALLS,
+    THRESHOLDS,
+    ap_with_confidence,
+    ap_without_confidence,
+    match_boxes,
+)
 
 
 def random_set(draw, images=4):
@@ -30,7 +36,9 @@ def random_set(draw, images=4):
 
 
 def ours(found, thresholds=THRESHOLDS):
-    return scored([geometry.iou(given, wanted) for wanted, given, _ in found], [s for _, _, s in found], thresholds)
+    return ap_with_confidence(
+        [geometry.iou(given, wanted) for wanted, given, _ in found], [s for _, _, s in found], thresholds
+    )
 
 
 def value(statistic):
@@ -127,7 +135,7 @@ def test_weights_are_copies_of_cases():
         copied = [one for one, times in zip(found, weights, strict=True) for _ in range(times)]
         if not copied:
             continue
-        for make in (ours, lambda some: unscored([geometry.iou(g, w) for w, g, _ in some])):
+        for make in (ours, lambda some: ap_without_confidence([geometry.iou(g, w) for w, g, _ in some])):
             a, b = make(found).at(weights[None].astype(float))[0], value(make(copied))
             assert a == pytest.approx(b, nan_ok=True, abs=1e-12)
             rows = np.flatnonzero(weights)
@@ -139,19 +147,21 @@ def test_unscored_boxes_are_all_equally_sure_and_their_order_is_no_matter():
     for _ in range(50):
         found = random_set(draw)
         ious = [geometry.iou(given, wanted) for wanted, given, _ in found]
-        plain = value(unscored(ious))
-        assert plain == pytest.approx(value(scored(ious, [np.zeros(len(iou)) for iou in ious])), nan_ok=True)
-        assert plain == pytest.approx(value(unscored(ious[::-1])), nan_ok=True)
+        plain = value(ap_without_confidence(ious))
+        assert plain == pytest.approx(
+            value(ap_with_confidence(ious, [np.zeros(len(iou)) for iou in ious])), nan_ok=True
+        )
+        assert plain == pytest.approx(value(ap_without_confidence(ious[::-1])), nan_ok=True)
     # two of three boxes right at 0.5, one of two found: precision 1/3, recall 1/2 reaches 51 of the 101 values
     iou = np.array([[0.6, 0.0], [0.0, 0.2], [0.0, 0.0]])
-    assert value(unscored([iou], (0.5,))) == pytest.approx(1 / 3 * 51 / len(RECALLS))
-    assert np.isnan(value(unscored([np.zeros((2, 0))])))
-    assert value(unscored([np.zeros((0, 2))])) == 0
+    assert value(ap_without_confidence([iou], (0.5,))) == pytest.approx(1 / 3 * 51 / len(RECALLS))
+    assert np.isnan(value(ap_without_confidence([np.zeros((2, 0))])))
+    assert value(ap_without_confidence([np.zeros((0, 2))])) == 0
 
 
 def test_each_reference_box_is_found_once():
-    assert match(np.array([[0.9], [0.95]]), (0.5,)).tolist() == [[True], [False]]
-    assert match(np.array([[0.6, 0.9], [0.55, 0.7]]), (0.5, 0.8)).tolist() == [[True, True], [True, False]]
+    assert match_boxes(np.array([[0.9], [0.95]]), (0.5,)).tolist() == [[True], [False]]
+    assert match_boxes(np.array([[0.6, 0.9], [0.55, 0.7]]), (0.5, 0.8)).tolist() == [[True, True], [True, False]]
 
 
 def test_two_models_side_by_side_may_have_confidences_of_another_scale():

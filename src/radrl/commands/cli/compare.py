@@ -27,8 +27,8 @@ def compare(
 ) -> None:
     """Compare finished evaluations over the same test data; differences are to the first model, and to --against."""
     from radrl.commands.evaluate import run_comparison
-    from radrl.evaluation.answers.finished_runs import find, recipe_of
+    from radrl.evaluation.answers.finished_runs import find_predictions, recipe_of
 
-    files = find(folders or [], model)
+    files = find_predictions(folders or [], model)
     file = recipe_of(folders or [], files) if recipe is None else recipe
     print(f"Page: {run_comparison(files, out, read_and_check(file, overrides), second_base=against)}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.digests import manifest_digest
 from radrl.evaluation.answers.foreign import read_foreign
 from radrl.evaluation.answers.header import begin, read_header
@@ -24,11 +24,11 @@ def copy_file(recipe: Recipe, source: Source, examples: Sequence[Example], path:
             ``path`` holds answers that a model was asked for.
     """
     file, name = Path(source.start), source.known_as
-    header, rows = read_foreign(file, examples, judged.style_of(recipe, name, source.thinking))
+    header, rows = read_foreign(file, examples, model_settings.prompt_style(recipe, name, source.thinking))
     if header.backend == "file":
-        header = replace(header, images={**header.images, **judged.file_images(recipe, name)})
+        header = replace(header, images={**header.images, **model_settings.file_image_facts(recipe, name)})
     else:
-        judged.check_style(recipe, name, header, file)
+        model_settings.check_prompt_style(recipe, name, header, file)
     header = replace(header, model=source.name, hashes={**header.hashes, "manifest": manifest_digest(examples)})
     samples = arrange_by_sample(rows, examples, header.samples, file)
     settings = header.settings

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from radrl.errors import UserError, nearest
-from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.asked_examples import AskedExamples
 from radrl.evaluation.answers.backend import Ask, Completion, Done
 from radrl.evaluation.answers.decoding import SERVERS, Decoding, case_seed
@@ -58,8 +58,8 @@ class EndpointBackend:
             )
         where = f"{recipe.file}: endpoint '{name}'"
         self.examples, self.endpoint = examples, wanted.endpoints[name]
-        self.style = judged.style_of(recipe, source.known_as, source.thinking)
-        self.decoding, _ = judged.decoding_of(recipe, self.style.thinking, where=where)
+        self.style = model_settings.prompt_style(recipe, source.known_as, source.thinking)
+        self.decoding, _ = model_settings.decoding_settings(recipe, self.style.thinking, where=where)
         self.fields = request_fields(wanted, self.endpoint, self.decoding, where)
         self.image_processor = _image_processor(recipe, source)
         self.header = Header(
@@ -67,7 +67,7 @@ class EndpointBackend:
             source=f"{self.endpoint.url} {self.endpoint.model}",
             backend="endpoint",
             prompt=asdict(self.style),
-            decoding=decoding_facts(wanted, self.decoding, self.fields),
+            decoding=endpoint_decoding_facts(wanted, self.decoding, self.fields),
             images=image_resizing(self.image_processor),
             versions=installed_versions(("radrl", "transformers")),
             # not the address: a server that was begun again has another port
@@ -92,8 +92,8 @@ def _image_processor(recipe: Recipe, source: Source) -> Any:
     bounds that ``evaluation.models`` gives the endpoint's model."""
     start = recipe.model_start()
     if start != "tiny":
-        return loading.load_processor(start, **judged.bounds_of(recipe, source.known_as)).image_processor
-    own = judged.options(recipe, source.known_as)
+        return loading.load_processor(start, **model_settings.pixel_bounds(recipe, source.known_as)).image_processor
+    own = model_settings.model_options(recipe, source.known_as)
     processor = tiny_image_processor(recipe.model.image_size or 192)
     loading.set_bounds(processor, min_pixels=own.min_pixels, max_pixels=own.max_pixels)
     return processor
@@ -126,9 +126,9 @@ def request_fields(wanted: Evaluation, endpoint: JudgedEndpoint, decoding: Decod
     return sent
 
 
-def decoding_facts(wanted: Evaluation, decoding: Decoding, sent: Mapping[str, Any]) -> dict[str, Any]:
+def endpoint_decoding_facts(wanted: Evaluation, decoding: Decoding, sent: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings in force, for the Header; those that no request says are the server's own."""
-    told = {**judged.facts_of(decoding), "generation_config": wanted.generation_config}
+    told = {**model_settings.decoding_facts(decoding), "generation_config": wanted.generation_config}
     for name, field, _ in FIELDS[:3]:
         if field not in sent:
             told[name] = SERVERS

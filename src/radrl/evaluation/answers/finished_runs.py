@@ -12,7 +12,7 @@ from radrl.evaluation.answers.header import RECIPE, read_header
 Files = dict[str, list[tuple[Path, bool]]]  # by model; a file a training seed, and whether it was asked to think
 
 
-def find(folders: Sequence[Path], named: Sequence[str]) -> Files:
+def find_predictions(folders: Sequence[Path], named: Sequence[str]) -> Files:
     """Returns the models of finished evaluations, then those named ``NAME=PLACE[,PLACE…]``, several being seeds.
 
     A place is a file of predictions (``/think`` after it where it was asked to think and has no Header), or an

@@ -87,7 +87,7 @@ def _jsonl(path: Path, text: str, examples: Sequence[Example], thinking: bool) -
                 f'{path}:{number}: not a line {{"id": ..., "completion": ...}} (or "text", "output", "response", …); '
                 "mend or remove it"
             )
-        records.append(joining.record(f"{path}:{number}:", content))
+        records.append(joining.make_record(f"{path}:{number}:", content))
     return _joined(records, examples, thinking, "completion")
 
 
@@ -95,9 +95,9 @@ def _joined(records: Sequence[Record], examples: Sequence[Example], thinking: bo
     """Returns the Predictions of records, whose ``sample`` and ``tokens`` are taken where they are there."""
     if not records:
         return []
-    said = joining.texts(records, thinking=thinking, usual=usual)
+    said = joining.model_texts(records, thinking=thinking, usual=usual)
     rows = []
-    for name, texts, one in zip(joining.cases(records, examples), said, records, strict=True):
+    for name, texts, one in zip(joining.case_ids(records, examples), said, records, strict=True):
         first, tokens = one.fields.get("sample", 0), one.fields.get("tokens")
         if type(first) is not int or not 0 <= first <= MOST_SAMPLES - len(texts):
             raise UserError(f"{one.where} 'sample' should be a whole number from 0 to {MOST_SAMPLES - 1}")
@@ -118,7 +118,7 @@ def _json(path: Path, text: str, examples: Sequence[Example], thinking: bool) ->
         content = lists[0]  # VLM-R1: beside the accuracy
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
         raise UserError(f"{path}: neither a list of records, as RadVLM's outputs, nor ReXrank's object of studies")
-    records = [joining.record(f"{path}: output {place}:", one) for place, one in enumerate(content, 1)]
+    records = [joining.make_record(f"{path}: output {place}:", one) for place, one in enumerate(content, 1)]
     return _joined(records, examples, thinking, "output")
 
 
@@ -134,11 +134,11 @@ def _by_key(path: Path, content: dict[str, Any], examples: Sequence[Example], th
         fields = value if isinstance(value, dict) else {"model_prediction": value}  # pycocoevalcap's form: [text]
         if isinstance(value, list) and len(value) != 1:
             fields = {}
-        records.append(joining.record(one_line(f"{path}: '{name}'"), fields))
+        records.append(joining.make_record(one_line(f"{path}: '{name}'"), fields))
     if not records:
         return []
-    said = joining.texts(records, thinking=thinking, usual="model_prediction")
-    names = joining.named(list(content), examples)
+    said = joining.model_texts(records, thinking=thinking, usual="model_prediction")
+    names = joining.example_ids(list(content), examples)
     return [
         Prediction(_clean(name), k, _clean(text), None, "")
         for name, texts in zip(names, said, strict=True)
@@ -196,7 +196,7 @@ def _pairs(path: Path, text: str, examples: Sequence[Example], thinking: bool) -
         rows.append((number, first.strip(), said))
     names = [name for _, name, _ in rows]
     if sum(n in {e.id for e in examples} | {e.study for e in examples} for n in names) * 2 > len(names):
-        names = joining.named(names, examples)
+        names = joining.example_ids(names, examples)
     else:
         # No ids: line by line the manifest's cases, and every reference must be the one that stands there.
         if len(rows) != len(examples):

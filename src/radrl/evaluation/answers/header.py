@@ -28,7 +28,7 @@ class Header:
     source: str
     backend: str
     prompt: dict[str, Any]  # the PromptStyle
-    decoding: dict[str, Any]  # `judged.facts_of`, and where settings, end tokens and dtype come from
+    decoding: dict[str, Any]  # `model_settings.decoding_facts`, and where settings, end tokens and dtype come from
     images: dict[str, Any] = field(default_factory=dict)  # `image_sizes.image_resizing`, control
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)

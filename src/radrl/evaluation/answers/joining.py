@@ -44,7 +44,7 @@ class Record(NamedTuple):
     fields: Mapping[str, Any]
 
 
-def record(where: str, fields: Mapping[str, Any]) -> Record:
+def make_record(where: str, fields: Mapping[str, Any]) -> Record:
     """Returns a Record; fields of a mapping under ``result`` stand beside the others."""
     inner = fields.get(NESTED)
     return Record(where, {**inner, **fields} if isinstance(inner, dict) else fields)
@@ -53,7 +53,7 @@ def record(where: str, fields: Mapping[str, Any]) -> Record:
 # --- the model's words -----------------------------------------------------------------------------------------------
 
 
-def texts(records: Sequence[Record], *, thinking: bool, usual: str) -> list[list[str]]:
+def model_texts(records: Sequence[Record], *, thinking: bool, usual: str) -> list[list[str]]:
     """Returns the model's texts of each record: mostly one, several where it holds several samples.
 
     ``thinking``: the text before the thinking was cut off, where it is there too. ``usual`` is the key that this form
@@ -70,7 +70,7 @@ def texts(records: Sequence[Record], *, thinking: bool, usual: str) -> list[list
 
 def has_text(fields: Mapping[str, Any]) -> bool:
     """Returns whether a record holds what may be the model's text."""
-    fields = record("", fields).fields
+    fields = make_record("", fields).fields
     return any(_said(fields.get(key)) is not None for key in (SURE, *MODELS, *MAYBE))
 
 
@@ -115,7 +115,7 @@ def _said(value: Any) -> list[str] | None:
 # --- the case --------------------------------------------------------------------------------------------------------
 
 
-def cases(records: Sequence[Record], examples: Sequence[Example]) -> list[str]:
+def case_ids(records: Sequence[Record], examples: Sequence[Example]) -> list[str]:
     """Returns the id of the Example that each record is about; of one that is about none, what the file calls it.
 
     Raises:
@@ -126,7 +126,7 @@ def cases(records: Sequence[Record], examples: Sequence[Example]) -> list[str]:
     for key in (*NAMES, *IMAGES, *COUNTERS):
         names = [_name(one.fields.get(key)) for one in records]
         if all(names):
-            found = known.named([str(name) for name in names], counter=key in COUNTERS)
+            found = known.example_ids([str(name) for name in names], counter=key in COUNTERS)
             if best is None or found[0] > best[0]:
                 best = found
     if best and best[0] == len(examples):
@@ -143,9 +143,9 @@ def cases(records: Sequence[Record], examples: Sequence[Example]) -> list[str]:
     )
 
 
-def named(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
+def example_ids(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
     """Returns the ids of the Examples that names mean, and the names that mean none as they are."""
-    return _Known(examples).named(names)[1]
+    return _Known(examples).example_ids(names)[1]
 
 
 def _name(value: Any) -> str | None:
@@ -174,7 +174,7 @@ class _Known:
             for parts in range(1, DEEPEST + 1)
         ]
 
-    def named(self, names: Sequence[str], *, counter: bool = False) -> tuple[int, list[str]]:
+    def example_ids(self, names: Sequence[str], *, counter: bool = False) -> tuple[int, list[str]]:
         """Returns how many Examples some names mean, and the names with the ids of those in their places: as ids,
         studies, ends of ids or ends of image paths, whichever know the most. Those of a counter are ids or nothing."""
         wanted = dict.fromkeys(names)

@@ -9,12 +9,12 @@ from typing import Any
 from transformers import ProcessorMixin
 
 from radrl.errors import UserError
-from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.asked_examples import AskedExamples
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.digests import manifest_digest, model_digest
 from radrl.evaluation.answers.header import Header
-from radrl.evaluation.answers.judged import PixelBounds
+from radrl.evaluation.answers.model_settings import PixelBounds
 from radrl.evaluation.answers.sources import Source
 from radrl.images.sizes import box_size, image_resizing
 from radrl.models import loading
@@ -52,12 +52,12 @@ def read_folder(recipe: Recipe, source: Source) -> ModelFolder:
         UserError: its files cannot be read, it holds a setting that no backend here has, or boxes are wanted in pixels
             of images that are resized otherwise than Qwen-VL does.
     """
-    style = judged.style_of(recipe, source.known_as, source.thinking)
-    bounds = judged.bounds_of(recipe, source.known_as)
+    style = model_settings.prompt_style(recipe, source.known_as, source.thinking)
+    bounds = model_settings.pixel_bounds(recipe, source.known_as)
     processor = loading.load_processor(source.start, **bounds)
     own = loading.own_generation_config(source.start)
     obeyed = own if recipe.evaluation.generation_config == "model" else None
-    decoding, taken = judged.decoding_of(recipe, style.thinking, obeyed, source.option)
+    decoding, taken = model_settings.decoding_settings(recipe, style.thinking, obeyed, source.option)
     images = image_resizing(processor.image_processor)
     if style.box_format == "pixel" and "factor" not in images:
         raise UserError(
@@ -79,7 +79,7 @@ def folder_header(
         backend=backend,
         prompt=asdict(folder.style),
         decoding={
-            **judged.facts_of(folder.decoding),
+            **model_settings.decoding_facts(folder.decoding),
             "generation_config": wanted.generation_config,
             **({"taken": folder.taken} if wanted.generation_config == "model" else {}),
             "end_tokens": folder.end_tokens,

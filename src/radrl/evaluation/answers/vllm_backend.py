@@ -11,8 +11,8 @@ from radrl.errors import UserError, one_line
 from radrl.evaluation.answers.asked_examples import AskedExamples
 from radrl.evaluation.answers.backend import Ask, Completion, Done
 from radrl.evaluation.answers.decoding import Decoding, case_seed
-from radrl.evaluation.answers.judged import PixelBounds
 from radrl.evaluation.answers.model_folder import folder_header, read_folder
+from radrl.evaluation.answers.model_settings import PixelBounds
 from radrl.evaluation.answers.sources import Source
 from radrl.images.sizes import box_size, image_resizing
 from radrl.models import adapters

@@ -43,12 +43,12 @@ class _Known(NamedTuple):
         return self.choices or self.label_set
 
 
-def table(
+def baseline_answers(
     train: ExampleSet, test: ExampleSet, seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, list[Answer]]:
     """Returns the Answers of each baseline by its name, in the order of the test Examples.
 
-    - ``trivial baseline``: the best constant answer, see `answers`;
+    - ``trivial baseline``: the best constant answer, see `constant_answers`;
     - ``most usual answer``: the same, but for reports and label sets the most usual one; left out where nothing
       differs;
     - ``nearest image (thumbnail)``: of the training Examples the narrowest group holds, the answer of the one with
@@ -58,8 +58,10 @@ def table(
     Raises:
         UserError: a task of the test Examples has no training Example, or an image cannot be read.
     """
-    found = {NAME: answers(list(train), list(test), seed)}
-    usual = answers(list(train), list(test), seed, {**_FIT, "report": _usual_report, "classification": _usual_labels})
+    found = {NAME: constant_answers(list(train), list(test), seed)}
+    usual = constant_answers(
+        list(train), list(test), seed, {**_FIT, "report": _usual_report, "classification": _usual_labels}
+    )
     if usual != found[NAME]:
         found[USUAL] = usual
     if any(example.images for example in test):
@@ -104,7 +106,7 @@ def _as_answer(example: Example, known: _Known) -> Answer:
     return Answer(example.reference, choice=choice)
 
 
-def answers(
+def constant_answers(
     train: Sequence[Example],
     examples: Sequence[Example],
     seed: int = 0,

@@ -43,7 +43,7 @@ class FromTraining(NamedTuple):
         }
 
 
-def look(recipe: Recipe, test: ExampleSet) -> FromTraining:
+def baselines_and_leaks(recipe: Recipe, test: ExampleSet) -> FromTraining:
     """Makes the baselines and looks for leaks.
 
     Raises:
@@ -88,7 +88,7 @@ def _answers(train: ExampleSet, test: ExampleSet, tasks: Sequence[Task], seed: i
     rows = [i for i, example in enumerate(test) if example.task in tasks]
     with progress_bar() as bar:
         task = bar.add_task("Nearest images", total=None, note="")
-        found = baselines.table(
+        found = baselines.baseline_answers(
             train, test.take(rows), seed, lambda done, total: bar.update(task, completed=done, total=total)
         )
     given: dict[str, list[Answer]] = {name: [NONE] * len(test) for name in found}

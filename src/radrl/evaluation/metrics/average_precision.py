@@ -6,7 +6,8 @@ precision at that recall or a higher one. The figures equal pycocotools' (tests/
 
 Boxes of equal confidence enter together, as one point of the curve. pycocotools takes them in the order of the images,
 so that its figure changes when the file is shuffled. A language model gives no confidence: all its boxes are equal,
-which makes AP at one threshold the precision times the share of the 101 recall values that are reached (`unscored`).
+which makes AP at one threshold the precision times the share of the 101 recall values that are reached
+(`ap_without_confidence`).
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class AveragePrecision:
         )
 
 
-def scored(
+def ap_with_confidence(
     ious: Sequence[Array | None], scores: Sequence[Sequence[float]], thresholds: Sequence[float] = THRESHOLDS
 ) -> AveragePrecision:
     """Returns the average precision of cases from the IoU of their boxes, (answer, reference) each (None: not asked),
@@ -91,7 +92,7 @@ def scored(
         order = np.argsort(-confidence, kind="stable")[:MOST]
         case.append(np.full(len(order), i))
         kept.append(confidence[order])
-        right.append(match(iou[order], thresholds))
+        right.append(match_boxes(iou[order], thresholds))
     return AveragePrecision(
         np.concatenate([np.zeros(0, np.int64), *case]).astype(np.int64),
         np.concatenate([np.zeros(0), *kept]),
@@ -101,7 +102,7 @@ def scored(
     )
 
 
-def unscored(ious: Sequence[Array | None], thresholds: Sequence[float] = THRESHOLDS) -> SumStatistic:
+def ap_without_confidence(ious: Sequence[Array | None], thresholds: Sequence[float] = THRESHOLDS) -> SumStatistic:
     """Returns the same of boxes that are all equally sure, as a function of sums: boxes found at each threshold, answer
     boxes and reference boxes."""
     table = np.zeros((len(ious), len(thresholds) + 2))
@@ -109,7 +110,7 @@ def unscored(ious: Sequence[Array | None], thresholds: Sequence[float] = THRESHO
         if iou is None:
             continue
         if iou.size:
-            table[i, : len(thresholds)] = match(iou[:MOST], thresholds).sum(axis=0)
+            table[i, : len(thresholds)] = match_boxes(iou[:MOST], thresholds).sum(axis=0)
         table[i, len(thresholds) :] = min(len(iou), MOST), iou.shape[1]
     return SumStatistic(table, _one_point)
 
@@ -122,7 +123,7 @@ def _one_point(sums: Array) -> Array:
     return np.where(wanted[..., 0] > 0, (precision * reached).mean(axis=-1), np.nan)
 
 
-def match(iou: Array, thresholds: Sequence[float] = THRESHOLDS) -> NDArray[np.bool_]:
+def match_boxes(iou: Array, thresholds: Sequence[float] = THRESHOLDS) -> NDArray[np.bool_]:
     """Returns which boxes, taken in order, find a free reference box, (answer, thresholds), from their IoU, (answer,
     reference). Of reference boxes that overlap equally the later is taken, as in pycocotools."""
     found = np.zeros((len(iou), len(thresholds)), dtype=bool)

@@ -131,9 +131,9 @@ def _average(
             ("50", "IoU 0.5", (0.5,)),
         ):
             own: list[Statistic] = [
-                average_precision.scored(ious, scores, thresholds)
+                average_precision.ap_with_confidence(ious, scores, thresholds)
                 if confidence
-                else average_precision.unscored(ious, thresholds)
+                else average_precision.ap_without_confidence(ious, thresholds)
                 for ious, scores in sets
             ]
             metric = Metric(

@@ -19,7 +19,7 @@ from trl.models.utils import unwrap_model_for_generation
 
 from radrl.answers.parsing import parse
 from radrl.errors import UserError
-from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.backend import Completion
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.transformers_backend import generate
@@ -68,7 +68,7 @@ class Dev:
         """Returns how the model is decoded: greedily, else as ``evaluation`` says, from ``own`` settings of the model
         where that says so."""
         taken = own if self.recipe.evaluation.generation_config == "model" else None
-        decoding, _ = judged.decoding_of(self.recipe, self.style.thinking, taken, str(self.recipe.file))
+        decoding, _ = model_settings.decoding_settings(self.recipe, self.style.thinking, taken, str(self.recipe.file))
         return decoding._replace(temperature=0.0, samples=1)
 
     def answers(self, trainer: Trainer) -> list[Answer]:

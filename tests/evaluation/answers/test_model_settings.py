@@ -10,7 +10,7 @@ from PIL import Image
 from transformers import GenerationConfig
 
 from radrl.commands.evaluate import run_evaluation
-from radrl.evaluation.answers import judged
+from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.ask_model import ask_model
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.header import Header
@@ -26,7 +26,7 @@ FOREIGN = (
 
 def test_a_models_options_stand_over_the_recipes_prompt(make_recipe):
     recipe = make_recipe("prompt.system=You are kind.", "prompt.image_separator='|'", FOREIGN)
-    usual, own = judged.style_of(recipe, "A", False), judged.style_of(recipe, "B", True)
+    usual, own = model_settings.prompt_style(recipe, "A", False), model_settings.prompt_style(recipe, "B", True)
     assert usual == recipe.style()
     assert (own.box_format, own.answer_format, own.system, own.template) == (
         "thousand",
@@ -35,9 +35,9 @@ def test_a_models_options_stand_over_the_recipes_prompt(make_recipe):
         "Q: {question}",
     )
     assert own.image_separator == "|"
-    assert (own.thinking, judged.style_of(recipe, "B", False).thinking) == (True, False)
+    assert (own.thinking, model_settings.prompt_style(recipe, "B", False).thinking) == (True, False)
     thinks = make_recipe("evaluation.models.B.prompt={thinking: true}")
-    assert judged.style_of(thinks, "B", False).thinking  # its own prompt says so
+    assert model_settings.prompt_style(thinks, "B", False).thinking  # its own prompt says so
 
 
 def test_options_of_a_model_that_is_not_judged_are_named(make_recipe, tiny_folder, tmp_path, refusal):
@@ -53,7 +53,7 @@ def test_each_model_is_asked_in_its_own_style_and_its_header_says_so(make_recipe
     headers = {}
     for name in "AB":
         headers[name] = ask_model(recipe, Source(name, str(tiny_folder)), films, tmp_path).header
-    assert headers["B"].style == judged.style_of(recipe, "B", False)
+    assert headers["B"].style == model_settings.prompt_style(recipe, "B", False)
     assert headers["A"].style == recipe.style()
     # the same model read as its header says, whatever a later recipe says of others
     again = ask_model(make_recipe(), Source("B", str(tmp_path / "B.jsonl")), films, tmp_path / "compared").header
@@ -109,8 +109,8 @@ OWN = GenerationConfig(
 
 def test_what_the_recipe_leaves_open_is_the_folders_where_it_says_so(make_recipe):
     recipe = make_recipe("evaluation.top_p=1.0", "evaluation.max_new_tokens=50")
-    assert judged.decoding_of(recipe, False)[0] == Decoding(max_new_tokens=50)
-    decoding, taken = judged.decoding_of(recipe, False, OWN, "M")
+    assert model_settings.decoding_settings(recipe, False)[0] == Decoding(max_new_tokens=50)
+    decoding, taken = model_settings.decoding_settings(recipe, False, OWN, "M")
     assert decoding == Decoding(
         0.6, 50, top_k=20, repetition_penalty=1.05, stop=("END",), more={"min_p": 0.1}
     )  # its top_p and length are not: the recipe sets them
@@ -118,15 +118,15 @@ def test_what_the_recipe_leaves_open_is_the_folders_where_it_says_so(make_recipe
         "temperature": 0.6, "top_k": 20, "repetition_penalty": 1.05, "min_p": 0.1, "stop_strings": "END"
     }  # fmt: skip
     greedy = GenerationConfig(temperature=0.6, top_k=20)  # without do_sample these do nothing
-    assert judged.decoding_of(recipe, False, greedy, "M")[0].temperature == 0
-    assert judged.decoding_of(recipe, False, GenerationConfig(do_sample=True), "M")[0].temperature == 1
+    assert model_settings.decoding_settings(recipe, False, greedy, "M")[0].temperature == 0
+    assert model_settings.decoding_settings(recipe, False, GenerationConfig(do_sample=True), "M")[0].temperature == 1
 
 
 def test_a_setting_of_the_folder_that_nobody_has_is_named(make_recipe, refusal):
-    line = refusal(judged.decoding_of, make_recipe(), False, GenerationConfig(num_beams=4), "--model M=m")
+    line = refusal(model_settings.decoding_settings, make_recipe(), False, GenerationConfig(num_beams=4), "--model M=m")
     assert line.startswith("--model M=m: its generation_config sets num_beams to 4")
     quiet = GenerationConfig(num_beams=1, renormalize_logits=True, use_cache=False, max_length=2048, chat_format="x")
-    assert judged.decoding_of(make_recipe(), False, quiet, "M") == (Decoding(), {})
+    assert model_settings.decoding_settings(make_recipe(), False, quiet, "M") == (Decoding(), {})
 
 
 def test_own_settings_are_read_as_transformers_reads_them(tiny_folder, tmp_path, refusal):
@@ -160,16 +160,16 @@ def test_boxes_in_another_convention_are_told_above_the_table(make_recipe, phant
 
 def test_samples_need_a_temperature_from_somewhere(make_recipe, refusal):
     recipe = make_recipe("evaluation.samples=4", "evaluation.generation_config=model")
-    assert judged.decoding_of(recipe, False, OWN, "M")[0].samples == 4
-    assert "need a temperature" in refusal(judged.decoding_of, recipe, False, GenerationConfig(), "M")
+    assert model_settings.decoding_settings(recipe, False, OWN, "M")[0].samples == 4
+    assert "need a temperature" in refusal(model_settings.decoding_settings, recipe, False, GenerationConfig(), "M")
     short = make_recipe("evaluation.min_new_tokens=9", "evaluation.max_new_tokens=8")
-    assert "at least 9 and at most 8" in refusal(judged.decoding_of, short, False)
+    assert "at least 9 and at most 8" in refusal(model_settings.decoding_settings, short, False)
 
 
 def test_the_facts_say_how_a_model_was_decoded():
-    told = judged.facts_of(Decoding(repetition_penalty=1.3, min_new_tokens=2, top_p=0.5, stop=("x",)))
+    told = model_settings.decoding_facts(Decoding(repetition_penalty=1.3, min_new_tokens=2, top_p=0.5, stop=("x",)))
     greedy = Header("M", "m", "vllm", {}, told)
-    sampled = Header("S", "s", "vllm", {}, judged.facts_of(Decoding(0.5, top_p=0.5)))
+    sampled = Header("S", "s", "vllm", {}, model_settings.decoding_facts(Decoding(0.5, top_p=0.5)))
     facts = run_facts(0, [], {"M": greedy, "S": sampled}, ["look here"])
     assert facts["Decoding"]["M"].startswith("greedy, repetition_penalty 1.3, min_new_tokens 2, stop ['x'], at most")
     assert facts["Decoding"]["S"].startswith("temperature 0.5, 1 samples, top_p 0.5, at most 256 tokens")

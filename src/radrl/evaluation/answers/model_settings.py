@@ -36,7 +36,7 @@ NO_SETTINGS = (
 )  # fmt: skip
 
 
-def check_names(recipe: Recipe, names: Iterable[str]) -> None:
+def check_model_names(recipe: Recipe, names: Iterable[str]) -> None:
     """Raises UserError where ``evaluation.models`` names a model that is not judged."""
     names = list(names)
     for name in recipe.evaluation.models:
@@ -48,15 +48,15 @@ def check_names(recipe: Recipe, names: Iterable[str]) -> None:
             )
 
 
-def options(recipe: Recipe, name: str) -> JudgedModel:
+def model_options(recipe: Recipe, name: str) -> JudgedModel:
     """Returns what is particular to a model; nothing where the recipe does not name it."""
     return recipe.evaluation.models.get(name) or JudgedModel()
 
 
-def style_of(recipe: Recipe, name: str, thinking: bool) -> PromptStyle:
+def prompt_style(recipe: Recipe, name: str, thinking: bool) -> PromptStyle:
     """Returns how a model is asked: the recipe's ``prompt``, then its own, then its own ``box_format`` and ``answer``;
     with thinking where it is asked to (``/think``), or where its own prompt says so."""
-    own = options(recipe, name)
+    own = model_options(recipe, name)
     style = replace(recipe.style(), thinking=False)
     if own.prompt is not None:
         style = own.prompt.over(style)
@@ -65,11 +65,11 @@ def style_of(recipe: Recipe, name: str, thinking: bool) -> PromptStyle:
     return replace(style, thinking=True) if thinking else style
 
 
-def check_style(recipe: Recipe, name: str, header: Header, file: Any) -> None:
+def check_prompt_style(recipe: Recipe, name: str, header: Header, file: Any) -> None:
     """Raises UserError where predictions that bring their own Header were asked for otherwise than the recipe says of
     this very model: the Header would be followed, and the recipe passed over in silence."""
-    own = options(recipe, name)
-    wanted = style_of(recipe, name, header.style.thinking)
+    own = model_options(recipe, name)
+    wanted = prompt_style(recipe, name, header.style.thinking)
     given = {"box_format"} if own.box_format else set()
     given |= {"answer_format"} if own.answer else set()
     if own.prompt is not None:
@@ -92,20 +92,20 @@ class PixelBounds(TypedDict):
     max_pixels: int | None
 
 
-def bounds_of(recipe: Recipe, name: str) -> PixelBounds:
+def pixel_bounds(recipe: Recipe, name: str) -> PixelBounds:
     """Returns the bounds of the area that a model's images are resized to: its own, else those of ``model``; None: its
     image processor's."""
-    own, usual = options(recipe, name), recipe.model
+    own, usual = model_options(recipe, name), recipe.model
     least, most = own.min_pixels or usual.min_pixels, own.max_pixels or usual.max_pixels
     if least and most and least > most:
         raise UserError(f"{recipe.file}: key 'evaluation.models.{name}': min_pixels is above max_pixels")
     return PixelBounds(min_pixels=least, max_pixels=most)
 
 
-def file_images(recipe: Recipe, name: str) -> dict[str, Any]:
+def file_image_facts(recipe: Recipe, name: str) -> dict[str, Any]:
     """Returns what is known of the images behind a file of predictions, for its Header: how Qwen2.5-VL resizes to the
     bounds given; nothing where none is, for images of their own size."""
-    own = options(recipe, name)
+    own = model_options(recipe, name)
     if own.min_pixels is None and own.max_pixels is None:
         return {}
     return {
@@ -115,7 +115,7 @@ def file_images(recipe: Recipe, name: str) -> dict[str, Any]:
     }
 
 
-def decoding_of(
+def decoding_settings(
     recipe: Recipe, thinking: bool, own: GenerationConfig | None = None, where: str = ""
 ) -> tuple[Decoding, dict[str, Any]]:
     """Returns how a model's completions are decoded, and what of that was taken from its own settings ``own``: nothing
@@ -188,7 +188,7 @@ def _taken(recipe: Recipe, thinking: bool, own: GenerationConfig, where: str) ->
     return found
 
 
-def facts_of(decoding: Decoding) -> Mapping[str, Any]:
+def decoding_facts(decoding: Decoding) -> Mapping[str, Any]:
     """Returns the settings in force, as JSON, for a Header. ``batch_size`` is not among them: a sampled completion does
     not depend on it, a greedy one but for rounding."""
     told = decoding._asdict() | {"stop": list(decoding.stop), "more": dict(decoding.more)}
