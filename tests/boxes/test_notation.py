@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radrl.answers.parsing import parse
-from radrl.boxes.notation import OVERHANG, boxes_text, misfit, read_boxes, to_unit
+from radrl.boxes.misfit import misfit
+from radrl.boxes.notation import OVERHANG, boxes_text, read_boxes, to_unit
 from radrl.errors import UserError
 from radrl.example import Box, Example
 from radrl.prompt.messages import PromptStyle

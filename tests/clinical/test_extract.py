@@ -190,7 +190,7 @@ def test_a_sentence_said_again_has_its_own_spans_and_case():
 
 def test_phrases_of_the_vocabulary_are_not_swallowed_by_others():
     """Each phrase alone names its finding; only doubting words in it ("borderline") may change the presence."""
-    for name in vocabulary.load().names:
+    for name in vocabulary.load_vocabulary().names:
         assert {f.name for f in findings(name)} == {name}
 
 
@@ -206,7 +206,7 @@ def test_hostile_text_of_100_kb_is_read(text):
 
 
 def _words() -> list[str]:
-    words, stack = set(), [vocabulary.load().tree]
+    words, stack = set(), [vocabulary.load_vocabulary().tree]
     while stack:
         for word, node in stack.pop().items():
             if word:

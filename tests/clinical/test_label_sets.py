@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from radrl.answers.parsing import parse
-from radrl.clinical.label_sets import read
+from radrl.clinical.label_sets import read_labels
 from radrl.example import Example
 from radrl.label_names import NOTHING, canonical_labels, label_key, says_nothing, stated_labels
 from radrl.prompt.messages import PromptStyle
@@ -55,7 +55,7 @@ BOTH = ("Edema", "Atelectasis")
     ],
 )  # fmt: skip
 def test_one_set_in_many_wordings(text):
-    assert read(text, (), CHEXPERT) == (BOTH, True)
+    assert read_labels(text, (), CHEXPERT) == (BOTH, True)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_one_set_in_many_wordings(text):
     ],
 )  # fmt: skip
 def test_what_is_named_and_what_is_not(text, named):
-    assert set(read(text, (), CHEXPERT).labels) == named
+    assert set(read_labels(text, (), CHEXPERT).labels) == named
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_is_named_and_what_is_not(text, named):
     ],
 )  # fmt: skip
 def test_other_sets_are_told_by_their_names(text, named):
-    assert read(text, (), OTHERS).labels == named
+    assert read_labels(text, (), OTHERS).labels == named
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_other_sets_are_told_by_their_names(text, named):
     ],
 )  # fmt: skip
 def test_letters_where_the_question_has_them(text, named):
-    assert read(text, LETTERED).labels == named
+    assert read_labels(text, LETTERED).labels == named
     if text == "A, B":
-        assert read(text, (), LETTERED).labels == ()  # without letters in the question they mean nothing
+        assert read_labels(text, (), LETTERED).labels == ()  # without letters in the question they mean nothing
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_no_finding_beside_a_label_is_kept_for_scorers_to_call_wrong():
         "none, edema",
         "There are no abnormalities. Edema is seen.",
     ):
-        assert read(text, (), CHEXPERT) == (("Edema", NOTHING), False)
-        assert read(text, (), (*CHEXPERT, "Normal")) == (("Edema", "Normal"), False)
+        assert read_labels(text, (), CHEXPERT) == (("Edema", NOTHING), False)
+        assert read_labels(text, (), (*CHEXPERT, "Normal")) == (("Edema", "Normal"), False)
     # CheXpert's "No Finding" is of disease
-    assert read("No finding, support devices", (), CHEXPERT) == (("Support Devices", NOTHING), True)
+    assert read_labels("No finding, support devices", (), CHEXPERT) == (("Support Devices", NOTHING), True)
     for text in ("No finding other than edema.", "Edema. No other abnormality.", "No acute disease; mild edema",
                  "Unremarkable except for edema"):  # fmt: skip
-        assert read(text, (), CHEXPERT) == (("Edema",), True)
+        assert read_labels(text, (), CHEXPERT) == (("Edema",), True)
 
 
 SAYING = [
@@ -160,8 +160,8 @@ SAYING = [
 
 @pytest.mark.parametrize("text", SAYING)
 def test_nothing_is_there_only_where_it_is_said(text):
-    assert read(text, (), CHEXPERT) == ((NOTHING,), True)
-    assert read(text, (*CHEXPERT, "None of these")) == (("None of these",), True)
+    assert read_labels(text, (), CHEXPERT) == ((NOTHING,), True)
+    assert read_labels(text, (*CHEXPERT, "None of these")) == (("None of these",), True)
 
 
 @pytest.mark.parametrize(
@@ -171,14 +171,17 @@ def test_nothing_is_there_only_where_it_is_said(text):
      "no findings of pneumonia", "Not normal", "abnormal", "No edema.", "Findings", "No Finding: no", "n/a"],
 )  # fmt: skip
 def test_a_part_denied_is_not_all(text):
-    assert read(text, (), CHEXPERT).labels == ()
+    assert read_labels(text, (), CHEXPERT).labels == ()
 
 
 def test_where_any_label_may_be_named():
-    assert read("Edema, COPD signs.").labels == ("copd signs", "edema")
-    assert read("There is mild edema and an aortic elongation; no mass.").labels == ("aortic elongation", "edema")
-    assert read("signs, COPD: yes; mass: no").labels == ("copd", "signs")
-    assert read("No finding.").labels == (NOTHING,)
+    assert read_labels("Edema, COPD signs.").labels == ("copd signs", "edema")
+    assert read_labels("There is mild edema and an aortic elongation; no mass.").labels == (
+        "aortic elongation",
+        "edema",
+    )
+    assert read_labels("signs, COPD: yes; mass: no").labels == ("copd", "signs")
+    assert read_labels("No finding.").labels == (NOTHING,)
 
 
 def test_names_in_any_spelling():
@@ -212,7 +215,7 @@ WORDINGS = {
 def test_order_and_wording_change_nothing(order, count, wording):
     names, others = list(order[:count]), list(order[count:])
     text = WORDINGS[wording](names, others)
-    assert read(text, CHEXPERT) == (tuple(label for label in CHEXPERT if label in names), True)
+    assert read_labels(text, CHEXPERT) == (tuple(label for label in CHEXPERT if label in names), True)
 
 
 parts = st.sampled_from(
@@ -230,8 +233,8 @@ parts = st.sampled_from(
 @example("edema: no and " * 8000, 1)
 def test_any_text_is_read(text, way):
     sets = ((CHEXPERT, ()), ((), OTHERS), ((), ()))[way]
-    reading = read(text, *sets)
-    assert read(text, *sets) == reading
+    reading = read_labels(text, *sets)
+    assert read_labels(text, *sets) == reading
     if way < 2:
         assert set(reading.labels) <= {*sets[way], NOTHING}
         assert list(reading.labels) == [label for label in (*sets[way], NOTHING) if label in reading.labels]

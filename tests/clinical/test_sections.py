@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from radrl.clinical.extract import findings
 from radrl.clinical.sections import sections, split
-from radrl.clinical.vocabulary import load
+from radrl.clinical.vocabulary import load_vocabulary
 
 MIMIC = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PORTABLE AP)
@@ -81,7 +81,7 @@ def test_headings_in_one_line_without_colon_and_none():
 
 @given(st.text(alphabet="ab :\n.FINDGSHTORY", max_size=80) | st.text(max_size=80))
 def test_sections_cover_the_text_in_order(text):
-    found = sections(text, load())
+    found = sections(text, load_vocabulary())
     at = 0
     for section in found:
         assert at == section.heading <= section.start <= section.end

@@ -11,7 +11,7 @@ from radrl.answers.thinking import split_thinking
 from radrl.answers.unwrap import Kind, unwrap
 from radrl.boxes.notation import Size, read_boxes
 from radrl.choices.picking import read_choice
-from radrl.clinical import label_sets
+from radrl.clinical.label_sets import read_labels
 from radrl.example import Answer, Example
 from radrl.prompt.control_tokens import restored
 from radrl.prompt.messages import ANSWER_FORMATS, PromptStyle
@@ -49,7 +49,7 @@ def parse(
     if example.task == "grounding":
         return _with_boxes(answer, example, style, size)
     if example.task == "classification":
-        labels, readable = label_sets.read(text, example.choices, example.label_set)
+        labels, readable = read_labels(text, example.choices, example.label_set)
         return answer._replace(labels=labels, well_formed=answer.well_formed and readable)
     if example.choices:
         choice = read_choice(text, example.choices, example.question)

@@ -17,7 +17,7 @@ import yaml
 from radrl.clinical.extract import findings
 from radrl.clinical.scope import units
 from radrl.clinical.sections import lower, sentences, tokens
-from radrl.clinical.vocabulary import load
+from radrl.clinical.vocabulary import load_vocabulary
 from radrl.example import Finding
 
 
@@ -60,7 +60,7 @@ def clean(text: str) -> Cleaned:
     """
     removed: list[Removed] = []
     kept: list[tuple[str, bool]] = []  # sentences, and whether each was altered
-    vocabulary = load()
+    vocabulary = load_vocabulary()
     lowered = lower(text)
     for start, end in sentences(lowered, 0, len(text), vocabulary):
         stop = end + 1 if end < len(text) and text[end] in ".;!?" else end
@@ -84,8 +84,8 @@ def _sentence(text: str, start: int, end: int, stop: int) -> tuple[str, list[Rem
     sentence = text[start:end]
     cuts = [(m.start(), m.end(), REFERENCE) for m in _rules().remove.finditer(sentence)]
     open_cuts = []  # "increased" and the like, which need not speak of an earlier film
-    words = tokens(lower(sentence), load())
-    for unit in units(words, load().tree):
+    words = tokens(lower(sentence), load_vocabulary())
+    for unit in units(words, load_vocabulary().tree):
         if unit.meaning.change and not unit.meaning.findings:
             (open_cuts if unit.meaning.states else cuts).append((unit.start, unit.end, CHANGE))
     if not cuts:

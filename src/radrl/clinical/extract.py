@@ -13,7 +13,7 @@ from typing import NamedTuple
 from radrl.clinical.places import Place, places
 from radrl.clinical.scope import Mention, Reader, units
 from radrl.clinical.sections import is_inside, lower, ranges, sentences, tokens
-from radrl.clinical.vocabulary import Certainty, Vocabulary, load
+from radrl.clinical.vocabulary import Certainty, Vocabulary, load_vocabulary
 from radrl.example import Change, Finding, Region, Severity, Side
 
 LONGEST_KEPT, MOST_KEPT = 300, 20_000  # characters of a sentence to remember, and sentences
@@ -88,7 +88,7 @@ def statements(text: str) -> list[Statement]:
 
 def stretches(text: str, starts: list[int] | None = None) -> list[Stretch]:
     """Returns what a report says, stretch by stretch; where each begins in the text is added to ``starts``."""
-    vocabulary = load()
+    vocabulary = load_vocabulary()
     lowered = lower(text)
     said: list[Stretch] = []
     for start, end in ranges(text, vocabulary):
@@ -128,7 +128,7 @@ class _Known(dict[str, Stretch]):
     """What stretches say: reports, and a group's completions above all, say the same sentences again and again."""
 
     def __missing__(self, text: str) -> Stretch:
-        stretch = _stretch(text, load())
+        stretch = _stretch(text, load_vocabulary())
         if len(text) <= LONGEST_KEPT:
             if len(self) >= MOST_KEPT:
                 self.clear()

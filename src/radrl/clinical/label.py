@@ -14,7 +14,7 @@ import yaml
 
 from radrl.clinical.extract import Statement, statements
 from radrl.clinical.language import is_english
-from radrl.clinical.vocabulary import load
+from radrl.clinical.vocabulary import load_vocabulary
 from radrl.errors import UserError, nearest
 from radrl.support.files import write_text
 from radrl.support.texts import stream_texts
@@ -26,7 +26,8 @@ PRESENT, ABSENT, UNCERTAIN = 1, 0, -1
 def schemas() -> dict[str, dict[str, Any]]:
     """Returns the label sets by name; ``all`` has a column for every concept of the vocabulary."""
     text = resources.files("radrl.clinical").joinpath("schemas.yaml").read_text(encoding="utf-8")
-    every = {"probable": UNCERTAIN, "implied": list(load().concepts), "labels": {c: [c] for c in load().concepts}}
+    concepts = list(load_vocabulary().concepts)
+    every = {"probable": UNCERTAIN, "implied": concepts, "labels": {c: [c] for c in concepts}}
     return {**yaml.safe_load(text), "all": every}
 
 

@@ -1,4 +1,4 @@
-"""Which labels an answer names as there, in any order and wording. `radrl.answers.parsing.parse` calls `read`.
+"""Which labels an answer names as there, in any order and wording. `radrl.answers.parsing.parse` calls `read_labels`.
 
 Labels are told by their names (`radrl.label_names`), by their letters where the question has letters and, where they
 are those of CheXpert or ChestX-ray14, or have the name of a concept of `radrl.clinical`, by all that it takes for them
@@ -9,26 +9,20 @@ reports (`radrl.clinical.scope`). A label that may be there counts as named, as 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 from radrl.clinical import scope, sections
-from radrl.clinical.label import schemas
+from radrl.clinical.label_spans import FILL, GAP, HIDDEN, LabelSet, Span, named_spans, prepare_label_set, with_labels
 from radrl.clinical.label_wording import Piece, pieces
-from radrl.clinical.vocabulary import Meaning, load
-from radrl.label_names import BESIDE, NOTHING, WORD, is_nothing, label_key, label_words, says_nothing, stem, stems
+from radrl.clinical.vocabulary import load_vocabulary
+from radrl.label_names import BESIDE, NOTHING, WORD, label_key, label_words, says_nothing, stem
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST = 20_000  # characters that are read
-HIDDEN = -1  # instead of a label: what is named here is not counted
-LONGEST_NAME = 8  # words in a row that are tried as a name
 LONGEST_ITEM = 6  # words of what is taken for a label where any may be named
-SCHEMAS = ("chexpert14", "nih14")
 
-_GAP = re.compile(r"[\s\-/()]*")
-_FILL = frozenset({"of", "the"})
 _LETTER_LIST = re.compile(
     r"\s*(?:(?:the |both )?(?:(?:correct|right|final|best) )?(?:answers?|options?|choices?|labels?|letters?|findings?)?"
     r"(?: (?:is|are))?(?: both)?\s?:?\s?)"
@@ -61,15 +55,15 @@ class Reading(NamedTuple):
     readable: bool
 
 
-def read(text: str, choices: Sequence[str] = (), label_set: Sequence[str] = ()) -> Reading:
+def read_labels(text: str, choices: Sequence[str] = (), label_set: Sequence[str] = ()) -> Reading:
     """Returns what a text names of the labels that may be named: of ``choices``, which stand in the question with
     letters, or of ``label_set``; any where both are empty. Never raises on any text.
 
     "No finding" beside a label stays among the labels: scorers call it wrong. A letter with the name of another label
     names neither, nor does a label with a verdict of yes and no.
     """
-    names = _names(tuple(choices or label_set))
-    said = _Said(names, bool(choices))
+    names = prepare_label_set(tuple(choices or label_set))
+    said = _LabelReader(names, bool(choices))
     for piece in pieces(_spaced(text[:MOST], names.labels)):
         said.add(piece)
     return said.reading()
@@ -84,73 +78,11 @@ def _spaced(text: str, labels: Sequence[str]) -> str:
     return _HAN_AND.sub(" and ", _HAN_NO.sub(" no ", text)).replace("、", ", ").replace("。", ". ")
 
 
-class _Names(NamedTuple):
-    """A label set made ready: names by their joined stems and by their sorted ones, how the joined ones begin, and all
-    stems; labels by concept; ``nothing`` are the places of labels such as "No Finding"."""
-
-    labels: tuple[str, ...]
-    exact: Mapping[str, int]
-    begun: frozenset[str]
-    sorted: Mapping[tuple[str, ...], int]
-    words: frozenset[str]
-    concepts: Mapping[str, tuple[int, ...]]
-    nothing: frozenset[int]
-
-
-@lru_cache(maxsize=64)
-def _names(labels: tuple[str, ...]) -> _Names:
-    nothing = frozenset(i for i, label in enumerate(labels) if is_nothing(label))
-    exact: dict[str, int] = {}
-    ordered: dict[tuple[str, ...], int] = {}
-    for i, label in enumerate(labels):
-        if i not in nothing:
-            exact["".join(stems(label))] = i
-            ordered[_order(stems(label))] = i
-    for i, label in enumerate(labels):
-        if i not in nothing and "/" in label:  # "Nodule/Mass": either of them
-            for part in label.split("/"):
-                exact.setdefault("".join(stems(part)), i)
-    exact.pop("", None)
-    begun = frozenset(name[:end] for name in exact for end in range(1, len(name) + 1))
-    parts = frozenset(word for name in ordered for word in name) | _FILL
-    return _Names(labels, exact, begun, ordered, parts, _concepts(labels, nothing), nothing)
-
-
-def _order(words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(word for word in words if word not in _FILL))
-
-
-def _concepts(labels: tuple[str, ...], nothing: frozenset[int]) -> dict[str, tuple[int, ...]]:
-    """Returns which labels each concept of the clinical vocabulary stands for."""
-    keys = {label_key(label): i for i, label in enumerate(labels) if i not in nothing}
-    found: dict[str, list[int]] = {}
-    for schema in SCHEMAS:
-        columns = {label_key(column): concepts for column, concepts in schemas()[schema]["labels"].items()}
-        if keys and set(keys) <= set(columns):
-            for name, i in keys.items():
-                for concept in columns[name]:
-                    found.setdefault(concept, []).append(i)
-            break
-    else:
-        for concept in load().concepts:
-            if label_key(concept) in keys:
-                found[concept] = [keys[label_key(concept)]]
-    return {concept: tuple(places) for concept, places in found.items()}
-
-
-class _Span(NamedTuple):
-    """Where a label is named by its name or letter."""
-
-    start: int
-    end: int
-    label: int
-
-
 @dataclass
-class _Said:
+class _LabelReader:
     """What was read so far: labels by place (by name where any may be named)."""
 
-    names: _Names
+    names: LabelSet
     lettered: bool
 
     def __post_init__(self) -> None:
@@ -213,67 +145,70 @@ class _Said:
         spans = self._spans(lowered)
         if letters and self.lettered:
             spans = self._with_letters(text, spans)
-        vocabulary = load()
+        vocabulary = load_vocabulary()
         units = scope.units(sections.tokens(lowered, vocabulary), vocabulary.tree)
         found: list[tuple[int, bool]] = []
-        for mention in scope.Reader(_merged(units, sorted(spans), bool(self.names.concepts))).read():
+        for mention in scope.Reader(with_labels(units, sorted(spans), bool(self.names.concepts))).read():
             prefix, _, number = mention.concept.partition("\0")
             labels = (int(number),) if number else self.names.concepts.get(prefix, ())
             if not mention.implied or implied:
                 found += [(label, mention.presence != "absent") for label in labels]
         return found
 
-    def _spans(self, lowered: str) -> list[_Span]:
+    def _spans(self, lowered: str) -> list[Span]:
         words = [(stem(m[0]), m.start(), m.end()) for m in WORD.finditer(lowered)]
-        return list(_named(lowered, words, self.names)) if self.names.labels else self._items(lowered, words)
+        return list(named_spans(lowered, words, self.names)) if self.names.labels else self._items(lowered, words)
 
-    def _items(self, lowered: str, words: Sequence[tuple[str, int, int]]) -> list[_Span]:
+    def _items(self, lowered: str, words: Sequence[tuple[str, int, int]]) -> list[Span]:
         """Returns what is taken for a label where any may be named: runs of words that are not those of sentences."""
-        spans: list[_Span] = []
+        spans: list[Span] = []
         run: list[tuple[str, int, int]] = []
         for word in [*words, ("and", len(lowered), len(lowered))]:
-            glued = not run or _GAP.fullmatch(lowered, run[-1][2], word[1])
+            glued = not run or GAP.fullmatch(lowered, run[-1][2], word[1])
             if run and (word[0] in label_words("breaks") or not glued):
-                while run and run[-1][0] in _FILL:
+                while run and run[-1][0] in FILL:
                     run.pop()
                 if len(run) > 2 and run[0][0] in ("sign", "evidence") and run[1][0] == "of":
                     run = run[2:]
                 if 0 < len(run) <= LONGEST_ITEM:
                     name = lowered[run[0][1] : run[-1][2]]
                     place = self.open.setdefault(label_key(name), (len(self.open), name))[0]
-                    spans.append(_Span(run[0][1], run[-1][2], place))
+                    spans.append(Span(run[0][1], run[-1][2], place))
                 run = []
-            if word[0] not in label_words("breaks") and (run or word[0] not in _FILL):
+            if word[0] not in label_words("breaks") and (run or word[0] not in FILL):
                 run.append(word)
         return spans
 
-    def _with_letters(self, text: str, spans: list[_Span]) -> list[_Span]:
+    def _with_letters(self, text: str, spans: list[Span]) -> list[Span]:
         """Returns the spans with those of letters; a letter before the name of another label takes it away."""
-        letters: list[_Span] = []
+        letters: list[Span] = []
         only = _LETTER_LIST.match(text) if not spans else None
-        end = only.end(1) if only and _are_letters(only[1]) else 0
-        if end:
+        end = 0
+        if only and _are_letters(only[1]):
+            end = only.end(1)
             for match in re.finditer(r"(?<![a-z])[A-Za-z](?![a-z])", text[only.start(1) : end]):
                 start = only.start(1) + match.start()
-                letters.append(_Span(start, start + 1, LETTERS.index(match[0].upper())))
+                letters.append(Span(start, start + 1, LETTERS.index(match[0].upper())))
         for match in _LETTERED.finditer(text, end):
             letter = match[1] or match[2] or match[3] or match[4]
-            letters.append(_Span(match.start(), match.end(), LETTERS.index(letter)))
+            letters.append(Span(match.start(), match.end(), LETTERS.index(letter)))
         kept = list(spans)
         for k, letter in enumerate(letters):
             if letter.label >= len(self.names.labels):
                 self.clash = True
                 continue
-            start = _AFTER_LETTER.match(text, letter.end).end()
+            after = _AFTER_LETTER.match(text, letter.end)
+            start = after.end() if after else letter.end
             stop = letters[k + 1].start if k + 1 < len(letters) else len(text)
-            stop = start + len(_ITEM.match(text[start:stop])[0])
+            item = _ITEM.match(text[start:stop])
+            stop = start + (item.end() if item else 0)
             named = {label for label, _ in self._mentions(text[start:stop], letters=False)}
             if not named:
                 kept.append(letter)
             elif letter.label not in named:
                 self.clash = True
                 kept = [span for span in kept if not start <= span.start < stop]
-                kept.append(_Span(start, stop, HIDDEN))
+                kept.append(Span(start, stop, HIDDEN))
         return sorted(kept)
 
     def reading(self) -> Reading:
@@ -304,49 +239,3 @@ def _are_letters(listed: str) -> bool:
 def contradicts(labels: Sequence[str], nothing: bool) -> bool:
     """Returns whether "No Finding" is said beside labels that it cannot stand beside."""
     return nothing and any(label_key(label) not in BESIDE for label in labels)
-
-
-def _named(lowered: str, words: Sequence[tuple[str, int, int]], names: _Names) -> Iterator[_Span]:
-    """Yields where labels are named, without overlaps: the longest names, then names in another order of words."""
-    n = len(words)
-    taken = [False] * n
-    for ordered in (False, True):
-        i = 0
-        while i < n:
-            best, label = i, -1
-            run: list[str] = []
-            for end in range(i, min(n, i + LONGEST_NAME)):
-                word = words[end][0]
-                glued = end == i or _GAP.fullmatch(lowered, words[end - 1][2], words[end][1])
-                run.append(word)
-                if taken[end] or not glued or not (word in names.words if ordered else "".join(run) in names.begun):
-                    break
-                found = names.sorted.get(_order(run)) if ordered else names.exact.get("".join(run))
-                if found is not None and word not in _FILL:
-                    best, label = end + 1, found
-            if best > i:
-                taken[i:best] = [True] * (best - i)
-                yield _Span(words[i][1], words[best - 1][2], label)
-            i = max(best, i + 1)
-
-
-def _merged(units: Sequence[scope.Unit], spans: Sequence[_Span], hides: bool) -> list[scope.Unit]:
-    """Returns the units of a sentence with labels as findings where their spans lie. A phrase of the vocabulary that
-    means something else ("mass effect") hides the label in it, where ``hides``."""
-    found: list[scope.Unit] = []
-    k = 0
-    for span in spans:
-        while k < len(units) and units[k].end <= span.start:
-            found.append(units[k])
-            k += 1
-        over = []
-        while k < len(units) and units[k].start < span.end:
-            over.append(units[k])
-            k += 1
-        if span.label == HIDDEN:
-            found.append(scope.Unit(scope.UNKNOWN, span.start, span.end, "hidden"))
-        elif hides and any(unit.meaning.cue == "ignore" for unit in over):
-            found += over
-        else:
-            found.append(scope.Unit(Meaning(findings=(f"\0{span.label}",)), span.start, span.end, "label"))
-    return found + list(units[k:])

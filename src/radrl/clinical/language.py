@@ -13,7 +13,7 @@ from importlib import resources
 
 import yaml
 
-from radrl.clinical.vocabulary import load
+from radrl.clinical.vocabulary import load_vocabulary
 
 _WORD = re.compile(r"[^\W\d_]+")
 READ = 400  # words of a report that are looked at
@@ -35,4 +35,4 @@ def _words() -> tuple[frozenset[str], frozenset[str]]:
     """Returns the words of English reports, and those that other languages share."""
     text = resources.files("radrl.clinical").joinpath("language.yaml").read_text(encoding="utf-8")
     words = yaml.safe_load(text)
-    return frozenset(words["common"]) | load().speller.known, frozenset(words["shared"])
+    return frozenset(words["common"]) | load_vocabulary().speller.known, frozenset(words["shared"])

@@ -138,18 +138,18 @@ def _inherits(gap: Sequence[Unit], leading: Sequence[Unit], same_presence: bool)
 
 
 def _side(own: Sequence[Unit]) -> Side | None:
-    sides = {unit.meaning.side for unit in own if unit.meaning.side is not None}
+    sides: set[Side] = {unit.meaning.side for unit in own if unit.meaning.side is not None}
     return "bilateral" if len(sides) > 1 else sides.pop() if sides else None
 
 
 def _region(own: Sequence[Unit]) -> Region | None:
-    regions = {unit.meaning.region for unit in own} - {None}
+    regions: set[Region] = {unit.meaning.region for unit in own if unit.meaning.region is not None}
     return regions.pop() if len(regions) == 1 else None  # of two regions, none is the one
 
 
 def _place(own: Sequence[Unit], gap: Sequence[Unit], vocabulary: Vocabulary) -> Place:
     """Returns what the words of a finding say of it; ``gap`` is all up to the next one ("catheter with tip in ...")."""
-    changes = {unit.meaning.change for unit in own if unit.meaning.change}
+    changes: set[Change] = {unit.meaning.change for unit in own if unit.meaning.change}
     change = min(changes, key=vocabulary.changes.index) if changes else None
     position = next((unit.meaning.position for unit in (*own, *gap) if unit.meaning.position), None)
     return Place(_side(own), _region(own), _severity(own), change, position)

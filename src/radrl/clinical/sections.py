@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from radrl.clinical.vocabulary import Vocabulary, load
+from radrl.clinical.vocabulary import Vocabulary, load_vocabulary
 
 # Bounded repeats only: each place in the text is tried a fixed number of times, whatever the text.
 # Searched in the text with a line break before it. It begins with one set of characters, so that a search is fast.
@@ -52,7 +52,7 @@ def split(text: str) -> dict[str, str]:
     as findings; stretches of one name are joined by a blank line.
     """
     parts: dict[str, list[str]] = {}
-    for section in sections(text, load()):
+    for section in sections(text, load_vocabulary()):
         if content := text[section.start : section.end].strip():
             parts.setdefault(section.name, []).append(content)
     return {name: "\n\n".join(contents) for name, contents in parts.items()}

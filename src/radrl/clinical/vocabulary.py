@@ -137,7 +137,7 @@ def expand(phrase: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1)
-def load() -> Vocabulary:
+def load_vocabulary() -> Vocabulary:
     """Returns the vocabulary that comes with the package."""
     folder = resources.files("radrl.clinical").joinpath("vocabulary")
     texts = {name: folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in FILES}

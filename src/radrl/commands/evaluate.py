@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from radrl.boxes.notation import misfit
+from radrl.boxes.misfit import misfit
 from radrl.errors import UserError, nearest
 from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.ask_model import ask_model

@@ -31,9 +31,9 @@ def check(recipe: Recipe) -> None:
     libraries.check_sections(recipe)
     _check_answer_formats(recipe)
     if recipe.rewards or recipe.evaluation.metrics:
-        from radrl.scoring.reward_terms import read_columns, read_items  # late: it imports every scorer
+        from radrl.scoring.reward_terms import read_columns, read_reward_terms  # late: it imports every scorer
 
-        read_items(recipe)
+        read_reward_terms(recipe)
         read_columns(recipe, recipe.evaluation.metrics, "evaluation.metrics")
         own_files.check_names(recipe)
     _check_own_protocol(recipe)

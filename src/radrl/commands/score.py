@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from radrl.answers.parsing import parse
-from radrl.boxes.notation import misfit
+from radrl.boxes.misfit import misfit
 from radrl.errors import UserError
 from radrl.example import Example, Task
 from radrl.manifest.jsonl import read_manifest

@@ -61,7 +61,7 @@ class RewardTerm(NamedTuple):
         return -self.scorer.high if self.turned else self.scorer.low
 
 
-def read_items(recipe: Recipe) -> list[RewardTerm]:
+def read_reward_terms(recipe: Recipe) -> list[RewardTerm]:
     """Returns the rewards of a recipe with their scorers, not yet made ready with a corpus.
 
     Raises:

@@ -31,7 +31,7 @@ from radrl.recipe import libraries
 from radrl.recipe.schema import Recipe, read
 from radrl.scoring.completions import Completion, Values, as_example, completion_text, scorer_values
 from radrl.scoring.registry import Scorer
-from radrl.scoring.reward_terms import RewardTerm, read_items
+from radrl.scoring.reward_terms import RewardTerm, read_reward_terms
 from radrl.scoring.workers import Pool, start
 
 
@@ -189,7 +189,7 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
         recipe = read(recipe)
         libraries.check_sections(recipe)
     wanted = set(recipe.rewards if tasks is None else tasks)
-    terms = [term for term in read_items(recipe) if term.task in wanted]
+    terms = [term for term in read_reward_terms(recipe) if term.task in wanted]
     for scorer in _scorers_of(terms):
         if problem := scorer.missing(**scorer.options):
             raise UserError(problem)

@@ -21,7 +21,7 @@ from typing import Any
 
 from radrl.boxes.notation import boxes_text, read_boxes
 from radrl.choices.picking import LETTERS, is_yes_no
-from radrl.clinical import label_sets
+from radrl.clinical.label_sets import read_labels
 from radrl.data.formats.image_tags import TAG, without_tags
 from radrl.errors import UserError
 from radrl.example import MOST_CHOICES, TASKS, Example, Task, Turn
@@ -211,7 +211,7 @@ def _labels(asked: str, turn: Mapping[str, Any], choices: tuple[str, ...], label
         fields["label_set"] = tuple(turn.get("label_set", () if "labels" in turn else label_set))
     if "labels" in turn:
         return fields | {"labels": tuple(turn["labels"])}
-    named = label_sets.read(turn["value"], choices, fields.get("label_set", ()))
+    named = read_labels(turn["value"], choices, fields.get("label_set", ()))
     if not named.labels or not named.readable:
         raise ValueError(f"which labels '{turn['value'][:80]}' names cannot be read")
     return fields | {"labels": named.labels}

@@ -11,7 +11,7 @@ from radrl.example import Task
 from radrl.recipe import protocols
 from radrl.recipe.schema import Recipe
 from radrl.scoring.registry import Scorer
-from radrl.scoring.reward_terms import read_columns, read_items
+from radrl.scoring.reward_terms import read_columns, read_reward_terms
 
 
 class SelectedScorer(NamedTuple):
@@ -55,7 +55,7 @@ def select_scorers(recipe: Recipe, cases: Mapping[Task, int]) -> Selection:
             tasks = ", ".join(task for task, _ in named)
             unused.append(f"evaluation.metrics.{index}: '{scorer.name}' scores {tasks}; the test data has no such case")
         selected += [SelectedScorer(task, one, column.title, column.headline) for task, one in mine]
-    items = read_items(recipe)
+    items = read_reward_terms(recipe)
     selected += [SelectedScorer(item.task, one) for item in items for one in (item.scorer, item.gate) if one]
     return Selection(selected, unused, left_out)
 

@@ -193,12 +193,12 @@ def check_prompts(run: Run) -> str:
 
 def check_scorers(run: Run) -> str:
     """The scorers of rewards and metrics have their packages and weights."""
-    from radrl.scoring.reward_terms import read_columns, read_items
+    from radrl.scoring.reward_terms import read_columns, read_reward_terms
 
     recipe, tasks = run.recipe, run.examples.tasks
     used = []
     if run.kind in ("grpo", "evaluate"):
-        used += [s for item in read_items(recipe) if item.task in tasks for s in (item.scorer, item.gate) if s]
+        used += [s for item in read_reward_terms(recipe) if item.task in tasks for s in (item.scorer, item.gate) if s]
     if run.kind == "evaluate":
         for column in read_columns(recipe, recipe.evaluation.metrics, "evaluation.metrics"):
             used += [scorer for task, scorer in column if task in tasks]
