@@ -165,8 +165,8 @@ class Answer(NamedTuple):
     of the image, ``says_none`` whether the text says that there is nothing to find (a text without boxes that does not
     say so claims something, or cannot be read).
 
-    ``labels`` are what the answer to a classification question says is there, as `radrl.clinical.label_sets.read_labels`
-    gives them.
+    ``labels`` are what the answer to a classification question says is there, as
+    `radrl.clinical.label_sets.read_labels` gives them.
     """
 
     text: str

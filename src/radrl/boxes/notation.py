@@ -1,8 +1,9 @@
 """Boxes as text: how each kind of model writes them, and what a model's text says.
 
 The convention (`BoxFormat`) says what the numbers mean and is a property of the model; in another one nothing is
-guessed (`radrl.boxes.misfit` says where a model seems to keep another). The notation is read as it comes: RadVLM's sentences
-(arXiv 2512.10691), ``label [x1, y1, x2, y2]``, Qwen-VL's JSON and tokens, lists of lists, tags, corner by corner.
+guessed (`radrl.boxes.misfit` says where a model seems to keep another). The notation is read as it comes: RadVLM's
+sentences (arXiv 2512.10691), ``label [x1, y1, x2, y2]``, Qwen-VL's JSON and tokens, lists of lists, tags, corner by
+corner.
 """
 
 from __future__ import annotations
