@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= ../shared/data
 
-.PHONY: demo demo-long test lint lungs radcliq bars
+.PHONY: demo demo-long test test-fast lint types docs transformers-ends lungs radcliq bars
 
 # One environment for everything, made once. On Linux without a GPU, pip's index may offer a large CUDA build of torch;
 # the constraints name versions, not builds, so a torch that is installed already (see docs/install.md) is kept.
@@ -22,8 +22,31 @@ demo-long: .venv
 test: .venv
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
+# What to run while writing: no test that takes more than five seconds, no browser.
+test-fast: .venv
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m 'not slow and not browser'
+
 lint: .venv
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell src tests docs benchmarks recipes .github .ci *.md
+
+types: .venv
+	$(BIN)/basedpyright --level error
+
+# The API reference, from the docstrings, into build/api; tests/test_docs.py checks their references.
+docs: .venv
+	rm -rf build/api
+	HF_HUB_OFFLINE=1 $(BIN)/python -W ignore::UserWarning:pdoc.doc_types -m pdoc --docformat google --output-directory build/api radrl
+	$(BIN)/pytest tests/test_docs.py
+
+# What calls transformers, with the oldest and then the newest release that pyproject.toml allows.
+TRANSFORMERS := $(shell sed -n 's/^ *"transformers\(.*\)",.*/\1/p' pyproject.toml)
+transformers-ends: .venv
+	for wanted in "$$(echo '$(TRANSFORMERS)' | sed 's/^>=\([0-9.]*\).*/==\1/')" '$(TRANSFORMERS)'; do \
+		$(BIN)/pip install --quiet --upgrade --no-deps --target build/transformers "transformers$$wanted" && \
+		PYTHONPATH=$(CURDIR)/build/transformers $(BIN)/python -c 'import transformers; print(transformers.__version__)' && \
+		PYTHONPATH=$(CURDIR)/build/transformers OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile \
+			tests/models tests/prompt tests/evaluation/answers tests/training || exit 1; \
+	done
 
 # Real X-rays, about fifteen minutes; needs the SFT model of 'make demo'.
 lungs: .venv

@@ -2,7 +2,8 @@
 
 It has to be said: by an empty list, "none", a sentence that denies ("No nodule is seen."), or the Example's own
 reference. Whatever else has no readable box claims something, or cannot be read; an answer that refuses ("I cannot help
-with that") says neither. Reward, metric and page all ask `Answer.says_none`, which is set here. English only.
+with that") says neither. Reward, metric and page all ask `radrl.example.Answer.says_none`,
+which is set here. English only.
 
 Clauses are taken one by one: one must deny, and none may claim. What a clause without a denial speaks of is asked of
 the vocabulary of findings (`radrl.clinical.extract`) and of words for places and for seeing.

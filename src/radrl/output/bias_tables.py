@@ -1,4 +1,4 @@
-"""The tables of `bias` as files: ``bias.json``, ``bias.md``, and ``length.csv`` with one row a case."""
+"""The tables of the controls for bias as files: ``bias.json``, ``bias.md``, and ``length.csv`` with one row a case."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Templates(dict[str, str]):
 @dataclass(frozen=True)
 class PromptStyle:
     """How questions are asked and answers are written: the recipe's ``prompt`` section, which says what each field is
-    (`radrl.recipe.schema.Prompt`). Whatever is set here stands in the header of the predictions."""
+    (`radrl.recipe.prompt_section.Prompt`). Whatever is set here stands in the header of the predictions."""
 
     box_format: BoxFormat = "unit"
     thinking: bool = False

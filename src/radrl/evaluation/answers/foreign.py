@@ -3,8 +3,8 @@
 | file | what it is | a case is told by |
 |---|---|---|
 | `.jsonl` | ours, or a record a line: MedVLThinker's results, verl's and LLaVA's answers, Qwen3-VL's | any key |
-| `.json`, a list | records: RadVLM's `*_output.json`, MedEvalKit's `results.json`, VLM-R1's, COCO's | any key |
-| `.json`, an object | ReXrank: study to `model_prediction` (rajpurkarlab/ReXrank); COCO: id to `[text]` | its keys |
+| `.json`, a list | records: RadVLM's `*_output.json`, MedEvalKit's ``results.json``, VLM-R1's, COCO's | any key |
+| `.json`, an object | ReXrank: study to ``model_prediction`` (rajpurkarlab/ReXrank); COCO: id to `[text]` | its keys |
 | `.csv` | records; ReXrank's and CXR-Report-Metric's `study_id,report` | any column |
 | `.txt`, `.tsv` | plain text pairs, `reference<TAB>prediction` a line (or an id first) | place and reference, or id |
 

@@ -47,8 +47,7 @@ def read(kind: Kind, file: Path | None = None) -> str:
 def fill(text: str, words: Mapping[str, str]) -> str:
     """Returns a text with its words in braces filled in, in one pass: what is filled in is not looked at again.
 
-    Texts of the data should be `plain` already (`radrl.prompt.control_tokens`); no mark comes of two that stand side by
-    side.
+    Texts of the data should be plain (`radrl.prompt.control_tokens`); no mark comes of two that stand side by side.
     """
     parts = re.split(r"\{(\w+)\}", text)  # words in braces at odd places
     return FAMILIES.joined([words.get(part, f"{{{part}}}") if k % 2 else part for k, part in enumerate(parts)])

@@ -1,4 +1,4 @@
-"""The models behind RadCliQ, loaded once a process, each a `TextModel`: where their weights are and what they cache."""
+"""The models behind RadCliQ, each a `runtime.TextModel`, loaded once a process: where weights are, what is cached."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def missing(scorer: str, names: tuple[str, ...], weights: Mapping[str, str] | No
 
 
 def load(name: str, weights: Mapping[str, str] | None, device: str) -> tuple[Any, runtime.TextModel]:
-    """Returns a model and its features of texts: `Spans` of RadGraph, `Reading` of CheXbert, `Tokens` of BERTScore.
+    """Returns a model and its features of texts: `Spans` of RadGraph, `Reading` of CheXbert, ``Tokens`` of BERTScore.
 
     Raises:
         UserError: it cannot be loaded.

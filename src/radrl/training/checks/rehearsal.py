@@ -43,8 +43,8 @@ def rehearse(
     examples: ExampleSet,
     dev: HeldOut | None = None,
 ) -> Plan:
-    """Builds the trainer, its optimiser and its schedule for ``model``, which `models.skeleton` has made and which is
-    changed by it.
+    """Builds the trainer, its optimiser and its schedule for ``model``, which `radrl.models.loading.skeleton` has
+    made and which is changed by it.
 
     Raises:
         UserError: a setting is refused.

@@ -1,7 +1,7 @@
 """The held-out Examples (``data.dev``) that a stage is evaluated on while it trains: a fixed sample, answered greedily.
 
 What they are asked with, how they are decoded and how they are scored is what `radrl evaluate` does with the model that
-is saved: `evaluation.generate` and `evaluation.metrics`. When that happens is in evaluating.py.
+is saved: `radrl.evaluation.answers` and `radrl.evaluation.metrics`. When that happens is in evaluating.py.
 """
 
 from __future__ import annotations
