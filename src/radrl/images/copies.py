@@ -55,7 +55,7 @@ def copy_image(
 
     ``max_side`` is the longest side in pixels and replaces ``max_pixels``. Grey pictures are written as 8-bit
     grey, others as RGB. The file appears whole or not at all; one that is there, whole, of the right size and not older
-    than its source, is kept. Boxes in 0-1 hold for the copy as they are. ``notes`` as of `read_image`.
+    than its source, is kept. Boxes in 0-1 hold for the copy as they are. ``notes`` as of ``read_image``.
 
     Returns:
         Width and height of the source, upright, and of the copy.

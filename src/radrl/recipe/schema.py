@@ -200,7 +200,7 @@ class Recipe(Section):
 def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Returns the recipe of a file, with each ``a.b=c`` of ``overrides`` applied first.
 
-    Checked is all that can be without importing TRL, PEFT and the scorers; `radrl.load_recipe` checks these too.
+    Checked is all that can be without importing TRL, PEFT and the scorers (`radrl.commands.load_recipe` does).
 
     Raises:
         UserError: something in it is wrong, in one line with file, line or dotted key, and the fix.

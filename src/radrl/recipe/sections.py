@@ -1,4 +1,4 @@
-"""The sections of a recipe, a class each; the class `Recipe` (schema.py) holds one of each."""
+"""The sections of a recipe, a class each; a `radrl.recipe.schema.Recipe` holds one of each."""
 
 from __future__ import annotations
 
