@@ -13,6 +13,32 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask the network
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # as the command line does
 
 
+ROOMS_WITHOUT_A_MODEL = {
+    "answers", "boxes", "choices", "clinical", "images", "manifest", "prompt", "recipe", "scoring", "support"
+}  # fmt: skip
+WHOLE_PARTS = {"phantom_set", "shared_data", "tab", "tiny_folder"}  # fixtures: drawn films, published data, a browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks ``unit`` tests, which need no model, browser or GPU; skips those of a GPU without one."""
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skipif(not _has_gpu(), reason="no CUDA device"))
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        whole = WHOLE_PARTS.intersection(getattr(item, "fixturenames", ()))
+        if "tab" in whole:
+            item.add_marker("browser")
+        marked = any(item.get_closest_marker(name) for name in ("slow", "browser", "gpu"))
+        if (room in ROOMS_WITHOUT_A_MODEL or room.endswith(".py")) and not whole and not marked:
+            item.add_marker("unit")
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of published data that is too large for the repository."""
