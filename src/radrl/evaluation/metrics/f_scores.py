@@ -1,7 +1,7 @@
 """Precision, recall and F1 from counts of labels: matched, false and missed.
 
 They are scikit-learn's of multi-label indicators with ``zero_division=0``. Tables hold, for each case, which labels
-were matched, false and missed, (cases, 3, labels); flattened they are summed by `SumStatistic`.
+were matched, false and missed, (cases, 3, labels); flattened they are summed by `set_statistics.SumStatistic`.
 """
 
 from __future__ import annotations
