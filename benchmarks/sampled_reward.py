@@ -22,8 +22,8 @@ from radrl.evaluation.answers.backend import Completion
 from radrl.evaluation.answers.decoding import Decoding
 from radrl.evaluation.answers.transformers_backend import generate
 from radrl.evaluation.statistics.intervals import paired_difference
-from radrl.example import patients
 from radrl.manifest.example_set import ExampleSet
+from radrl.manifest.independence import unit_of
 from radrl.models import loading
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe.schema import Recipe
@@ -74,7 +74,9 @@ def main() -> None:
     for task in sorted({example.task for example in everything}):
         prompts = everything.take([i for i in order if everything[i].task == task][: options.prompts])
         before, after = (rewards(recipe, start, prompts, decoding) for start in (options.before, options.after))
-        found = paired_difference(after[:, None], before[:, None], patients(prompts), seed=recipe.seed)
+        found = paired_difference(
+            after[:, None], before[:, None], [unit_of(example) for example in prompts], seed=recipe.seed
+        )
         print(
             f"{task:<11} n {len(prompts):>4}  before {before.mean():.4f}  after {after.mean():.4f}  "
             f"difference {found.mean[0]:+.4f} [{found.low[0]:+.4f}, {found.high[0]:+.4f}]"
