@@ -40,11 +40,13 @@ docs: .venv
 
 # What calls transformers, with the oldest and then the newest release that pyproject.toml allows.
 TRANSFORMERS := $(shell sed -n 's/^ *"transformers\(.*\)",.*/\1/p' pyproject.toml)
+NEXT := $(CURDIR)/build/transformers/site-packages
 transformers-ends: .venv
 	for wanted in "$$(echo '$(TRANSFORMERS)' | sed 's/^>=\([0-9.]*\).*/==\1/')" '$(TRANSFORMERS)'; do \
-		$(BIN)/pip install --quiet --upgrade --no-deps --target build/transformers "transformers$$wanted" && \
-		PYTHONPATH=$(CURDIR)/build/transformers $(BIN)/python -c 'import transformers; print(transformers.__version__)' && \
-		PYTHONPATH=$(CURDIR)/build/transformers OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile \
+		rm -rf $(NEXT) && \
+		$(BIN)/pip install --quiet --no-deps --target $(NEXT) "transformers$$wanted" && \
+		PYTHONPATH=$(NEXT) $(BIN)/python -c 'import transformers; print(transformers.__version__)' && \
+		PYTHONPATH=$(NEXT) OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile \
 			tests/models tests/prompt tests/evaluation/answers tests/training || exit 1; \
 	done
 

@@ -36,7 +36,8 @@ def fingerprint() -> dict[str, str]:
 def test_a_seed_makes_the_same_model_in_another_process():
     code = "import json, test_tiny; print(json.dumps(test_tiny.fingerprint()))"
     # sets of text come in another order there
-    environment = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": os.path.dirname(__file__)}
+    path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": path}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == fingerprint()
 

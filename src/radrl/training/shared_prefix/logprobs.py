@@ -190,13 +190,17 @@ def _by_image(seen: Any) -> list[Any]:
     """Returns the tower's output image by image."""
     counts = [len(part) for part in seen.pooler_output]
     layers = getattr(seen, "deepstack_features", None)
-    split = None if layers is None else [layer.split(counts) for layer in layers]
+    # a layer is one tensor of all images, or in later releases of transformers a tuple with a tensor an image
+    split = layers and [layer.split(counts) if isinstance(layer, torch.Tensor) else layer for layer in layers]
     images = []
     for k, pooled in enumerate(seen.pooler_output):
         image = copy.copy(seen)
         image.pooler_output = (pooled,)
-        if split is not None:
-            image.deepstack_features = [layer[k] for layer in split]
+        if split:
+            image.deepstack_features = [
+                part[k] if isinstance(layer, torch.Tensor) else part[k : k + 1]
+                for layer, part in zip(layers, split, strict=True)
+            ]
         images.append(image)
     return images
 
@@ -207,7 +211,9 @@ def _joined(images: list[Any]) -> Any:
     seen.pooler_output = tuple(image.pooler_output[0] for image in images)
     if getattr(seen, "deepstack_features", None) is not None:
         layers = zip(*(image.deepstack_features for image in images), strict=True)
-        seen.deepstack_features = [torch.cat(parts) for parts in layers]
+        seen.deepstack_features = [
+            torch.cat(parts) if isinstance(parts[0], torch.Tensor) else sum(parts, ()) for parts in layers
+        ]
     return seen
 
 
