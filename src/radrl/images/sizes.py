@@ -19,7 +19,7 @@ LONGEST = 200  # times the shorter side; a longer image is refused, as Qwen's pr
 
 
 class Sized(Protocol):
-    """Examples that know how large their pictures are: an ExampleSet, or `radrl.evaluation.controls.bias.Changed`."""
+    """Examples that know how large their pictures are: an ExampleSet or ``ChangedExamples``."""
 
     def sizes(self, index: int) -> list[Size]:
         """Returns width and height of the pictures of one Example."""
