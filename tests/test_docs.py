@@ -133,8 +133,14 @@ class Names:
                 yield from self._texts(child, [f"{scopes[0]}.{child.name}", *scopes], local | arguments)
 
 
-def test_names_in_docstrings_exist():
-    assert not Names(SOURCE).unknown()
+@pytest.fixture(scope="module")
+def known() -> Names:
+    """The names of our own source."""
+    return Names(SOURCE)
+
+
+def test_names_in_docstrings_exist(known):
+    assert not known.unknown()
 
 
 def test_an_unknown_name_in_a_docstring_is_seen(tmp_path):
@@ -148,8 +154,7 @@ def test_an_unknown_name_in_a_docstring_is_seen(tmp_path):
     assert Names(tmp_path).unknown() == ["radrl.a:1: `C.y`", "radrl.a:1: `radrl.c`", "radrl.a:7: `z`"]
 
 
-def test_what_benchmarks_import_exists():
-    known = Names(SOURCE)
+def test_what_benchmarks_import_exists(known):
     missing = []
     for file in (ROOT / "benchmarks").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):

@@ -37,7 +37,7 @@ def _known_format(name: str, info: ValidationInfo) -> str:
 
 
 AnswerFormatName = Annotated[str, AfterValidator(_known_format)]
-"""``plain``, ``tags`` or ``boxed``, or a function of the user's that reads answers, ``FILE.py:NAME`` (answers/own_format.py)."""
+"""``plain``, ``tags``, ``boxed``, or a function of the user's that reads answers (answers/own_format.py)."""
 
 
 class Prompt(BaseModel):

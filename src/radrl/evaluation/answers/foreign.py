@@ -36,7 +36,7 @@ def read_foreign(path: Path, examples: Sequence[Example], style: PromptStyle) ->
     """Returns the Header of a file, which says that its Predictions are in ``style``, and these, under the ids of the
     Examples where these are meant.
 
-    Which ids are missing or unknown is for `predictions.arrange_by_sample` to say. A file of ours brings its own Header;
+    Which ids are missing or unknown is for ``arrange_by_sample`` to say. A file of ours brings its own Header;
     otherwise the decoding settings are not known.
 
     Raises:
