@@ -103,7 +103,9 @@ class Names:
     def has(self, name: str, scopes: list[str]) -> bool:
         """Returns whether a name means something in one of the scopes. What another package holds is believed."""
         paths = [self._followed(f"{scope}.{name}") for scope in scopes]
-        return name in self.known or any(path in self.known or not path.startswith("radrl.") for path in paths)
+        return self._followed(name) in self.known or any(
+            path in self.known or not path.startswith("radrl.") for path in paths
+        )
 
     def _followed(self, full: str) -> str:
         """Returns the full path of a name by where it was imported from."""

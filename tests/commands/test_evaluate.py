@@ -20,6 +20,7 @@ REPORTS = ("No pleural effusion.", "Large left pleural effusion. The heart is en
 SHORT = ("evaluation.max_new_tokens=4",)
 
 
+@pytest.mark.slow
 def test_bias_is_looked_for_and_shards_collect_the_controls_too(make_recipe, tiny_folder, tmp_path):
     recipe = make_recipe(*SHORT, "data.limit=8")
     from radrl.evaluation.answers.sources import Shard
@@ -66,6 +67,7 @@ def test_models_that_were_not_run_alike_are_noted():
     assert decoding_differs(header(), header(temperature=1.0)) == "temperature"
 
 
+@pytest.mark.slow
 def test_processes_score_as_one_does():
     examples = [Example(id=f"r{k}", task="report", question="?", reference=text) for k, text in enumerate(REPORTS)]
     runs = {"a": [[[Answer(text) for text in REPORTS]]], "b": [[[Answer(text) for text in REPORTS[::-1]]]] * 2}

@@ -110,6 +110,7 @@ def test_a_wrong_line_of_a_manifest_is_named(folder, complaint):
     assert "train.jsonl:7: key 'task'" in line
 
 
+@pytest.mark.slow
 def test_a_broken_or_missing_image_stops_training_with_one_line(folder, complaint):
     rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
     rows[3]["images"] = ["two\nlines.png"]
@@ -135,6 +136,7 @@ def test_a_folder_without_a_processor_is_refused(folder, tiny_folder, complaint)
     assert "no processor here" in line
 
 
+@pytest.mark.slow
 def test_train_resume_and_evaluate(folder, radrl, complaint):
     code, out, err = radrl("sft", "r.yaml")
     assert code == 0, err

@@ -33,6 +33,7 @@ def fingerprint() -> dict[str, str]:
     return {k: hashlib.sha256(v).hexdigest() for k, v in {"weights": weights, "vocab": vocabulary.encode()}.items()}
 
 
+@pytest.mark.slow
 def test_a_seed_makes_the_same_model_in_another_process():
     code = "import json, test_tiny; print(json.dumps(test_tiny.fingerprint()))"
     # sets of text come in another order there

@@ -59,6 +59,7 @@ def answers(folder, examples):
         return model(**inputs).logits[:, -1], model.generate(**inputs, do_sample=False, max_new_tokens=16)
 
 
+@pytest.mark.slow
 def test_what_two_processes_save_answers_as_what_one_trains(
     make_recipe, examples, tiny_folder, untied_folder, tmp_path, monkeypatch
 ):

@@ -50,13 +50,13 @@ def run_evaluation(
     Answers that an earlier, stopped call has left in ``out`` are not asked for again.
 
     Args:
-        models: for each name where its answers come from (see `sources.Source`) and whether it is asked to think.
+        models: for each name where its answers come from (a ``Source``) and whether it is asked to think.
             Differences are to the first one.
         second_base: another model that all are compared with.
         title: heading of the page.
         extra_facts: groups of facts for the page.
         shard: collect this part of the predictions only; nothing is scored.
-        look_for_bias: ask each model the controls of `bias` too, and write bias.md, bias.json and length.csv.
+        look_for_bias: ask each model the controls too, and write bias.md, bias.json and length.csv.
 
     Returns:
         The page; with ``shard`` the folder of predictions.

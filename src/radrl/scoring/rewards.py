@@ -7,7 +7,7 @@ with ``functions = load_rewards("recipe.yaml")``. The functions can be pickled, 
 The way of a completion through this room:
 
 1. TRL calls each `RewardFunction` with the batch. The first call computes all rewards, the others look theirs up.
-2. `Rewards.compute` parts the batch by task and gives it to workers (`workers.py`) or scores it here, either way by
+2. `Rewards.compute` parts the batch by task and gives it to workers (``workers``) or scores it here, either way by
    `completions.scorer_values`: `radrl.answers.parsing.parse` makes the text an Answer, once for all scorers.
 3. `registry.Scorer` takes Examples and Answers, and gives each pair a Score: the scorer's function, its range checked.
 4. `reward_terms.RewardTerm` makes the value a reward: sign, gate, scale and clip.

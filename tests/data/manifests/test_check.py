@@ -220,6 +220,7 @@ def test_copies_are_near_and_other_films_are_not(shared_data):
             assert detail(copy) @ detail(one) > ALIKE
 
 
+@pytest.mark.slow
 def test_memory_is_flat(tmp_path):
     path = tmp_path / "train.jsonl"
     with path.open("w") as file:

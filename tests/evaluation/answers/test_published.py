@@ -45,6 +45,7 @@ def said(folder) -> dict[str, str]:
     return {one["id"]: one["completion"] for one in map(json.loads, lines)}
 
 
+@pytest.mark.slow
 def test_one_table_whichever_way_the_answers_came(published, judge, tmp_path):
     folder = judge(published, out="folder")
     with serving(published) as server:

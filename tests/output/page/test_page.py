@@ -277,6 +277,7 @@ def test_filters_and_orders(written, tab):
     assert tab.complaints == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_five_thousand_cases_stay_light(tab, tmp_path):
     write_page(tmp_path / "page.html", **synthetic.make(tmp_path, patients=834, models=2))

@@ -220,6 +220,7 @@ def dev_set(tmp_path_factory):
     return f"data.dev=['{folder}/dev.jsonl']"
 
 
+@pytest.mark.slow
 def test_a_run_with_held_out_examples_equals_one_without_and_resumes_exactly(make_recipe, dev_set, monkeypatch):
     monkeypatch.setattr("radrl.training.audit.callback.GROUPS", 4)
     watched = (*RUN, dev_set, "grpo.eval_steps=3")
@@ -253,6 +254,7 @@ def test_a_run_with_held_out_examples_equals_one_without_and_resumes_exactly(mak
         assert row["audit/report/words"] == pytest.approx(row["rewards/report/length/mean"])
 
 
+@pytest.mark.slow
 def test_two_processes_audit_all_rollouts_and_all_held_out_examples(make_recipe, dev_set):
     once = (*RUN, dev_set, "grpo.max_steps=1", "grpo.per_device_train_batch_size=4")
     alone, recipe = stages.run_grpo(make_recipe(*once, "out=alone")), make_recipe(*once, "out=two")

@@ -120,6 +120,7 @@ def test_no_exception_reads_as_the_end_of_the_data(make_recipe, monkeypatch, pla
     assert len(calls) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sft", "grpo"])
 def test_what_is_wrong_in_one_process_ends_all_of_them(make_recipe, tiny_folder, name):
     recipe = make_recipe(*RUN, f"model={{start: {tiny_folder}}}")

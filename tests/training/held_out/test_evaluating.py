@@ -99,6 +99,7 @@ def test_sft_is_the_same_with_evaluation_and_without(recipe_of, monkeypatch, mor
     assert stage.done()["steps"] == 4
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_radrl_evaluate_and_the_loss_that_of_plain_torch(recipe_of, dev_file):
     longer = (
         "sft.max_steps=60",
@@ -130,6 +131,7 @@ def test_the_figures_are_those_of_radrl_evaluate_and_the_loss_that_of_plain_torc
     assert found["eval_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), (LORA,)], ids=["all", "lora"])
 @pytest.mark.parametrize("save", ["best", "steps"])
 def test_the_best_model_is_saved_also_after_a_kill(recipe_of, monkeypatch, more, save):
@@ -154,6 +156,7 @@ def test_the_best_model_is_saved_also_after_a_kill(recipe_of, monkeypatch, more,
     }
 
 
+@pytest.mark.slow
 def test_two_processes_evaluate_as_one(recipe_of):
     once = (
         *EVALUATED,

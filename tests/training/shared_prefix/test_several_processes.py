@@ -15,6 +15,7 @@ from prefix_process import train
 HERE = Path(__file__).parents[2] / "helpers"
 
 
+@pytest.mark.slow
 def test_two_processes_learn_as_one_with_trls_own_path(tmp_path, monkeypatch):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

@@ -219,6 +219,7 @@ def test_the_published_files(shared_data, tmp_path, name):
     assert (len(records), sum(len(r.regions) for r in records)) == (films, boxes)
 
 
+@pytest.mark.slow
 def test_the_published_rows_of_vindr(shared_data, tmp_path):
     source = shared_data / "cxr_annotations/vinbigdata-train.csv.gz"
     if not source.exists():
