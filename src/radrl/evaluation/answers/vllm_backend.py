@@ -56,7 +56,7 @@ class VllmBackend:
 def check(start: str, decoding: Decoding, where: str) -> None:
     """Raises UserError where a model's own settings hold one that vLLM does not have, or it is an adapter alone."""
     if adapters.base_of(start) is not None:
-        raise UserError(f"{where}: an adapter's folder; vLLM needs a whole model: merge it (docs/recipe.md, LoRA)")
+        raise UserError(f"{where}: an adapter's folder; vLLM needs a whole model: merge it (docs/training.md, LoRA)")
     for name in decoding.more:
         if name not in TAKEN:
             raise UserError(

@@ -1,4 +1,4 @@
-"""A stage's folder that is not empty: when it is overwritten, gone on with, or refused (docs/recipe.md).
+"""A stage's folder that is not empty: when it is overwritten, gone on with, or refused (docs/training.md).
 
 What was dear is never overwritten unasked: a whole checkpoint, a finished model, a teacher's traces. A run that died
 before it had any of them locks nothing.
