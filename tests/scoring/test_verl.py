@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from radrl.commands.main import app
-from radrl.data.formats import llava
+from radrl.data.formats.llava_export import write_llava
 from radrl.errors import UserError
 from radrl.example import Box, Example, Turn
 from radrl.manifest.jsonl import write_manifest
@@ -59,7 +59,7 @@ def test_rows_are_put_as_the_recipe_s_prompt_says(tmp_path):
     refused = CliRunner().invoke(app, [*arguments, "--format", "llava", "--out", str(tmp_path / "m.json")])
     assert "no thinking and no system message" in str(refused.exception)
     style = PromptStyle(answer_format="tags", template="Q {question}")
-    assert llava.write(tmp_path / "m.jsonl", tmp_path / "m.json", style) == 1
+    assert write_llava(tmp_path / "m.jsonl", tmp_path / "m.json", style) == 1
     (talk,) = json.loads((tmp_path / "m.json").read_text())
     said = [turn["value"] for turn in talk["conversations"]]
     assert said == ["<image>\nQ Side? A. left B. right", "<answer>B. right</answer>"]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radrl.data.formats import llava
+from radrl.data.formats.llava_export import write_llava
 from radrl.data.published.json_lists import PART, json_items
 from radrl.errors import UserError
 from radrl.example import Box, Example, Turn
@@ -129,7 +130,7 @@ def test_what_the_format_can_hold_comes_back_equal(tmp_path_factory, some):
     folder = tmp_path_factory.mktemp("there")
     examples = [e for k, one in enumerate(some) for e in talked(one, f"c{k}")]
     write_manifest(folder / "m.jsonl", examples)
-    assert llava.write(folder / "m.jsonl", folder / "m.json") == len(some)
+    assert write_llava(folder / "m.jsonl", folder / "m.json") == len(some)
     written = [item for _, item in json_items(folder, ["m.json"])]
     assert [e for item in written for e in llava.read_item(item)] == examples
     assert all("<image>" not in turn["value"] for item in written for turn in item["conversations"][1:])
@@ -144,7 +145,7 @@ def test_the_whole_way_through_prepare(tmp_path, prepared):
         Example(id="g", task="grounding", question="Where?", images=("images/p1.png",), boxes=(box,), reference="mass"),
     ]
     write_manifest(root / "test.jsonl", examples)
-    llava.write(root / "test.jsonl", root / "test.json")
+    write_llava(root / "test.jsonl", root / "test.json")
     (root / "test.jsonl").unlink()
     assert prepared("llava", root, tmp_path / "out", ("qa",)).examples == {"test": 2}
     back = read_manifest(tmp_path / "out/test.jsonl")
@@ -156,7 +157,7 @@ def test_earlier_turns_that_are_no_examples_are_not_taught(tmp_path):
         id="x", task="vqa_open", question="And now?", reference="No.", history=(Turn(question="Mass?", answer="Yes."),)
     )
     write_manifest(tmp_path / "m.jsonl", [asked])
-    llava.write(tmp_path / "m.jsonl", tmp_path / "m.json")
+    write_llava(tmp_path / "m.jsonl", tmp_path / "m.json")
     (item,) = json.loads((tmp_path / "m.json").read_text())
     assert [turn.get("loss") for turn in item["conversations"]] == [None, False, None, None]
     assert llava.read_item(item) == [asked]
@@ -164,7 +165,7 @@ def test_earlier_turns_that_are_no_examples_are_not_taught(tmp_path):
 
 def test_a_tag_in_a_text_is_refused(tmp_path, refusal):
     write_manifest(tmp_path / "m.jsonl", [Example(id="x", task="vqa_open", question="What is <image>?", reference="a")])
-    assert "'x': its text holds <image>" in refusal(llava.write, tmp_path / "m.jsonl", tmp_path / "m.json")
+    assert "'x': its text holds <image>" in refusal(write_llava, tmp_path / "m.jsonl", tmp_path / "m.json")
     assert not (tmp_path / "m.json").exists()
 
 

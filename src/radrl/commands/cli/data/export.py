@@ -22,7 +22,7 @@ def export(
     thinking: Annotated[bool | None, typer.Option("--thinking", help="verl: ask for thinking")] = None,
 ) -> None:
     """Write a manifest in another program's format."""
-    from radrl.data.formats import llava
+    from radrl.data.formats.llava_export import write_llava
     from radrl.prompt.messages import PromptStyle
     from radrl.recipe.schema import read
     from radrl.scoring import verl
@@ -38,5 +38,5 @@ def export(
         )
     if style.box_format == "pixel":
         raise UserError("boxes in pixels depend on how large an image is shown; give --box-format unit or thousand")
-    written = llava.write(manifest, out, style) if to == "llava" else verl.write_parquet(manifest, out, style)
+    written = write_llava(manifest, out, style) if to == "llava" else verl.write_parquet(manifest, out, style)
     print(f"{out}: {written} {'conversations' if to == 'llava' else 'rows'}")
