@@ -11,7 +11,7 @@ from tokenizers import AddedToken, normalizers
 from tokenizers_of_others import PLAIN, SPECIAL, made
 
 from radrl.answers.parsing import parse
-from radrl.data.published.wordings import own
+from radrl.data.published.wordings import own_wordings
 from radrl.example import Box, Example, Turn
 from radrl.prompt import control_tokens, instructions
 from radrl.prompt.control_tokens import FAMILIES, JOINER, restored
@@ -99,7 +99,7 @@ def test_a_tokenizer_that_drops_the_joiner_is_named(refusal):
 
 @given(
     st.text(st.characters(exclude_characters="<[◁|>"), max_size=40)
-    | st.sampled_from([text for texts in own().values() for text in texts])
+    | st.sampled_from([text for texts in own_wordings().values() for text in texts])
 )
 def test_texts_without_marks_stay_as_they_are(text):
     for known in (FAMILIES, *(control_tokens.of(tokenizer_of(family)) for family in SPECIAL)):

@@ -13,7 +13,7 @@ from radrl.data.published.readers import reader as reader_of
 from radrl.data.published.readers import titles
 from radrl.data.published.record import Kind, Reader
 from radrl.data.published.unfinished import SKIPPED, Summary
-from radrl.data.published.wordings import read as wordings_of
+from radrl.data.published.wordings import read_wordings
 from radrl.errors import UserError, nearest
 
 
@@ -46,7 +46,7 @@ def settings_from_words(
     for flag, value, known in (("section", section, SECTIONS), ("uncertain", uncertain, UNCERTAIN)):
         if value not in known:
             raise UserError(f"--{flag} {value}: give {', '.join(known)}{nearest(value, known)}")
-    asking = Asking(kinds or reader.kinds[:1], section, uncertain, wordings_of(wordings) if wordings else {})
+    asking = Asking(kinds or reader.kinds[:1], section, uncertain, read_wordings(wordings) if wordings else {})
     return Settings(
         asking, _pairs("--option", option), images, max_pixels, max_side, _shares(shares), skip_bad, annotated_size
     )

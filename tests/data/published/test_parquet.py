@@ -14,7 +14,7 @@ from PIL import Image
 
 from radrl.data.published import safe_files
 from radrl.data.published.copies import copy
-from radrl.data.published.parquet import embedded, is_there, rows, shards
+from radrl.data.published.parquet import embedded, is_there, parquet_rows, shards
 from radrl.errors import UserError
 
 FILE = "data/test-0.parquet"
@@ -30,7 +30,7 @@ def test_images_come_back_in_any_order(tmp_path_factory, contents, group, draw):
     root = tmp_path_factory.mktemp("p")
     table = [{"n": k, "image": content} for k, content in enumerate(contents)]
     sets.parquet(root / FILE, table, ["image"], group)
-    read = [row for _, row in rows(root, FILE, ["n"], images=["image", "other"])]
+    read = [row for _, row in parquet_rows(root, FILE, ["n"], images=["image", "other"])]
     assert [row["n"] for row in read] == list(range(len(contents)))
     assert [row["image"] is None for row in read] == [content is None for content in contents]
     named = [(row["image"], content) for row, content in zip(read, contents, strict=True) if content is not None]
@@ -42,13 +42,13 @@ def test_images_come_back_in_any_order(tmp_path_factory, contents, group, draw):
 def test_a_column_of_bytes_is_images_too(tmp_path):
     (tmp_path / "data").mkdir()
     pq.write_table(pa.table({"image": [b"x", None]}), tmp_path / FILE)
-    assert [row["image"] for _, row in rows(tmp_path, FILE, [], images=["image"])] == [f"{FILE}/0/image", None]
+    assert [row["image"] for _, row in parquet_rows(tmp_path, FILE, [], images=["image"])] == [f"{FILE}/0/image", None]
     assert embedded(tmp_path, f"{FILE}/0/image")[1] == b"x"
 
 
 def test_what_is_not_there_is_said(tmp_path, refusal):
     sets.parquet(tmp_path / FILE, [{"n": 1, "image": b"x"}], ["image"])
-    assert "wants one column 'm', has n, image" in refusal(list, rows(tmp_path, FILE, ["m"]))
+    assert "wants one column 'm', has n, image" in refusal(list, parquet_rows(tmp_path, FILE, ["m"]))
     assert "row 7 has no image under 'image'" in refusal(embedded, tmp_path, f"{FILE}/7/image")
     assert "column 'n' holds no images" in refusal(embedded, tmp_path, f"{FILE}/0/n")
     assert "stay below this folder" in refusal(embedded, tmp_path, "../a.parquet/0/n")
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_refused_in_a_line(tmp_path, refusal):
                 content[draw.randrange(len(content))] = draw.randrange(256)
         (tmp_path / FILE).write_bytes(content)
         try:
-            for _, row in rows(tmp_path, FILE, ["n"], images=["image"]):
+            for _, row in parquet_rows(tmp_path, FILE, ["n"], images=["image"]):
                 embedded(tmp_path, row["image"]) if row["image"] else None
         except UserError as error:
             refused.append(str(error))
@@ -81,7 +81,7 @@ def test_a_table_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, ref
     monkeypatch.setattr(safe_files, "UNPACKED_AT_LEAST", 10_000)
     (tmp_path / "data").mkdir()
     pq.write_table(pa.table({"text": ["x" * 10_000] * 5000}), tmp_path / FILE)
-    assert "far more than a data set holds" in refusal(list, rows(tmp_path, FILE, ["text"]))
+    assert "far more than a data set holds" in refusal(list, parquet_rows(tmp_path, FILE, ["text"]))
 
 
 def test_a_set_with_images_inside_cannot_do_without_copies(tmp_path, prepared, refusal):

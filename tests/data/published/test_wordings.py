@@ -9,20 +9,20 @@ import sets
 
 from radrl.data.published.asking import Asking
 from radrl.data.published.prepare import Settings, prepare
-from radrl.data.published.wordings import own, read, worded
+from radrl.data.published.wordings import own_wordings, read_wordings, worded
 from radrl.manifest.example_set import read_manifests
 
 
 def test_radvlm_has_as_many_as_it_published():
-    counts = {key: len(set(texts)) for key, texts in read("radvlm").items()}
+    counts = {key: len(set(texts)) for key, texts in read_wordings("radvlm").items()}
     assert counts["report-findings"] == counts["report-both"] == counts["report-impression"] == 15
     assert (counts["locate"], counts["phrase"], counts["detect"] + counts["list"]) == (20, 8, 21)
 
 
 @pytest.mark.parametrize("given", ["", "radvlm"])
 def test_the_id_alone_decides_and_every_wording_is_used(given):
-    wordings = read(given) if given else {}
-    texts = (wordings or own())["locate"]
+    wordings = read_wordings(given) if given else {}
+    texts = (wordings or own_wordings())["locate"]
     found = [worded(wordings, "locate", f"a/{k}/locate", {"label": "heart"}) for k in range(600)]
     assert len(set(found)) == len(texts)
     slots = ("{label:lower}", "{label}")
@@ -48,7 +48,7 @@ def test_a_set_is_asked_in_the_words_of_a_file(tmp_path, refusal):
         return {e.id: e.question for e in examples}, {e.boxes[0].label for e in examples}
 
     ours, _ = asked({}, "ours")
-    mine, labels = asked(read(str(file)), "mine")
+    mine, labels = asked(read_wordings(str(file)), "mine")
     assert mine.keys() == ours.keys()
     assert set(mine.values()) == {f"Box the {label}!" for label in labels}
     assert not set(ours.values()) & set(mine.values())
@@ -70,11 +70,11 @@ def test_a_set_is_asked_in_the_words_of_a_file(tmp_path, refusal):
 def test_what_is_wrong_in_a_file_is_named(tmp_path, refusal, text, said):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
-    line = refusal(read, str(file))
+    line = refusal(read_wordings, str(file))
     assert line.startswith(f"{file}: ")
     assert said in line
 
 
 def test_a_name_that_is_none(refusal):
-    assert "no such wordings (did you mean 'radvlm'?)" in refusal(read, "radvml")
-    assert "no such file of wordings" in refusal(read, "nothing.yaml")
+    assert "no such wordings (did you mean 'radvlm'?)" in refusal(read_wordings, "radvml")
+    assert "no such file of wordings" in refusal(read_wordings, "nothing.yaml")

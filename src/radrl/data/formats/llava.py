@@ -62,7 +62,7 @@ def read_item(item: Any, name: str = "", images: tuple[str, ...] | None = None) 
         ValueError: it is no such conversation.
     """
     try:
-        return _read_item(item, named(item, name), images)
+        return _read_item(item, id_of(item, name), images)
     except KeyError as error:
         raise ValueError(f"no key {error}") from None
     except (TypeError, AttributeError, IndexError) as error:
@@ -86,7 +86,7 @@ def _read_item(item: Mapping[str, Any], name: str, images: tuple[str, ...] | Non
         )
     match = RADVLM_ID.fullmatch(name)
     kind = match.group(1) if match and match.group(1) in RADVLM else ""
-    common = {**ids(item), "images": images}
+    common = {**patient_study_source(item), "images": images}
     meta = ({"type": kind} if kind else {}) | ({"system": system} if system else {})
     labels = item.get("pathologies", CHEXPERT) if kind in CLASSIFIED else ()
     taught = [k for k in range(len(turns) // 2) if turns[2 * k + 1].get("loss", True)]
@@ -146,7 +146,7 @@ def images_of(item: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, paths))
 
 
-def ids(item: Mapping[str, Any]) -> dict[str, str]:
+def patient_study_source(item: Mapping[str, Any]) -> dict[str, str]:
     """Returns patient, study and source of a conversation: its own, else those that a path of MIMIC-CXR or CheXpert
     tells. Raises ValueError where one is no text."""
     images = images_of(item)
@@ -158,7 +158,7 @@ def ids(item: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def named(item: Mapping[str, Any], otherwise: str) -> str:
+def id_of(item: Mapping[str, Any], otherwise: str) -> str:
     """Returns the id of a conversation, ``otherwise`` where it has none. Raises ValueError where it is no text."""
     name = item.get("id", "")
     if not isinstance(name, str | int):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radrl.data.manifests.check_report import Problem, Report
-from radrl.data.manifests.line_checks import MOST_LISTED, Found, Piece
+from radrl.data.manifests.line_checks import MOST_LISTED, CheckedPiece, Piece
 from radrl.errors import UserError
 from radrl.example import Example
 from radrl.manifest.jsonl import manifest_lines
@@ -56,7 +56,9 @@ def example_at(path: Path, start: int) -> Example:
     return line.example()
 
 
-def gather(paths: Sequence[Path], pieces: Sequence[list[Piece]], checked: Iterable[Found], report: Report) -> AllLines:
+def gather(
+    paths: Sequence[Path], pieces: Sequence[list[Piece]], checked: Iterable[CheckedPiece], report: Report
+) -> AllLines:
     """Returns the lines of the pieces of each manifest, in order; what is counted and what is wrong is added to
     ``report``.
 

@@ -19,7 +19,7 @@ from radrl.data.manifests import burned_in
 from radrl.data.manifests.all_lines import find_repeated_ids, find_shared_units, gather
 from radrl.data.manifests.check_report import Report
 from radrl.data.manifests.image_checks import Map, check_images
-from radrl.data.manifests.line_checks import Asked, look, look_at_model, pieces
+from radrl.data.manifests.line_checks import Asked, check_model, check_piece, pieces
 from radrl.errors import UserError
 
 
@@ -46,11 +46,11 @@ def check(
     if burned_in_text and (problem := burned_in.missing()):
         raise UserError(problem)
     if asked.model:
-        look_at_model(asked.model)
+        check_model(asked.model)
     report = Report(burned_in=burned_in_text)
     of_manifest = [pieces(path) for path in paths]
     with _pool(workers) as run:
-        lines = gather(paths, of_manifest, run(partial(look, asked=asked), list(chain(*of_manifest))), report)
+        lines = gather(paths, of_manifest, run(partial(check_piece, asked=asked), list(chain(*of_manifest))), report)
         find_repeated_ids(lines, report)
         find_shared_units("patient", lines, report)
         find_shared_units("study", lines, report)

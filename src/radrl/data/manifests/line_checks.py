@@ -46,7 +46,7 @@ class Asked(NamedTuple):
 
 
 @dataclass
-class Found:
+class CheckedPiece:
     """What a piece holds. Arrays have an entry a line that is an Example, but ``images`` one an image of a line.
 
     ``problems`` are (line, kind, what is wrong and the mend), lines counted from 1 within the piece. ``ids``,
@@ -76,9 +76,9 @@ def pieces(path: Path, size: int = 4 << 20) -> list[Piece]:
     return [Piece(path, start, end) for start, end in stretches(path, size)]
 
 
-def look(piece: Piece, asked: Asked) -> Found:
+def check_piece(piece: Piece, asked: Asked) -> CheckedPiece:
     """Returns what the lines of a piece hold."""
-    found = Found()
+    found = CheckedPiece()
     for line in manifest_lines(piece.path, piece.start, piece.end):
         found.lines = line.number
         _line(line, asked, found)
@@ -86,7 +86,7 @@ def look(piece: Piece, asked: Asked) -> Found:
     return found
 
 
-def _line(line: ManifestLine, asked: Asked, found: Found) -> None:
+def _line(line: ManifestLine, asked: Asked, found: CheckedPiece) -> None:
     try:
         example = line.parse()
     except NotAnExample as error:
@@ -142,7 +142,7 @@ def _list(example: Example) -> str:
     return f"'{', '.join(example.labels) or label_names.NOTHING}'"
 
 
-def _say(found: Found, kind: str, why: str) -> None:
+def _say(found: CheckedPiece, kind: str, why: str) -> None:
     found.more[kind] += 1
     if found.more[kind] <= MOST_LISTED:
         found.problems.append((found.lines, kind, why))
@@ -191,6 +191,6 @@ def _tokenizer(model: str) -> Any:
         raise UserError(f"--model {model}: has no tokenizer that loads ({str(error).splitlines()[0]})") from None
 
 
-def look_at_model(model: str) -> None:
+def check_model(model: str) -> None:
     """Raises UserError where the model has no tokenizer, before any worker asks for it."""
     _tokenizer(model)

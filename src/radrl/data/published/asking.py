@@ -36,7 +36,7 @@ class Asking:
     wordings: Wordings = field(default_factory=dict)
 
 
-def examples(record: Record, reader: Reader, asking: Asking, frame: tuple[float, float] | None) -> list[Example]:
+def examples_of(record: Record, reader: Reader, asking: Asking, frame: tuple[float, float] | None) -> list[Example]:
     """Returns the Examples of a Record; none where nothing that is asked for is there.
 
     ``frame`` is the width and height that boxes are measured in, None for 0-1.

@@ -31,7 +31,7 @@ def shards(root: Path, patterns: Sequence[str]) -> list[str]:
     return []
 
 
-def rows(
+def parquet_rows(
     root: Path, path: str, columns: Sequence[str], *, optional: Sequence[str] = (), images: Sequence[str] = ()
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields ``(file, row n)`` as text and each row of a Parquet file, with all ``columns``, and those of ``optional``

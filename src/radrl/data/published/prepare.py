@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from radrl.data.published.asking import Asking, OutsideFilm, examples, why_none
+from radrl.data.published.asking import Asking, OutsideFilm, examples_of, why_none
 from radrl.data.published.copies import copy, copy_name
 from radrl.data.published.parquet import is_there
 from radrl.data.published.readers import reader as reader_of
-from radrl.data.published.record import Reader, Record, Skipped, chosen
+from radrl.data.published.record import Reader, Record, Skipped, chosen_options
 from radrl.data.published.safe_files import is_plain
 from radrl.data.published.sizes import FILM, OUTSIDE, Size, WrongSize, cut_at_edge, frame_of, read_annotated
 from radrl.data.published.unfinished import Manifests, Summary, Text, state_of
@@ -82,7 +82,7 @@ def prepare(
             are not unique, or a folder that holds something else. What was written before stays, to go on from.
     """
     reader = reader_of(name)
-    settings = replace(settings, options=chosen(reader, settings.options))
+    settings = replace(settings, options=chosen_options(reader, settings.options))
     if settings.annotated_size not in ("", FILM):
         settings = replace(settings, annotated_size=os.path.abspath(settings.annotated_size))
         read_annotated(settings.annotated_size)  # what is wrong with it is said at once
@@ -219,7 +219,7 @@ def _made(record: Record) -> _Examples | Skipped:
                 raise ValueError(f"image path {path!r} should be relative and stay below the root")
         known = None if record.frame in ("unit", "image") else record.frame
         # asked for once without the images: no picture is copied of a record that gives nothing
-        if settings.images and record.frame != "image" and not examples(record, reader, settings.asking, known):
+        if settings.images and record.frame != "image" and not examples_of(record, reader, settings.asking, known):
             return why_none(record, kinds)
         there = [is_there(root, path) for path in record.images]
         if not settings.images and any(".parquet/" in path for path in record.images):
@@ -230,7 +230,7 @@ def _made(record: Record) -> _Examples | Skipped:
         size = _size(record, root, out, settings) if at_hand else None
         frame = frame_of(record, root, size, _annotated)
         copied = replace(record, images=tuple(map(copy_name, record.images))) if settings.images else record
-        made = examples(copied, reader, settings.asking, frame)
+        made = examples_of(copied, reader, settings.asking, frame)
         return _Examples(record, made, cut_at_edge(record, frame)) if made else why_none(record, kinds)
     except WrongSize as error:
         return Skipped(record.id, error.why, bad=True, detail=one_line(str(error)))

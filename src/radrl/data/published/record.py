@@ -216,7 +216,7 @@ def corner_and_size(values: Iterable[Any]) -> XYXY:
     return x, y, x + width, y + height
 
 
-def chosen(reader: Reader, given: Mapping[str, str]) -> dict[str, str]:
+def chosen_options(reader: Reader, given: Mapping[str, str]) -> dict[str, str]:
     """Returns a reader's options, with the first value of those that are not given.
 
     Raises:

@@ -23,7 +23,7 @@ _SLOT = re.compile(r"\{(\w+)(:lower)?\}")
 
 
 @lru_cache
-def own() -> dict[str, list[str]]:
+def own_wordings() -> dict[str, list[str]]:
     """Returns our own wordings by what is asked."""
     folder = resources.files("radrl.data.published") / "templates"
     found: dict[str, list[str]] = {}
@@ -33,27 +33,27 @@ def own() -> dict[str, list[str]]:
     return found
 
 
-def published() -> list[str]:
+def published_wordings() -> list[str]:
     """Returns the names of the published wordings that are at hand."""
     folder = resources.files("radrl.data.published") / "templates" / "published"
     return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
 
 
-def read(given: str) -> dict[str, list[str]]:
+def read_wordings(given: str) -> dict[str, list[str]]:
     """Returns the wordings of a publication's name or of a user's YAML file; what they lack is asked in our own.
 
     Raises:
         UserError: no such name or file, something is asked that there is no question for, or a wording lacks a word in
             braces that the question is about, or has an unknown one.
     """
-    if given in published():
+    if given in published_wordings():
         packaged = resources.files("radrl.data.published") / "templates" / "published" / f"{given}.yaml"
         return yaml.safe_load(packaged.read_text(encoding="utf-8"))
     file = Path(given)
     if file.suffix not in (".yaml", ".yml") and not file.is_file():
-        names = ", ".join(published())
+        names = ", ".join(published_wordings())
         raise UserError(
-            f"--wordings {given}: no such wordings{nearest(given, published())}; give {names} or a YAML file"
+            f"--wordings {given}: no such wordings{nearest(given, published_wordings())}; give {names} or a YAML file"
         )
     found = read_mapping(file, "file of wordings")
     for key, texts in found.items():
@@ -64,11 +64,11 @@ def read(given: str) -> dict[str, list[str]]:
 
 
 def _fault(key: str, texts: Any) -> str:
-    if key not in own():
-        return f"unknown{nearest(key, own())}; there are {', '.join(own())}"
+    if key not in own_wordings():
+        return f"unknown{nearest(key, own_wordings())}; there are {', '.join(own_wordings())}"
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         return "should be a list of questions"
-    needed = {name for text in own()[key] for name, _ in _SLOT.findall(text)}
+    needed = {name for text in own_wordings()[key] for name, _ in _SLOT.findall(text)}
     for number, text in enumerate(texts, 1):
         slots = {name for name, _ in _SLOT.findall(text)}
         if lacking := needed - slots:
@@ -83,7 +83,7 @@ def worded(wordings: Wordings, key: str, name: str, words: Mapping[str, str]) ->
 
     ``{label:lower}`` is RadVLM's way: in lower case where it begins with a capital and is not all capitals.
     """
-    texts = wordings.get(key) or own()[key]
+    texts = wordings.get(key) or own_wordings()[key]
     text = texts[zlib.crc32(name.encode()) % len(texts)]
 
     def word(match: re.Match[str]) -> str:

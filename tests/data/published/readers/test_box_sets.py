@@ -12,7 +12,7 @@ from PIL import Image
 
 from radrl.boxes.geometry import array, iou
 from radrl.data.published.readers import reader
-from radrl.data.published.record import Record, chosen
+from radrl.data.published.record import Record, chosen_options
 from radrl.manifest.example_set import read_manifests
 
 SETS = (
@@ -23,7 +23,7 @@ SETS = (
 
 def read(name, root, **options):
     """Returns the Records and the Skipped of a data set."""
-    found = list(reader(name).read(root, chosen(reader(name), options)))
+    found = list(reader(name).read(root, chosen_options(reader(name), options)))
     return [r for r in found if isinstance(r, Record)], [s for s in found if not isinstance(s, Record)]
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from radrl.data.published.readers import reader
 from radrl.data.published.readers._vqa import lettered
-from radrl.data.published.record import Record, chosen
+from radrl.data.published.record import Record, chosen_options
 from radrl.manifest.example_set import read_manifests
 
 COUNTS = {
@@ -38,7 +38,7 @@ def test_made_up_copies_are_prepared(tmp_path, prepared, name, options):
 
 
 def found(name, root, **options):
-    items = list(reader(name).read(root, chosen(reader(name), options)))
+    items = list(reader(name).read(root, chosen_options(reader(name), options)))
     return {item.id: item for item in items if isinstance(item, Record)}, [
         i for i in items if not isinstance(i, Record)
     ]

@@ -11,7 +11,7 @@ import pytest
 import sets
 
 from radrl.data.published.readers import reader
-from radrl.data.published.record import Record, chosen
+from radrl.data.published.record import Record, chosen_options
 from radrl.example import Answer, Example
 from radrl.manifest.example_set import read_manifests
 from radrl.prompt.messages import PromptStyle, question, target
@@ -44,11 +44,11 @@ def test_made_up_copies_are_prepared(tmp_path, prepared, name, options):
 
 
 def records(name, root, **options):
-    return {r.id: r for r in reader(name).read(root, chosen(reader(name), options)) if isinstance(r, Record)}
+    return {r.id: r for r in reader(name).read(root, chosen_options(reader(name), options)) if isinstance(r, Record)}
 
 
 def skipped(name, root, **options):
-    found = reader(name).read(root, chosen(reader(name), options))
+    found = reader(name).read(root, chosen_options(reader(name), options))
     return Counter(item.why for item in found if not isinstance(item, Record))
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_is_cut_off_is_named(tmp_path, refusal, name, file):
     whole = (root / file).read_bytes()
     (root / file).write_bytes(whole[: len(whole) // 2])
     found = reader(name)
-    assert file.rpartition("/")[2] in refusal(list, found.read(root, chosen(found, {})))
+    assert file.rpartition("/")[2] in refusal(list, found.read(root, chosen_options(found, {})))
 
 
 @pytest.mark.parametrize("row", [{}, [], 3, {"qid": []}, {"phrase_type": "x"}, {"answer": None}, {"image_name": True}])

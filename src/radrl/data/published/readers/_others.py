@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from radrl.data.published.record import Reader, Record, Skipped
-from radrl.data.published.wordings import own
+from radrl.data.published.wordings import own_wordings
 from radrl.errors import UserError, nearest, one_line
 from radrl.recipe.own_files import OwnFile
 from radrl.support import plug_ins
@@ -77,7 +77,7 @@ def _checked(reader: Reader, name: str, where: str, origin: str, built_in: tuple
     if not reader.kinds:
         raise UserError(f"{where}: reader '{name}': kinds says what can be asked; name one at least")
     for template in reader.templates.values():
-        if template not in own() and f"{template}-findings" not in own():
+        if template not in own_wordings() and f"{template}-findings" not in own_wordings():
             raise UserError(one_line(f"{where}: reader '{name}': templates names '{template}', which there is not"))
     return replace(reader, read=lambda root, options: _checked_records(reader, where, root, options), origin=origin)
 

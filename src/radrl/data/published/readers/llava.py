@@ -14,7 +14,7 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from radrl.data.formats.llava import ids, images_of, named, read_item
+from radrl.data.formats.llava import id_of, images_of, patient_study_source, read_item
 from radrl.data.published.json_lists import json_items
 from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_item
 from radrl.data.published.safe_files import is_plain
@@ -37,9 +37,9 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
         split = _split(path.partition(".")[0])
 
         def record(where: str, item: dict[str, Any], path: str = path, split: Split | None = split) -> Record:
-            given = named(item, f"{path.partition('.')[0]}/{where.rpartition(' ')[2]}")
+            given = id_of(item, f"{path.partition('.')[0]}/{where.rpartition(' ')[2]}")
             name = _unique(given, seen)
-            found, known = tuple(_below(root, image) for image in images_of(item)), ids(item)
+            found, known = tuple(_below(root, image) for image in images_of(item)), patient_study_source(item)
             return Record(
                 name,
                 found,

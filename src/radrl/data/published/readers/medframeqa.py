@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from radrl.data.published.parquet import rows, shards
+from radrl.data.published.parquet import parquet_rows, shards
 from radrl.data.published.readers._vqa import letter, lettered, multiple_choice, said, text_or_none
 from radrl.data.published.record import Reader, Record, Skipped, each_item
 from radrl.errors import UserError
@@ -26,7 +26,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     if not found:
         raise UserError(f"{root}: holds no data/test-*.parquet of MedFrameQA")
     for path in found:
-        yield from each_item(rows(root, path, COLUMNS, optional=OPTIONAL, images=IMAGES), _record)
+        yield from each_item(parquet_rows(root, path, COLUMNS, optional=OPTIONAL, images=IMAGES), _record)
 
 
 def _record(where: str, row: dict[str, Any]) -> Record | Skipped:

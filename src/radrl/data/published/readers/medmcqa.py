@@ -13,7 +13,7 @@ from typing import Any
 
 from radrl.choices.picking import LETTERS
 from radrl.data.published.json_lists import json_items
-from radrl.data.published.parquet import rows, shards
+from radrl.data.published.parquet import parquet_rows, shards
 from radrl.data.published.readers._vqa import multiple_choice, said, text_or_none
 from radrl.data.published.record import Reader, Record, Skipped, Split, each_item
 from radrl.data.published.safe_files import has
@@ -34,7 +34,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
             found.append((part, f"{part}.json", lambda part=part: json_items(root, [f"{part}.json"])))
         else:
             for path in shards(root, [f"data/{part}-*.parquet", f"{part}-*.parquet", f"default/{part}/*.parquet"]):
-                found.append((part, path, lambda path=path: rows(root, path, COLUMNS, optional=OPTIONAL)))
+                found.append((part, path, lambda path=path: parquet_rows(root, path, COLUMNS, optional=OPTIONAL)))
     if not found:
         raise UserError(f"{root}: holds no dev.json and no data/validation-*.parquet of MedMCQA")
     for part, path, items in found:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.published.json_lists import json_items
-from radrl.data.published.parquet import rows, shards
+from radrl.data.published.parquet import parquet_rows, shards
 from radrl.data.published.readers._vqa import lettered, multiple_choice, said, text_or_none
 from radrl.data.published.record import Option, Reader, Record, Skipped, Split, each_item
 from radrl.data.published.safe_files import has
@@ -34,7 +34,9 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
             sources = [json_items(root, lines)]
         else:
             tables = shards(root, [pattern.format(split) for pattern in PARQUET[number]])
-            sources = [rows(root, path, ("question", "options", "answer_idx"), optional=("answer",)) for path in tables]
+            sources = [
+                parquet_rows(root, path, ("question", "options", "answer_idx"), optional=("answer",)) for path in tables
+            ]
         for items in sources:
             some = True
             yield from each_item(items, lambda where, row, split=split: _record(where, row, split, int(number)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.data.formats.image_tags import TAG, without_tags
-from radrl.data.published.parquet import rows, shards
+from radrl.data.published.parquet import parquet_rows, shards
 from radrl.data.published.readers._vqa import closed, lettered, said, text_or_none
 from radrl.data.published.record import QA, Reader, Record, Skipped, Split, each_item
 from radrl.errors import UserError
@@ -40,7 +40,7 @@ def read(root: Path, options: Mapping[str, str]) -> Iterator[Record | Skipped]:
     if not found:
         raise UserError(f"{root}: holds no {SUBJECTS[0]}/validation-*.parquet, and none of the other four subjects")
     for subject, part, path in found:
-        items = rows(root, path, COLUMNS, optional=OPTIONAL, images=IMAGES)
+        items = parquet_rows(root, path, COLUMNS, optional=OPTIONAL, images=IMAGES)
         yield from each_item(items, lambda where, row, s=subject, p=part: _record(where, row, s, p))
 
 
