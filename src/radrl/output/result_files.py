@@ -58,15 +58,15 @@ def summary(comparison: Comparison, examples: Sequence[Example], facts: Mapping[
 
 def _needed(comparison: Comparison) -> dict[str, dict[str, int]]:
     """Returns how many patients an interval of a width needs, for the headline metrics of the base model."""
-    found = {}
+    patients = {}
     for metric in comparison.headline:
         cell = comparison.cells[comparison.base][metric.name]
         reach = metric.high - metric.low
         if cell and cell.low is not None and cell.high is not None and cell.high > cell.low and np.isfinite(reach):
-            found[metric.name] = {
+            patients[metric.name] = {
                 f"{width:g}": patients_needed(cell.patients, cell.low, cell.high, width * reach) for width in WIDTHS
             }
-    return found
+    return patients
 
 
 def write_cases(

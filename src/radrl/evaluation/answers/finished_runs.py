@@ -22,27 +22,27 @@ def find_predictions(folders: Sequence[Path], named: Sequence[str]) -> Files:
     Raises:
         UserError: a place holds no predictions, or not those that are asked for.
     """
-    found: Files = {}
+    files: Files = {}
     each = [(folder, models_in(folder)) for folder in folders]
     times = [name for _, models in each for name in models]
     for folder, models in each:
         for name, file in models.items():
             full = name if times.count(name) == 1 else f"{name} ({folder.resolve().name})"
-            if full in found:
+            if full in files:
                 raise UserError(f"{folder}: '{full}' stands twice; name the models with --model NAME=FOLDER")
-            found[full] = [(file, False)]
+            files[full] = [(file, False)]
     for item in named:
         name, equals, places = item.partition("=")
         if not equals or not name or not places:
             raise UserError(f"--model {item}: write NAME=FOLDER, or NAME=FOLDER1,FOLDER2 for training seeds")
-        if name in found:
+        if name in files:
             raise UserError(f"--model {item}: there is a model '{name}' already; choose another name")
-        found[name] = [_place(name, place) for place in places.split(",")]
-        if len({path.resolve() for path, _ in found[name]}) < len(found[name]):
+        files[name] = [_place(name, place) for place in places.split(",")]
+        if len({path.resolve() for path, _ in files[name]}) < len(files[name]):
             raise UserError(f"--model {item}: one file stands twice; seeds are different training runs")
-    if not found:
+    if not files:
         raise UserError("name finished evaluations to compare: radrl compare runs/a runs/b --out runs/compared")
-    return found
+    return files
 
 
 def _place(name: str, place: str) -> tuple[Path, bool]:
@@ -61,20 +61,20 @@ def models_in(folder: Path) -> dict[str, Path]:
     are left out.
 
     Raises:
-        UserError: there is none, or a shard is not taken up yet.
+        UserError: there is none, or a shard is not yet put together with the others.
     """
-    found = {}
+    models = {}
     for path in sorted((folder / "predictions").glob("*.json")):
         header = read_header(path)
         if "control" in header.images:
             continue
         if ".shard-" in path.name and header.model != path.stem:
             raise UserError(f"{path}: a shard; run 'radrl evaluate' without --shard to put them together first")
-        found[header.model] = path.with_suffix(".jsonl")
-    if not found:
+        models[header.model] = path.with_suffix(".jsonl")
+    if not models:
         raise UserError(f"{folder}: holds no finished evaluation (predictions/*.jsonl with headers); evaluate first")
     order = _order(folder)
-    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+    return dict(sorted(models.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 def _order(folder: Path) -> dict[str, int]:

@@ -85,7 +85,7 @@ def _jsonl(path: Path, text: str, examples: Sequence[Example], thinking: bool) -
         if not isinstance(content, dict) or not joining.has_text(content):
             raise UserError(
                 f'{path}:{number}: not a line {{"id": ..., "completion": ...}} (or "text", "output", "response", …); '
-                "mend or remove it"
+                "correct or remove it"
             )
         records.append(joining.make_record(f"{path}:{number}:", content))
     return _joined(records, examples, thinking, "completion")
@@ -148,12 +148,12 @@ def _by_key(path: Path, content: dict[str, Any], examples: Sequence[Example], th
 
 def _no_doubles(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Returns a JSON object; json itself would keep the last of two equal keys in silence."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    record = dict(pairs)
+    if len(record) < len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
         raise UserError(one_line(f"{path}: '{double}' stands twice in one object; a file holds each case once"))
-    return found
+    return record
 
 
 def _is_header(beside: Path) -> bool:

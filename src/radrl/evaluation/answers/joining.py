@@ -222,14 +222,14 @@ class _Known:
     ) -> list[int]:
         said = "\n".join(text for key in QUESTIONS for text in _strings(fields.get(key)))
         asked = {i for line in _lines(said) for i in by_question.get(line, ())}
-        found = sorted((of_image & asked) or of_image or asked)
-        if len(found) < 2:
-            return found
+        candidates = sorted((of_image & asked) or of_image or asked)
+        if len(candidates) < 2:
+            return candidates
         whole = _norm(said)
-        holding = [i for i in found if all(_norm(choice) in whole for choice in self.examples[i].choices)]
-        found = holding or found
+        holding = [i for i in candidates if all(_norm(choice) in whole for choice in self.examples[i].choices)]
+        candidates = holding or candidates
         references = {_norm(text) for key in REFERENCES for text in _strings(fields.get(key))}
-        return [i for i in found if references & self._answers(i)] or found
+        return [i for i in candidates if references & self._answers(i)] or candidates
 
     def _answers(self, i: int) -> set[str]:
         example = self.examples[i]
@@ -238,11 +238,11 @@ class _Known:
 
 def _unique(pairs: Iterable[tuple[str | None, str]]) -> dict[str, str]:
     """Returns key to id, without the keys that stand for several ids."""
-    found: dict[str, str | None] = {}
+    ids: dict[str, str | None] = {}
     for key, name in pairs:
         if key:
-            found[key] = None if found.get(key, name) != name else name
-    return {key: name for key, name in found.items() if name is not None}
+            ids[key] = None if ids.get(key, name) != name else name
+    return {key: name for key, name in ids.items() if name is not None}
 
 
 def _tail(path: str, parts: int) -> str:

@@ -80,7 +80,7 @@ def check_prompt_style(recipe: Recipe, name: str, header: Header, file: Any) -> 
             raise UserError(
                 one_line(
                     f"{file}: its header says that its {key} is {said!r}, 'evaluation.models.{name}' that it is "
-                    f"{getattr(wanted, key)!r}; leave it out of the recipe, or mend {file.with_suffix('.json')}"
+                    f"{getattr(wanted, key)!r}; leave it out of the recipe, or correct {file.with_suffix('.json')}"
                 )
             )
 
@@ -164,16 +164,16 @@ def _taken(recipe: Recipe, thinking: bool, own: GenerationConfig, where: str) ->
     said = set(recipe.evaluation.model_fields_set)
     if thinking and recipe.evaluation.thinking_max_new_tokens:
         said.add("max_new_tokens")
-    found = {}
+    taken = {}
     for name, value in own.to_dict().items():
         if value is None or name in NO_SETTINGS:
             continue
         if name in OURS:
             if OURS[name] in said or (name == "temperature" and not own.do_sample):
                 continue
-            found[name] = value
+            taken[name] = value
         elif name in FURTHER:
-            found[name] = value
+            taken[name] = value
         elif (
             name in neutral and value is not False and value != neutral[name]
         ):  # what is no setting of transformers' does nothing there
@@ -184,8 +184,8 @@ def _taken(recipe: Recipe, thinking: bool, own: GenerationConfig, where: str) ->
                 )
             )
     if own.do_sample and own.temperature is None and "temperature" not in said:
-        found["temperature"] = 1.0
-    return found
+        taken["temperature"] = 1.0
+    return taken
 
 
 def decoding_facts(decoding: Decoding) -> Mapping[str, Any]:

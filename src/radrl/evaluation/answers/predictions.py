@@ -57,20 +57,19 @@ def read_predictions(path: Path, *, torn_line_ends: bool = False) -> Iterator[Pr
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(
                 f'{path}:{number}: not a prediction {{"id", "sample", "completion", "tokens", "settings"}}; '
-                "mend or remove the line"
+                "correct or remove the line"
             ) from None
 
 
 def _prediction(record: Any) -> Prediction:
-    found = Prediction(
+    one = Prediction(
         record["id"], record.get("sample", 0), record["completion"], record.get("tokens"), record.get("settings", "")
     )
-    whole = (found.sample, found.tokens or 0)
-    if not isinstance(found.id, str) or not isinstance(found.completion, str) or not isinstance(found.settings, str):
+    if not all(isinstance(text, str) for text in (one.id, one.completion, one.settings)):
         raise TypeError
-    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in whole):
+    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in (one.sample, one.tokens or 0)):
         raise TypeError
-    return found
+    return one
 
 
 @contextmanager

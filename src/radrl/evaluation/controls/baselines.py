@@ -58,15 +58,15 @@ def baseline_answers(
     Raises:
         UserError: a task of the test Examples has no training Example, or an image cannot be read.
     """
-    found = {NAME: constant_answers(list(train), list(test), seed)}
+    by_baseline = {NAME: constant_answers(list(train), list(test), seed)}
     usual = constant_answers(
         list(train), list(test), seed, {**_FIT, "report": _usual_report, "classification": _usual_labels}
     )
-    if usual != found[NAME]:
-        found[USUAL] = usual
+    if usual != by_baseline[NAME]:
+        by_baseline[USUAL] = usual
     if any(example.images for example in test):
-        found[nearest.NAME] = _nearest(train, test, seed, found[NAME], progress)
-    return found
+        by_baseline[nearest.NAME] = _nearest(train, test, seed, by_baseline[NAME], progress)
+    return by_baseline
 
 
 def _nearest(
@@ -77,7 +77,7 @@ def _nearest(
     progress: Callable[[int, int], None] | None,
 ) -> list[Answer]:
     neighbours = nearest.Neighbours(train, lambda i: _keys(_known(train[i])), seed, progress=progress)
-    found = []
+    answers = []
     for i, (example, trivial) in enumerate(zip(test, otherwise, strict=True)):
         known, picture = _known(example), nearest.first_picture(test, i)
         row = None
@@ -86,8 +86,8 @@ def _nearest(
                 row = neighbours.find(picture, key, lambda k, known=known: _may_say(known, train[k]))
                 if row is not None:
                     break
-        found.append(trivial if row is None else _as_answer(train[row], known))
-    return found
+        answers.append(trivial if row is None else _as_answer(train[row], known))
+    return answers
 
 
 def _may_say(known: _Known, example: Example) -> bool:
@@ -135,7 +135,7 @@ def constant_answers(
         for key in _keys(_known(example)):
             groups[key].append(example)
     cache: dict[tuple[str, ...], Callable[[_Known], Answer]] = {}
-    found = []
+    given = []
     for known in map(_known, examples):
         key = next((key for key in _keys(known) if key in groups), None)
         if key is None:
@@ -145,8 +145,8 @@ def constant_answers(
             )
         if key not in cache:
             cache[key] = (fit or _FIT)[known.task](groups[key], seed)
-        found.append(cache[key](known))
-    return found
+        given.append(cache[key](known))
+    return given
 
 
 def _known(example: Example) -> _Known:

@@ -126,14 +126,14 @@ def _one_point(sums: Array) -> Array:
 def match_boxes(iou: Array, thresholds: Sequence[float] = THRESHOLDS) -> NDArray[np.bool_]:
     """Returns which boxes, taken in order, find a free reference box, (answer, thresholds), from their IoU, (answer,
     reference). Of reference boxes that overlap equally the later is taken, as in pycocotools."""
-    found = np.zeros((len(iou), len(thresholds)), dtype=bool)
+    matched = np.zeros((len(iou), len(thresholds)), dtype=bool)
     if not iou.size:
-        return found
+        return matched
     for k, threshold in enumerate(thresholds):
         free = iou.copy()
         for d, row in enumerate(free):
             best = len(row) - 1 - int(row[::-1].argmax())
             if row[best] >= min(threshold, 1 - 1e-10):
-                found[d, k] = True
+                matched[d, k] = True
                 free[:, best] = -1.0
-    return found
+    return matched

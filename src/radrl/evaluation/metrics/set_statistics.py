@@ -114,6 +114,6 @@ def ranks(values: Array) -> Array:
     """Returns the middle rank of each value as a share of all, in 0-1; equal values have equal ranks, NaN stays."""
     known = ~np.isnan(values)
     _, at, counts = np.unique(values[known], return_inverse=True, return_counts=True)
-    found = np.full(len(values), np.nan)
-    found[known] = ((np.cumsum(counts) - 0.5 * (counts - 1))[at] - 0.5) / max(int(known.sum()), 1)
-    return found
+    middle = np.full(len(values), np.nan)
+    middle[known] = ((np.cumsum(counts) - 0.5 * (counts - 1))[at] - 0.5) / max(int(known.sum()), 1)
+    return middle

@@ -115,7 +115,7 @@ def _case(
         if answer.boxes:
             one["b"] = _boxes(answer.boxes, picture.height)
         given.append(one)
-    found = {
+    case = {
         "id": clean(example.id),
         "t": TASKS.index(example.task),
         "s": clean(example.source),
@@ -130,7 +130,7 @@ def _case(
         "b": _boxes(example.boxes, picture.height),
         "a": given,
     }
-    return {key: value for key, value in found.items() if value not in ("", [], None)}
+    return {key: value for key, value in case.items() if value not in ("", [], None)}
 
 
 def _number(values: np.ndarray | None, i: int) -> float | None:

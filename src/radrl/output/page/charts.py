@@ -72,15 +72,15 @@ def _is_reward(key: str) -> bool:
 
 def _series(logs: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
     """Returns every finite number that was logged with a step, by key, at least two points each."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    series: dict[str, list[tuple[float, float]]] = {}
     for log in logs:
         step = log.get("step")
         for key, value in log.items():
             if not isinstance(step, int | float) or not isinstance(value, int | float) or key == "step":
                 continue
             if math.isfinite(value):
-                found.setdefault(key, []).append((float(step), float(value)))
-    return {key: sorted(points) for key, points in found.items() if len(points) > 1}
+                series.setdefault(key, []).append((float(step), float(value)))
+    return {key: sorted(points) for key, points in series.items() if len(points) > 1}
 
 
 def _chart(title: str, lines: Mapping[str, list[tuple[float, float]]], window: int) -> Chart:
@@ -99,25 +99,25 @@ def _chart(title: str, lines: Mapping[str, list[tuple[float, float]]], window: i
     def path(points: Sequence[tuple[float, float]]) -> str:
         return " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in points)
 
-    found = []
+    drawn = []
     for name, points in lines.items():
         means = running_mean(points, window)
-        found.append(Line(name, path(points), path(means), f"{means[-1][1]:.3g}"))
+        drawn.append(Line(name, path(points), path(means), f"{means[-1][1]:.3g}"))
     return Chart(
         title=title,
         x_ticks=[(x_at(x), f"{x:g}") for x in (x_low, x_high)],
         y_ticks=[(y_at(y), f"{y:g}") for y in ticks],
-        lines=found,
+        lines=drawn,
     )
 
 
 def running_mean(points: Sequence[tuple[float, float]], window: int) -> list[tuple[float, float]]:
     """Returns at each point the mean of it and the up to ``window`` - 1 points before it."""
-    found = []
+    means = []
     for i, (x, _) in enumerate(points):
         part = [y for _, y in points[max(0, i + 1 - window) : i + 1]]
-        found.append((x, math.fsum(part) / len(part)))
-    return found
+        means.append((x, math.fsum(part) / len(part)))
+    return means
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:
@@ -200,13 +200,13 @@ def _panel(metric: Metric, rows: Sequence[tuple], ends: Sequence[float], base: s
         text = f"{value:+.{digits(metric)}f}" if base else f"{value:.{digits(metric)}f}"
         return text.replace("-", "\u2212")
 
-    found = [
+    forest_rows = [
         ForestRow(model, kind, at(low), at(mean), at(high), said(mean), f"({said(low)} to {said(high)})", title)
         for model, low, mean, high, kind, title in rows
     ]
     arrow = " (lower is better)" if metric.better == "lower" else ""
     texts = [(at(tick), (f"{tick:+g}" if base and tick else f"{tick:g}").replace("-", "\u2212")) for tick in ticks]
-    return Panel(metric.title + arrow, found, texts, at(0.0) if base else None)
+    return Panel(metric.title + arrow, forest_rows, texts, at(0.0) if base else None)
 
 
 def p_words(p: float) -> str:

@@ -50,10 +50,10 @@ def _range(gallery: Gallery, name: str) -> tuple[str, str]:
 def _texts(gallery: Gallery, name: str) -> list[tuple[str, list]]:
     """Returns each kind's title and its text, cut at what both, one or none of the two texts say."""
     case, scores = gallery.cases[name], gallery.scores.get(MARKED, {}).get(name, {})
-    found = [("reference", pieces(case["reference"], ()))]
+    titled = [("reference", pieces(case["reference"], ()))]
     for kind, title in TITLES.items():
         if kind in case and kind != "exact":
             score = scores.get(kind)
             marks = [mark for mark in score.marks if mark.side == "answer"] if score else []
-            found.append((title, pieces(case[kind], marks)))
-    return found
+            titled.append((title, pieces(case[kind], marks)))
+    return titled

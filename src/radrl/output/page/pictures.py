@@ -40,12 +40,12 @@ def make_pictures(page: Path, examples: Sequence[Example], roots: Sequence[str |
     wanted = {key: number for number, key in enumerate(dict.fromkeys(key for key in asked if key))}
     folder = page.with_name(f"{page.stem}-images") if len(wanted) > EMBEDDED else None
     made = {key: _copy(*key, folder, number) for key, number in wanted.items()}
-    found = []
+    shown = []
     for example, key in zip(examples, asked, strict=True):
         one = made[key] if key else Picture(None, "no image", 1000.0)
         several = f"first of {len(example.images)} images" if len(example.images) > 1 and one.source else one.note
-        found.append(one._replace(note=several))
-    return found
+        shown.append(one._replace(note=several))
+    return shown
 
 
 def _copy(root: str, name: str, folder: Path | None, number: int) -> Picture:

@@ -33,9 +33,9 @@ def pieces(text: str, marks: Sequence[Mark]) -> list[Piece]:
     inside = [(max(0, m.start), min(len(text), m.end), m) for m in marks]
     inside = [(start, end, m) for start, end, m in inside if start < end]
     cuts = sorted({0, len(text), *(start for start, _, _ in inside), *(end for _, end, _ in inside)})
-    found = []
+    cut = []
     for start, end in pairwise(cuts):
         over = sorted((m for s, e, m in inside if s <= start and end <= e), key=lambda m: _RANK.index(m.kind))
         notes = dict.fromkeys(m.note for m in over if m.note)
-        found.append(Piece(text[start:end], over[0].kind if over else "", "; ".join(notes)))
-    return found
+        cut.append(Piece(text[start:end], over[0].kind if over else "", "; ".join(notes)))
+    return cut
