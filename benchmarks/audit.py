@@ -19,7 +19,7 @@ from pathlib import Path
 
 import transformers
 
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.commands.train import run_grpo
 from radrl.data import phantom
 
@@ -30,7 +30,7 @@ DEV_FILMS = 64
 def hacked(name: str, scorer: str, options: argparse.Namespace, dev: Path) -> Path:
     """Trains with one scorer only and returns the stage's folder."""
     rewards = json.dumps({"report": [{"scorer": scorer}]})
-    recipe = load(
+    recipe = load_recipe(
         Path(str(files("radrl.recipes").joinpath("demo.yaml"))),
         [
             f"out={json.dumps(str(options.out.resolve()))}",

@@ -97,7 +97,7 @@ def child(folder: Path) -> None:
     def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    from radrl.commands.load_recipe import load
+    from radrl.commands.load_recipe import load_recipe
     from radrl.evaluation.answers.ask_model import ask_model
     from radrl.evaluation.answers.parsed import parse_predictions
     from radrl.evaluation.answers.sources import Source
@@ -108,7 +108,7 @@ def child(folder: Path) -> None:
     (folder / "r.yaml").write_text("out: run\nmodel: {start: tiny}\n")
     start = time.perf_counter()
     examples = read_manifest(folder / "m.jsonl")
-    found = ask_model(load(folder / "r.yaml"), Source("file", str(folder / "p.jsonl")), examples, folder / "out")
+    found = ask_model(load_recipe(folder / "r.yaml"), Source("file", str(folder / "p.jsonl")), examples, folder / "out")
     print(f"read and checked: {time.perf_counter() - start:.0f} s, peak {peak():.0f} MB")
     rows = parse_predictions(found.samples, examples, found.header.style)
     del found

@@ -152,12 +152,12 @@ def rate(run: Path, prompts: int) -> None:
     """Prints the share of different texts among a GRPO batch's report completions."""
     from sampled_reward import sampled
 
-    from radrl.commands.load_recipe import load
+    from radrl.commands.load_recipe import load_recipe
     from radrl.commands.train import load_examples
     from radrl.evaluation.answers.decoding import Decoding
     from radrl.prompt.messages import PromptStyle
 
-    recipe = load(run / "grpo" / "recipe.yaml")
+    recipe = load_recipe(run / "grpo" / "recipe.yaml")
     examples = load_examples(recipe)
     order = np.random.default_rng(0).permutation(len(examples)).tolist()
     chosen = examples.take([i for i in order if examples[i].task == "report"][:prompts])

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import transformers
 
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.commands.train import load_examples
 from radrl.evaluation.answers.backend import Completion
 from radrl.evaluation.answers.decoding import Decoding
@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    recipe = load(options.recipe)
+    recipe = load_recipe(options.recipe)
     decoding = Decoding(1.0, options.max_new_tokens, options.samples, recipe.seed)
     everything = load_examples(recipe)
     order = np.random.default_rng(recipe.seed).permutation(len(everything)).tolist()

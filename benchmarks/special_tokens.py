@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tokenizers_of_others import PLAIN, SPECIAL, made
 
 from radrl.commands import train
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.data import phantom
 from radrl.data.manifests.cleaning import _Replies
 from radrl.example import Answer, Box, Example, Turn
@@ -128,7 +128,7 @@ class Bench:
         phantom.write(folder, {"train": 4}, size=64, workers=1)
         rewards = ", ".join(f"{task}: [{{scorer: format}}]" for task in TASKS)
         (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder, rewards=rewards))
-        recipe = load(folder / "recipe.yaml")
+        recipe = load_recipe(folder / "recipe.yaml")
         examples = train.load_examples(recipe)
         model, self.processor = train.start_model(run_checks.Run(recipe, "sft", folder / "run", examples))
         built: list[Any] = []

@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from radrl.commands import train
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.models import loading
 from radrl.models.processor import Qwen3VLProcessor
 from radrl.models.tiny import CHAT_TEMPLATE
@@ -115,7 +115,7 @@ def main() -> None:
                 file.write(json.dumps(example) + "\n")
         (root / "recipe.yaml").write_text(RECIPE % str(options.gradient_checkpointing).lower())
         start = time.perf_counter()
-        stage = train.run_grpo(load(root / "recipe.yaml"))
+        stage = train.run_grpo(load_recipe(root / "recipe.yaml"))
         took, busy = time.perf_counter() - start, os.getloadavg()[0]
         print(f"radrl grpo, loading and saving included: {took:.0f} s; load {busy:.1f}")
         for what, each in seconds.items():

@@ -104,7 +104,7 @@ def refusal():
 @pytest.fixture
 def make_recipe(tmp_path, phantom_set):
     """``make_recipe("a.b=c", ...)`` loads a recipe for the tiny model on the phantom set, its runs below tmp_path."""
-    from radrl.commands.load_recipe import load
+    from radrl.commands.load_recipe import load_recipe
 
     def make(*overrides: str, out: str = "run"):
         file = tmp_path / "recipe.yaml"
@@ -112,6 +112,6 @@ def make_recipe(tmp_path, phantom_set):
             f"out: {out}\nmodel: {{start: tiny, image_size: 64}}\n"
             f"data: {{train: ['{phantom_set}/train.jsonl'], test: ['{phantom_set}/test.jsonl']}}\n"
         )
-        return load(file, overrides)
+        return load_recipe(file, overrides)
 
     return make

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import radrl
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.data import phantom
 from radrl.manifest.example_set import read_manifests
 
@@ -46,7 +46,7 @@ def folder(tmp_path) -> Path:
 def test_the_recipes_of_the_page_are_read(tmp_path):
     for number, block in enumerate(code_blocks("yaml")):
         (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
-        load(tmp_path / f"{number}.yaml")
+        load_recipe(tmp_path / f"{number}.yaml")
 
 
 @pytest.mark.slow

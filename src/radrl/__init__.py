@@ -11,7 +11,7 @@ from radrl.support.lazy import lazy_names
 
 if TYPE_CHECKING:
     from radrl.commands.evaluate import run_comparison, run_evaluation
-    from radrl.commands.load_recipe import load as load_recipe
+    from radrl.commands.load_recipe import load_recipe
     from radrl.commands.train import run_coldstart, run_grpo, run_sft
 
 __version__ = "0.1.0"
@@ -31,7 +31,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 __getattr__ = lazy_names(
     __name__,
     {
-        "load_recipe": "radrl.commands.load_recipe:load",
+        "load_recipe": "radrl.commands.load_recipe",
         "run_coldstart": "radrl.commands.train",
         "run_comparison": "radrl.commands.evaluate",
         "run_evaluation": "radrl.commands.evaluate",

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from radrl.answers.parsing import parse
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.evaluation.answers.model_settings import prompt_style
 from radrl.example import Answer, Example
 from radrl.prompt.messages import target
-from radrl.recipe.schema import read
+from radrl.recipe.schema import read_recipe
 from radrl.scoring import registry
 from radrl.scoring.rewards import load_rewards
 
@@ -45,7 +45,7 @@ def body(text):
 
 
 def test_the_documented_format_reads_answers_for_rewards_and_evaluation(make):
-    recipe = load(make(documented()[1], documented()[0] + "rewards: {vqa_closed: [{scorer: vqa_accuracy}]}\n"))
+    recipe = load_recipe(make(documented()[1], documented()[0] + "rewards: {vqa_closed: [{scorer: vqa_accuracy}]}\n"))
     (reward,) = load_rewards(recipe)
     said = ["It is A or B, so the letter is B", "B is wrong; A", "I cannot say.", "<think>B"]
     assert reward(said, example=[CHOICE] * 4) == [1, 0, 0, 0]
@@ -57,23 +57,23 @@ def test_the_documented_format_reads_answers_for_rewards_and_evaluation(make):
 
 
 def test_its_file_is_pinned_in_the_recipe_that_a_run_keeps(make, tmp_path, refusal):
-    recipe = load(make())
+    recipe = load_recipe(make())
     kept = tmp_path / "kept.yaml"
     kept.write_text(recipe.to_yaml())
-    assert read(kept).prompt.answer_format == recipe.prompt.answer_format
+    assert read_recipe(kept).prompt.answer_format == recipe.prompt.answer_format
     (tmp_path / "my_format.py").write_text(documented()[1] + "\n# changed\n")
-    assert "my_format.py: has changed (it is" in refusal(read, kept)
+    assert "my_format.py: has changed (it is" in refusal(read_recipe, kept)
 
 
 def test_it_writes_no_answers(make, refusal):
-    said = refusal(target, CHOICE, load(make()).style())
+    said = refusal(target, CHOICE, load_recipe(make()).style())
     assert "reads answers and cannot write the ones to teach; set it to plain, tags, boxed" in said
 
 
 def test_scorers_of_its_file_are_nobody_else_s(make):
     before = registry.get("finding_f1")
     head = "from radrl.scoring import scorer\n@scorer('finding_f1', tasks=('report',))\ndef f(e, a): return []\n"
-    load(make(head + documented()[1]))
+    load_recipe(make(head + documented()[1]))
     assert registry.get("finding_f1") is before
 
 
@@ -89,7 +89,7 @@ def test_scorers_of_its_file_are_nobody_else_s(make):
     ],
 )
 def test_a_file_without_the_function_is_refused_with_the_recipe(make, refusal, source, wanted):
-    assert wanted in refusal(load, make(source))
+    assert wanted in refusal(load_recipe, make(source))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_file_without_the_function_is_refused_with_the_recipe(make, refusal, s
     ],
 )
 def test_a_name_that_is_none(make, refusal, name, wanted):
-    assert wanted in refusal(load, make(lines=f"prompt: {{answer_format: {name}}}"))
+    assert wanted in refusal(load_recipe, make(lines=f"prompt: {{answer_format: {name}}}"))
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,12 @@ def test_a_name_that_is_none(make, refusal, name, wanted):
     ],
 )
 def test_what_it_does_wrong_is_one_line_without_the_answer(make, refusal, text, wanted):
-    style = load(make(body(text))).style()
+    style = load_recipe(make(body(text))).style()
     said = refusal(parse, "PRIVATE", CHOICE, style)
     assert wanted in said
     assert "PRIVATE" not in said
 
 
 def test_an_answer_without_text_keeps_no_form(make):
-    style = load(make(body("return Answer('')"))).style()
+    style = load_recipe(make(body("return Answer('')"))).style()
     assert parse("x", CHOICE, style) == Answer("", well_formed=False)

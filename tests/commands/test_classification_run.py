@@ -8,7 +8,7 @@ import pytest
 
 from radrl.commands import train
 from radrl.commands.evaluate import run_evaluation
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.example import Example
 from radrl.manifest.jsonl import read_manifest, write_manifest
 
@@ -43,7 +43,7 @@ def recipe(phantom_set, tmp_path):
         places[split] = f"{{manifest: {split}.jsonl, images: '{phantom_set}'}}"
     file = tmp_path / "recipe.yaml"
     file.write_text(RECIPE.format(**places))
-    return load(file)
+    return load_recipe(file)
 
 
 def _asked(report: Example, listed: bool) -> Example:
@@ -58,7 +58,7 @@ def _asked(report: Example, listed: bool) -> Example:
 
 def test_from_the_manifest_to_the_page(recipe, tmp_path):
     sft = train.run_sft(recipe)
-    grpo = train.run_grpo(load(recipe.file, [f"model={{start: {sft.model}, image_size: null}}"]))
+    grpo = train.run_grpo(load_recipe(recipe.file, [f"model={{start: {sft.model}, image_size: null}}"]))
     rows = [row for row in grpo.log() if "reward" in row]
     assert len(rows) == 2
     assert {"rewards/classification/label_f1/mean", "audit/classification/clinical_metric"} <= rows[0].keys()

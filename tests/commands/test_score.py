@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from radrl.commands import main, score
 from radrl.errors import UserError
 from radrl.output.page.gallery import write_gallery
-from radrl.recipe.schema import read
+from radrl.recipe.schema import read_recipe
 from radrl.scoring import gallery, registry
 
 TEXTS = {"a": "Left pleural effusion.", "b": "The heart is enlarged. No mass."}
@@ -94,7 +94,7 @@ def test_a_judge_is_the_recipes(tmp_path):
         assert len(server.bodies) == len(TEXTS)
     (tmp_path / "recipe.yaml").write_text("out: run\nmodel: {start: tiny}\n")
     with pytest.raises(UserError, match="'judge' asks a model; name it under 'judge'"):
-        score.score_files(wanted, wanted, ["judge"], read(tmp_path / "recipe.yaml"))
+        score.score_files(wanted, wanted, ["judge"], read_recipe(tmp_path / "recipe.yaml"))
 
 
 def test_a_scorer_has_its_options_in_brackets(tmp_path):

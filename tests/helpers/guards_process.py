@@ -11,7 +11,7 @@ import sys
 import torch
 
 from radrl.commands import train
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.errors import UserError
 from radrl.training.grpo import RadrlGRPOTrainer
 from radrl.training.sft import RadrlSFTTrainer
@@ -34,7 +34,7 @@ if __name__ == "__main__":
     wrong(RadrlSFTTrainer)
     wrong(RadrlGRPOTrainer)
     try:
-        getattr(train, f"run_{sys.argv[2]}")(load(sys.argv[1]))
+        getattr(train, f"run_{sys.argv[2]}")(load_recipe(sys.argv[1]))
     except UserError as error:
         print(f"process {os.environ['RANK']}: {error}\n", end="", flush=True)
     torch.distributed.destroy_process_group()

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.prompt import instructions
 
 RECIPE = """out: run
@@ -30,9 +30,9 @@ def test_a_placeholder_that_is_missing_is_named_at_reading(tmp_path, refusal, ki
     file.write_text(text)
     recipe = tmp_path / "r.yaml"
     recipe.write_text(RECIPE.format(**{"judge": "", "teacher": "", kind: ", prompt: told.txt"}))
-    assert refusal(load, recipe) == f"{file}: the {kind}'s prompt has no {lacking}; put it where it belongs"
+    assert refusal(load_recipe, recipe) == f"{file}: the {kind}'s prompt has no {lacking}; put it where it belongs"
     file.unlink()
-    assert refusal(load, recipe) == f"{file}: cannot read the {kind}'s prompt: No such file or directory"
+    assert refusal(load_recipe, recipe) == f"{file}: cannot read the {kind}'s prompt: No such file or directory"
 
 
 def test_the_files_go_with_the_recipe_to_another_folder(tmp_path):
@@ -41,8 +41,8 @@ def test_the_files_go_with_the_recipe_to_another_folder(tmp_path):
     recipe.write_text(RECIPE.format(judge=", prompt: told.txt", teacher=", prompt: told.txt"))
     (tmp_path / "run").mkdir()
     again = tmp_path / "run" / "recipe.yaml"
-    again.write_text(load(recipe).to_yaml())
-    found = load(again)
+    again.write_text(load_recipe(recipe).to_yaml())
+    found = load_recipe(again)
     assert {found.judge.prompt, found.coldstart.teacher.prompt} == {str(tmp_path / "told.txt")}
 
 

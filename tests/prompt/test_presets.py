@@ -7,7 +7,7 @@ from dataclasses import asdict
 import jinja2
 import pytest
 
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.evaluation.answers.header import Header, differences, read_header
 from radrl.example import Box, Example
 from radrl.prompt import presets
@@ -112,7 +112,7 @@ def test_qwen():
     assert asked(REPORT, "qwen3_vl_thinking") == "Report?"
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", presets.preset_names())
 def test_a_preset_names_its_source_and_comes_back_from_a_header(name, tmp_path):
     text = (presets._FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     assert text.startswith("#")
@@ -152,7 +152,7 @@ def test_keys_beside_a_preset_win_and_nothing_else_shines_through():
 def test_what_is_wrong_is_said_in_a_line(tmp_path, refusal, given, said):
     file = tmp_path / "r.yaml"
     file.write_text(f"out: run\nmodel: {{start: tiny}}\n{given}\n")
-    assert f"{file}: {said}" in refusal(load, file) or said in refusal(load, file)
+    assert f"{file}: {said}" in refusal(load_recipe, file) or said in refusal(load_recipe, file)
 
 
 def test_a_report_may_be_asked_for_in_the_template_s_own_words(tmp_path):
@@ -161,9 +161,9 @@ def test_a_report_may_be_asked_for_in_the_template_s_own_words(tmp_path):
         "out: run\nmodel: {start: tiny}\nprompt: {template: {report: 'Findings: {} of this film'}}\n"
         "evaluation: {models: {x: {prompt: radvlm}}}\n"
     )
-    recipe = load(file)
+    recipe = load_recipe(file)
     assert question(REPORT, recipe.style()) == "Findings: {} of this film"
     assert question(WHAT, recipe.style(thinking=True)) == "What is it? /think"
     again = tmp_path / "again.yaml"
     again.write_text(recipe.to_yaml())
-    assert (load(again).style(), load(again).evaluation) == (recipe.style(), recipe.evaluation)
+    assert (load_recipe(again).style(), load_recipe(again).evaluation) == (recipe.style(), recipe.evaluation)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.evaluation.answers.model_settings import prompt_style
 from radrl.evaluation.metrics.select_scorers import select_scorers
 from radrl.output.protocol_notes import protocol_facts, protocol_notes
 from radrl.recipe import protocols
-from radrl.recipe.schema import read
+from radrl.recipe.schema import read_recipe
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRESET = "system: Be brief.\noptions: lines\n"
@@ -41,7 +41,7 @@ def make(tmp_path):
 
 def test_a_preset_of_one_s_own_for_the_recipe_and_for_a_model(make):
     lines = "prompt: {preset: my_preset.yaml, options: none}\nevaluation: {models: {A: {prompt: ./my_preset.yaml}}}"
-    recipe = load(make(lines, my_preset=PRESET))
+    recipe = load_recipe(make(lines, my_preset=PRESET))
     assert (recipe.style().system, recipe.style().options) == ("Be brief.", "none")  # keys beside it win
     assert prompt_style(recipe, "A", False).options == "lines"
 
@@ -53,8 +53,10 @@ def test_the_documented_protocol_says_columns_prompt_and_decoding(make, tmp_path
         r"```python\n(.*?)```", (DOCS / "rewards.md").read_text().partition("## A scorer of your own")[2], re.S
     )
     (tmp_path / "a/my_rewards.py").write_text(source[1])
-    recipe = load(make("evaluation: {protocol: my_protocol.yaml, top_p: 0.5}", my_protocol=text, my_preset=PRESET))
-    applied = protocols.apply(recipe)
+    recipe = load_recipe(
+        make("evaluation: {protocol: my_protocol.yaml, top_p: 0.5}", my_protocol=text, my_preset=PRESET)
+    )
+    applied = protocols.with_protocol(recipe)
     assert applied.style().system == "Be brief."
     assert (applied.evaluation.max_new_tokens, applied.evaluation.top_p) == (512, 0.5)
     asking = select_scorers(applied, {"report": 2})
@@ -70,13 +72,13 @@ def test_the_documented_protocol_says_columns_prompt_and_decoding(make, tmp_path
 
 
 def test_both_are_pinned_in_the_recipe_that_a_run_keeps(make, tmp_path, refusal):
-    recipe = load(make("evaluation: {protocol: my_protocol.yaml}", my_protocol=PROTOCOL, my_preset=PRESET))
+    recipe = load_recipe(make("evaluation: {protocol: my_protocol.yaml}", my_protocol=PROTOCOL, my_preset=PRESET))
     kept = make("", folder="kept")
     kept.write_text(recipe.to_yaml())
-    assert read(kept).evaluation.protocol == recipe.evaluation.protocol
+    assert read_recipe(kept).evaluation.protocol == recipe.evaluation.protocol
     make("", my_protocol=PROTOCOL.replace("77", "78"))
-    assert "key 'evaluation.protocol': " in refusal(read, kept)
-    assert "my_protocol.yaml: has changed (it is " in refusal(read, kept)
+    assert "key 'evaluation.protocol': " in refusal(read_recipe, kept)
+    assert "my_protocol.yaml: has changed (it is " in refusal(read_recipe, kept)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_both_are_pinned_in_the_recipe_that_a_run_keeps(make, tmp_path, refusal)
     ],
 )
 def test_a_preset_that_is_none(make, tmp_path, refusal, text, wanted):
-    assert wanted.format(a=tmp_path / "a") in refusal(load, make("prompt: my.yaml", my=text))
+    assert wanted.format(a=tmp_path / "a") in refusal(load_recipe, make("prompt: my.yaml", my=text))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +111,9 @@ def test_a_preset_that_is_none(make, tmp_path, refusal, text, wanted):
 )
 def test_a_protocol_that_is_none(make, tmp_path, refusal, text, wanted):
     file = make("evaluation: {protocol: my.yaml}", my=text, my_preset=PRESET)
-    assert wanted.format(a=tmp_path / "a") in refusal(load, file)
+    assert wanted.format(a=tmp_path / "a") in refusal(load_recipe, file)
 
 
 def test_a_file_that_is_not_there(make, refusal):
-    assert "key 'evaluation.protocol': " in refusal(load, make("evaluation: {protocol: no.yaml}"))
-    assert "no.yaml: cannot read the preset's file: No such file" in refusal(load, make("prompt: no.yaml"))
+    assert "key 'evaluation.protocol': " in refusal(load_recipe, make("evaluation: {protocol: no.yaml}"))
+    assert "no.yaml: cannot read the preset's file: No such file" in refusal(load_recipe, make("prompt: no.yaml"))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radrl.commands import train
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.errors import UserError
 from radrl.example import Score
 from radrl.recipe import schema as recipes
@@ -30,14 +30,14 @@ def folder(tmp_path, monkeypatch):
 def read(folder, more="", *overrides):
     path = folder / "r.yaml"
     path.write_text(BASE + more)
-    return load(path, overrides)
+    return load_recipe(path, overrides)
 
 
 def problem(folder, more="", *overrides, base=BASE):
     path = folder / "r.yaml"
     path.write_bytes(base.encode() + (more if isinstance(more, bytes) else more.encode()))
     with pytest.raises(UserError) as caught:
-        load(path, overrides)
+        load_recipe(path, overrides)
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     assert text.isprintable()
@@ -154,7 +154,7 @@ def test_the_top_level_is_checked(folder, content, wanted):
 def test_a_model_is_needed_only_where_one_is_loaded(folder, base, refusal):
     """Somebody's file of predictions is judged without one."""
     (folder / "bare.yaml").write_text(base)
-    recipe = load(folder / "bare.yaml")
+    recipe = load_recipe(folder / "bare.yaml")
     assert "start" not in recipe.to_yaml()
     for command in (recipe.model_start, lambda: train.run_sft(recipe), lambda: train.run_grpo(recipe)):
         assert "key 'model.start' is missing; add it" in refusal(command)
@@ -164,7 +164,7 @@ def test_a_model_is_needed_only_where_one_is_loaded(folder, base, refusal):
 def test_a_missing_file_and_a_folder(folder):
     for path in (folder / "none.yaml", folder, folder / "a\0b", folder / "two\nlines.yaml"):
         with pytest.raises(UserError) as caught:
-            load(path)
+            load_recipe(path)
         assert len(str(caught.value).splitlines()) == 1
 
 
@@ -256,7 +256,7 @@ def test_a_manifest_may_have_a_share_in_a_mix(folder):
     assert (weighted.weight, weighted.images) == (3, str(folder / "pics"))
     (folder / "run").mkdir()
     (folder / "run/recipe.yaml").write_text(got.to_yaml())
-    again = load(folder / "run/recipe.yaml")
+    again = load_recipe(folder / "run/recipe.yaml")
     assert [again.sources(s) for s in ("train", "test")] == [got.sources(s) for s in ("train", "test")]
     assert "are for 'train'" in problem(folder, "data: {test: [{manifest: c, count: 5}]}")
     for wrong, said in (
@@ -275,7 +275,7 @@ def test_a_stored_recipe_can_be_read_from_another_folder(folder):
     other = folder / "runs" / "a"
     other.mkdir(parents=True)
     (other / "recipe.yaml").write_text(got.to_yaml())
-    again = load(other / "recipe.yaml")
+    again = load_recipe(other / "recipe.yaml")
     assert again.manifests("train") == got.manifests("train")
     assert again.model_start() == got.model_start() == str(folder / "weights")
     assert again.path(again.out) == got.path(got.out) == other
@@ -293,8 +293,8 @@ def test_the_start_is_tiny_a_folder_or_a_hub_id(folder):
 def test_loading_a_recipe_does_not_change_the_working_folder_or_need_it(folder, monkeypatch):
     read(folder)
     monkeypatch.chdir(folder)
-    assert load("r.yaml").file == folder / "r.yaml"
-    assert load("r.yaml").path("x") == folder / "x"
+    assert load_recipe("r.yaml").file == folder / "r.yaml"
+    assert load_recipe("r.yaml").path("x") == folder / "x"
     assert os.getcwd() == str(folder)
 
 
@@ -323,9 +323,9 @@ def test_any_file_gives_a_recipe_or_one_line(tmp_path_factory, content, override
     path.write_bytes(content)
     text = ""
     try:
-        recipe = load(path, overrides)
+        recipe = load_recipe(path, overrides)
         path.write_text(recipe.to_yaml())
-        assert load(path).to_yaml() == recipe.to_yaml()
+        assert load_recipe(path).to_yaml() == recipe.to_yaml()
     except UserError as error:
         text = str(error)
     assert len(text.splitlines()) <= 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from trl import GRPOConfig, SFTConfig
 
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.recipe import unused
 
 OPTIONS = Path(__file__).parents[2] / "docs" / "trl_options.md"
@@ -57,7 +57,7 @@ def sections(tmp_path):
 
     def check(kind, values):
         config, name = CONFIGS[kind]
-        unused.check(kind, config, values, name, tmp_path / "recipe.yaml")
+        unused.check_applied(kind, config, values, name, tmp_path / "recipe.yaml")
 
     return check
 
@@ -120,7 +120,7 @@ def test_the_recipe_is_checked_so(tmp_path, refusal):
     file = tmp_path / "recipe.yaml"
     file.write_text("out: run\ncoldstart: {sft: {completion_only_loss: false}}\n")
     said = "key 'coldstart.sft.completion_only_loss' cannot be False: the answer is taught and the prompt is not"
-    assert said in refusal(load, file)
+    assert said in refusal(load_recipe, file)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from radrl.answers.parsing import parse
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.commands.main import app
 from radrl.errors import UserError
 from radrl.evaluation.metrics.score_cases import score_cases
@@ -63,7 +63,7 @@ def body(text, decorator='@scorer("mine", tasks=("report",))'):
 
 def test_the_documented_example_is_a_reward_and_a_metric(make):
     lines, source = documented()
-    recipe = load(make(source, lines))
+    recipe = load_recipe(make(source, lines))
     said = ["A nodule, a nodule.", "Two masses."]
     assert rewards(recipe, said)["report/my_rewards.py:lesion_count"] == [0.5, 1 / 2]
     given = [parse(text, e, PromptStyle()) for text, e in zip(said, EXAMPLES, strict=True)]
@@ -128,28 +128,28 @@ def test_nothing_of_it_is_seen_elsewhere(make, refusal):
     other = make(body("return [Score(0.5) for _ in examples]"), folder="b")
     assert rewards(other, ["a", "b"]) == {"report/my_rewards.py:mine": [0.5, 0.5]}
     assert "registers no scorer 'finding_f1'" in refusal(
-        load, make(body("pass"), "rewards: {report: [{scorer: my_rewards.py:finding_f1}]}", folder="b")
+        load_recipe, make(body("pass"), "rewards: {report: [{scorer: my_rewards.py:finding_f1}]}", folder="b")
     )
 
 
 def test_two_files_of_one_name_are_refused(make, refusal):
     make(folder="b")
     both = "[my_rewards.py:lesion_count, ../b/my_rewards.py:lesion_count]"
-    assert "rename one of the files" in refusal(load, make(lines=f"evaluation: {{metrics: {both}}}"))
+    assert "rename one of the files" in refusal(load_recipe, make(lines=f"evaluation: {{metrics: {both}}}"))
 
 
 def test_the_kept_recipe_is_of_this_text_of_the_file_alone(make, tmp_path, refusal):
     lines = "rewards: {report: [{scorer: finding_f1, gate: my_rewards.py:lesion_count}]}\n"
     recipe = make(lines=lines + "evaluation: {metrics: [my_rewards.py:lesion_count]}")
     kept = tmp_path / "kept.yaml"
-    kept.write_text(load(recipe).to_yaml())
-    again = load(kept)
+    kept.write_text(load_recipe(recipe).to_yaml())
+    again = load_recipe(kept)
     assert again.to_yaml() == kept.read_text()
     assert rewards(again, ["One nodule.", ""]) == rewards(recipe, ["One nodule.", ""])
     with (recipe.parent / "my_rewards.py").open("a") as file:
         file.write("# changed\n")
-    load(recipe)
-    assert f"{recipe.parent / 'my_rewards.py'}: has changed" in refusal(load, kept)
+    load_recipe(recipe)
+    assert f"{recipe.parent / 'my_rewards.py'}: has changed" in refusal(load_recipe, kept)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +176,13 @@ def test_the_kept_recipe_is_of_this_text_of_the_file_alone(make, tmp_path, refus
     ],
 )
 def test_a_wrong_file_is_one_line_before_anything_is_loaded(make, refusal, source, said):
-    assert said in refusal(load, make(source))
+    assert said in refusal(load_recipe, make(source))
 
 
 @pytest.mark.parametrize("name", ["none.py:mine", "my_rewards.py:", "a/b.py:mine", "\x01.py:mine"])
 def test_a_wrong_name_is_one_line(make, refusal, name):
     assert "rewards.report.0.scorer" in refusal(
-        load, make(lines=f"rewards: {{report: [{{scorer: {json.dumps(name)}}}]}}")
+        load_recipe, make(lines=f"rewards: {{report: [{{scorer: {json.dumps(name)}}}]}}")
     )
 
 

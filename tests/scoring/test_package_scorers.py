@@ -95,13 +95,13 @@ def test_the_scorer_of_an_installed_package_scores_and_is_imported_only_then(tmp
     (tmp_path / "r.yaml").write_text(recipe)
     script = """
 import sys
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.commands.main import main
 from radrl.scoring import load_rewards, own
 from pathlib import Path
 own.find("finding_f1", Path)
 assert "clinic_scorers" not in sys.modules
-load("r.yaml")
+load_recipe("r.yaml")
 assert "clinic_scorers" in sys.modules
 (reward,) = load_rewards("r.yaml")
 print(reward.__name__, reward.scorer.package)

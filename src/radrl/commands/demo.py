@@ -12,7 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.data import phantom
 from radrl.errors import UserError
 from radrl.recipe.schema import Recipe
@@ -135,4 +135,4 @@ def _recipe(out: Path, train: list[str], test: str, start: Path | None, *more: s
         values |= {"model.start": str(start), "model.image_size": None}
     overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
     with as_file(files("radrl.recipes").joinpath("demo.yaml")) as file:
-        return load(file, [*overrides, *more])
+        return load_recipe(file, [*overrides, *more])

@@ -64,7 +64,7 @@ def run_evaluation(
     Raises:
         UserError: names collide, predictions lack cases or were made otherwise, a backend fails for good.
     """
-    recipe = protocols.apply(recipe)
+    recipe = protocols.with_protocol(recipe)
     test, folder = load_examples(recipe, "test"), out / "predictions"
     selection = _select_scorers(recipe, test)  # what is missing is said before anything is generated
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
@@ -108,7 +108,7 @@ def run_comparison(
     Raises:
         UserError: as in `run_evaluation`, or the seeds of a model were decoded differently.
     """
-    recipe = protocols.apply(recipe)
+    recipe = protocols.with_protocol(recipe)
     test = load_examples(recipe, "test")
     _check_names(list(models), second_base)
     answered = {name: _finished_model(recipe, name, files, test, out) for name, files in models.items()}

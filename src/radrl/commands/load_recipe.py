@@ -8,21 +8,21 @@ from pathlib import Path
 from radrl.errors import UserError, one_line
 from radrl.prompt.messages import ANSWER_FORMATS
 from radrl.recipe import libraries, own_files, protocols
-from radrl.recipe.schema import Recipe, read
+from radrl.recipe.schema import Recipe, read_recipe
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Returns the recipe of a file, checked; each override is ``a.b=c`` with a YAML value, applied before the check.
 
     Raises:
         UserError: anything wrong, in one line with file, line or dotted key, and the fix.
     """
-    recipe = read(path, overrides)
-    check(recipe)
+    recipe = read_recipe(path, overrides)
+    check_recipe(recipe)
     return recipe
 
 
-def check(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe) -> None:
     """Checks the settings that TRL, PEFT and the scorers read, and runs the user's own files that it names.
 
     Raises:
@@ -54,11 +54,11 @@ def _check_own_protocol(recipe: Recipe) -> None:
     """Raises UserError where a protocol of the user's own does not go with the recipe, or names a scorer wrongly: of
     radrl's own protocols a column that cannot be computed here is left out."""
     name = recipe.evaluation.protocol or protocols.NONE
-    if (protocol := protocols.of(recipe)) is None or name in protocols.names():
+    if (protocol := protocols.protocol_of(recipe)) is None or name in protocols.protocol_names():
         return
     from radrl.scoring.own import find
 
-    protocols.apply(recipe)
+    protocols.with_protocol(recipe)
     for index, column in enumerate(protocol.columns):
         at = f"{name.partition('#')[0]}: key 'columns.{index}"
         try:

@@ -13,7 +13,7 @@ from radrl.recipe.schema import Recipe
 
 def protocol_facts(recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, str]:
     """Returns what a reader must know of the protocol, for the page; empty where the recipe names none."""
-    protocol = protocols.of(recipe)
+    protocol = protocols.protocol_of(recipe)
     if protocol is None:
         return {}
     facts = {
@@ -30,7 +30,7 @@ def protocol_facts(recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, str
 def protocol_notes(recipe: Recipe, left_out: Mapping[str, str], headers: Mapping[str, Header]) -> list[str]:
     """Returns the lines that stand above the tables: which protocol, what is left out of it, what the recipe sets
     otherwise, and which models were decoded otherwise."""
-    protocol = protocols.of(recipe)
+    protocol = protocols.protocol_of(recipe)
     if protocol is None:
         return []
     lines = [f"protocol {shown(recipe.evaluation.protocol or '')}: {protocol.about}; its columns stand first"]

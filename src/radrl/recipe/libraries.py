@@ -103,7 +103,7 @@ def _in_words(hint: Any) -> str:
     return words.get(get_origin(hint) or hint, "something YAML cannot hold")
 
 
-def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dict[str, Any]:
+def typed_settings(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dict[str, Any]:
     """Returns the section with each value in the type the config wants.
 
     Raises:
@@ -132,7 +132,7 @@ def fitted(kind: Kind, section: Mapping[str, Any], name: str, file: Path) -> dic
             raise UserError(one_line(f"{at} cannot be {reprlib.repr(value)}{hint}; it must be {error}")) from None
         if kind != "peft.LoraConfig" and (wanted := out_of_range(key, values[key])):
             raise UserError(one_line(f"{at} cannot be {values[key]:g}; it must be {wanted}"))
-    unused.check(kind, config, values, name, file)
+    unused.check_applied(kind, config, values, name, file)
     return values
 
 
@@ -149,7 +149,7 @@ def check_sections(recipe: Recipe) -> None:
         ("trl.GRPOConfig", recipe.grpo, "grpo"),
     )
     for kind, section, name in sections:
-        fitted(kind, section, name, recipe.file)
+        typed_settings(kind, section, name, recipe.file)
     unused.check_losses(recipe)
 
 
@@ -177,13 +177,13 @@ def evaluation_defaults(section: Mapping[str, Any], name: str, dev: bool) -> dic
     return ours
 
 
-def build(
+def build_config(
     kind: Kind, section: Mapping[str, Any], name: str, file: Path, ours: Mapping[str, Any], fixed: Mapping[str, Any]
 ) -> Any:
     """Returns TRL's config: ``ours`` under the section's keys under ``fixed``.
 
     Raises:
-        UserError: as `fitted`, only one checkpoint is to be kept, or TRL itself refuses the values.
+        UserError: as `typed_settings`, only one checkpoint is to be kept, or TRL itself refuses the values.
     """
     import torch
 
@@ -195,7 +195,7 @@ def build(
         "save_steps": SAVED,
         "save_total_limit": 2,
         **ours,
-        **fitted(kind, section, name, file),
+        **typed_settings(kind, section, name, file),
         **fixed,
     }
     values.setdefault("use_cpu", not torch.cuda.is_available())

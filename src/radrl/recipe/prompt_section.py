@@ -81,7 +81,7 @@ class Prompt(BaseModel):
                 return {**_keys_of(file), **values, "preset": file.pinned}
         except UserError as error:
             raise ValueError(str(error)) from None
-        return {**presets.read(values["preset"]), **values}
+        return {**presets.read_preset(values["preset"]), **values}
 
     @field_validator("template", mode="before")
     @classmethod

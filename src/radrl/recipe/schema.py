@@ -49,7 +49,7 @@ StageKind = Literal["sft", "coldstart", "grpo"]
 
 
 class Recipe(Section):
-    """A whole recipe: a section each, and where its paths lead. `read` reads one from a file."""
+    """A whole recipe: a section each, and where its paths lead. `read_recipe` reads one from a file."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Every random choice comes from it."""
@@ -170,11 +170,11 @@ class Recipe(Section):
     def _build(self, kind: libraries.Kind, section: dict, name: str, out_dir: str | Path, ours: dict) -> Any:
         fixed = {"output_dir": str(out_dir), "seed": self.seed}
         ours = {**libraries.evaluation_defaults(section, name, bool(self.data.dev)), **ours}
-        return libraries.build(kind, section, name, self._file, ours, fixed)
+        return libraries.build_config(kind, section, name, self._file, ours, fixed)
 
     def to_yaml(self) -> str:
-        """Returns the recipe as YAML that `read` reads from any folder: its paths are absolute, defaults left out,
-        files of the user's own pinned by their digests (own_files.py)."""
+        """Returns the recipe as YAML that can be read from any folder: its paths are absolute, defaults left out, files
+        of the user's own pinned by their digests (own_files.py)."""
         values = self.model_dump(mode="json", exclude_unset=True)
         values["out"] = str(self.path(self.out))
         if self.model.start is not None:
@@ -197,7 +197,7 @@ class Recipe(Section):
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
-def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Returns the recipe of a file, with each ``a.b=c`` of ``overrides`` applied first.
 
     Checked is all that can be without importing TRL, PEFT and the scorers (`radrl.commands.load_recipe` does).

@@ -137,7 +137,7 @@ NEEDS: tuple[tuple[tuple[str, ...], str, tuple[str, Callable[[Any], bool]]], ...
 )
 
 
-def check(kind: str, config: type, values: Mapping[str, Any], name: str, file: Path) -> None:
+def check_applied(kind: str, config: type, values: Mapping[str, Any], name: str, file: Path) -> None:
     """Checks the keys of a section, already in the types that ``config`` wants; those of PEFT are all applied.
 
     Raises:

@@ -28,7 +28,7 @@ from radrl.example import Example, Task
 from radrl.manifest.from_recipe import load_examples
 from radrl.prompt.messages import PromptStyle
 from radrl.recipe import libraries
-from radrl.recipe.schema import Recipe, read
+from radrl.recipe.schema import Recipe, read_recipe
 from radrl.scoring.completions import Completion, Values, as_example, completion_text, scorer_values
 from radrl.scoring.registry import Scorer
 from radrl.scoring.reward_terms import RewardTerm, read_reward_terms
@@ -186,7 +186,7 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
         UserError: the recipe is wrong, or a scorer's package or weights are missing.
     """
     if not isinstance(recipe, Recipe):
-        recipe = read(recipe)
+        recipe = read_recipe(recipe)
         libraries.check_sections(recipe)
     wanted = set(recipe.rewards if tasks is None else tasks)
     terms = [term for term in read_reward_terms(recipe) if term.task in wanted]

@@ -25,7 +25,7 @@ def lora_config(recipe: Recipe, model: nn.Module) -> LoraConfig | None:
         return None
     from peft import LoraConfig
 
-    settings = libraries.fitted("peft.LoraConfig", recipe.model.lora, "model.lora", recipe.file)
+    settings = libraries.typed_settings("peft.LoraConfig", recipe.model.lora, "model.lora", recipe.file)
     try:
         config = LoraConfig(**{"task_type": "CAUSAL_LM", **settings})
     except Exception as error:  # peft checks in __post_init__, with errors of many types

@@ -84,22 +84,22 @@ def test_a_metric_of_a_task_that_is_not_there_is_a_line(make_recipe):
     assert asking.unused == ["evaluation.metrics.0: 'soft_f1' scores grounding; the test data has no such case"]
 
 
-@pytest.mark.parametrize("name", protocols.names())
+@pytest.mark.parametrize("name", protocols.protocol_names())
 def test_a_protocol_names_scorers_and_keys_that_exist(make_recipe, name):
     recipe = make_recipe(f"evaluation.protocol={name}", "judge={url: 'http://x', model: m}")
-    protocol = protocols.read(name)
+    protocol = protocols.read_protocol(name)
     read_columns(recipe, protocol.columns, "protocol")
     assert protocol.evaluation.keys() <= type(recipe.evaluation).model_fields.keys()
     assert any(column.headline for column in protocol.columns)
-    applied = protocols.apply(recipe)
+    applied = protocols.with_protocol(recipe)
     assert {key: getattr(applied.evaluation, key) for key in protocol.evaluation} == protocol.evaluation
     assert applied.prompt.preset == protocol.prompt
-    assert protocols.apply(applied) == applied
+    assert protocols.with_protocol(applied) == applied
     assert protocols.overridden(applied) == []
 
 
 def test_what_the_recipe_sets_wins_and_is_said(make_recipe):
-    recipe = protocols.apply(make_recipe("evaluation.protocol=radvlm_grpo", "evaluation.temperature=0.5"))
+    recipe = protocols.with_protocol(make_recipe("evaluation.protocol=radvlm_grpo", "evaluation.temperature=0.5"))
     assert recipe.evaluation.temperature == 0.5
     assert recipe.evaluation.max_new_tokens == 1024
     assert protocols.overridden(recipe) == ["evaluation.temperature is 0.5, not 0.0"]
@@ -116,7 +116,7 @@ def test_what_the_recipe_sets_wins_and_is_said(make_recipe):
 def test_no_protocol_changes_nothing(make_recipe):
     for name in ("none", "null"):
         recipe = make_recipe(f"evaluation.protocol={name}")
-        assert protocols.apply(recipe) is recipe
+        assert protocols.with_protocol(recipe) is recipe
         assert protocol_notes(recipe, {}, {}) == []
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from radrl.commands import train as stages
 from radrl.commands.evaluate import run_evaluation
-from radrl.commands.load_recipe import load
+from radrl.commands.load_recipe import load_recipe
 from radrl.data import phantom
 from radrl.manifest.example_set import read_manifests
 from radrl.models import loading
@@ -111,7 +111,7 @@ def test_the_figures_are_those_of_radrl_evaluate_and_the_loss_that_of_plain_torc
     stage = stages.run_sft(recipe)
     (found,) = evaluations(stage)
     test = [f"data.test=['{dev_file}']", "data.limit=null", "data.train=[]", "evaluation.max_new_tokens=24"]
-    judged = load(recipe.file, test)
+    judged = load_recipe(recipe.file, test)
     run_evaluation(judged, {"trained": (str(stage.model), False)}, recipe.path("judged"))
     cells = json.loads((recipe.path("judged") / "comparison.json").read_text())["cells"]["trained"]
     wanted = {"eval_" + name.replace(" ", "_"): cell["mean"] for name, cell in cells.items() if cell}

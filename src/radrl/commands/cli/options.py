@@ -29,24 +29,24 @@ def read_and_check(file: Path, overrides: list[str], start: str | None = None, *
     Raises:
         UserError: something in it is wrong, or a training command was started in a wrong way.
     """
-    from radrl.commands.load_recipe import check
+    from radrl.commands.load_recipe import check_recipe
     from radrl.manifest.from_recipe import begin_reading
-    from radrl.recipe.schema import read
+    from radrl.recipe.schema import read_recipe
     from radrl.support import processes
 
     if start is not None:
         folder = Path(start).expanduser()
         place = str(folder.resolve()) if folder.is_dir() else start
         with_start = [*overrides, f"model.start={json.dumps(place, ensure_ascii=False)}"]
-        if (folder.is_dir() or start != "tiny") and read(file, overrides).model.image_size is not None:
+        if (folder.is_dir() or start != "tiny") and read_recipe(file, overrides).model.image_size is not None:
             with_start.append("model.image_size=null")  # it is for 'tiny' only
         overrides = with_start
-    recipe = read(file, overrides)
+    recipe = read_recipe(file, overrides)
     if training:
         processes.check_launch()
         begin_reading(recipe)
     no_foreign_bars()
-    check(recipe)
+    check_recipe(recipe)
     return recipe
 
 

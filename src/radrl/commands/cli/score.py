@@ -32,7 +32,7 @@ def score(
 ) -> None:
     """Score texts against references, or show what the scorers reward."""
     from radrl.commands.score import score_files, scorer_lines, split_names
-    from radrl.recipe.schema import read
+    from radrl.recipe.schema import read_recipe
     from radrl.support.files import write_json
 
     no_foreign_bars()
@@ -50,7 +50,7 @@ def score(
     if predictions is None or references is None:
         raise UserError("name two files: radrl score PRED.jsonl REF.jsonl --scorers bleu_4,rouge_l_stem")
     names = None if scorers is None else split_names(scorers)
-    values = score_files(predictions, references, names, read(recipe) if recipe else None)
+    values = score_files(predictions, references, names, read_recipe(recipe) if recipe else None)
     if as_json:
         write_json(as_json, values)
     for name, value in values.items():

@@ -61,7 +61,7 @@ def select_scorers(recipe: Recipe, cases: Mapping[Task, int]) -> Selection:
 
 
 def _of_protocol(recipe: Recipe, cases: Mapping[Task, int]) -> tuple[list[SelectedScorer], dict[str, str]]:
-    protocol = protocols.of(recipe)
+    protocol = protocols.protocol_of(recipe)
     selected: list[SelectedScorer] = []
     left_out: dict[str, str] = {}
     for place, column in enumerate(protocol.columns if protocol else ()):

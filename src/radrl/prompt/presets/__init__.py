@@ -18,18 +18,18 @@ _FOLDER = resources.files("radrl.prompt.presets")
 
 
 @lru_cache
-def names() -> tuple[str, ...]:
+def preset_names() -> tuple[str, ...]:
     """Returns the names of the presets, in order."""
     found = (file.name for file in _FOLDER.iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
 
 
-def read(name: str) -> dict[str, Any]:
+def read_preset(name: str) -> dict[str, Any]:
     """Returns the keys of a preset, for the recipe's ``prompt`` section.
 
     Raises:
         ValueError: there is no such preset; the message names the nearest one.
     """
-    if name not in names():
-        raise ValueError(f"no preset '{name}'{nearest(name, names())}; there are {', '.join(names())}")
+    if name not in preset_names():
+        raise ValueError(f"no preset '{name}'{nearest(name, preset_names())}; there are {', '.join(preset_names())}")
     return yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))

@@ -78,14 +78,14 @@ class Protocol(BaseModel):
 
 
 @lru_cache
-def names() -> tuple[str, ...]:
+def protocol_names() -> tuple[str, ...]:
     """Returns the names of the protocols, in order."""
     files = (file.name for file in _FOLDER.iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml")))
 
 
 @lru_cache
-def read(name: str) -> Protocol:
+def read_protocol(name: str) -> Protocol:
     """Returns the protocol of a name, or of a file that is named by its absolute path.
 
     Raises:
@@ -94,8 +94,10 @@ def read(name: str) -> Protocol:
     """
     if (file := own_yaml(name, Path, "protocol")) is not None:
         return _in_file(file)
-    if name not in names():
-        raise ValueError(f"no protocol '{name}'{nearest(name, names())}; there are {', '.join(names())} and {NONE}")
+    if name not in protocol_names():
+        raise ValueError(
+            f"no protocol '{name}'{nearest(name, protocol_names())}; there are {', '.join(protocol_names())} and {NONE}"
+        )
     return Protocol.model_validate(yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
@@ -123,7 +125,7 @@ def _known(name: str, info: ValidationInfo) -> str:
         file = own_yaml(name, paths_of(info), "protocol")
         name = name if file is None else file.pinned
         if name != NONE:
-            read(name)
+            read_protocol(name)
     except UserError as error:
         raise ValueError(str(error)) from None
     return name
@@ -133,20 +135,20 @@ ProtocolName = Annotated[Name, AfterValidator(_known)]
 """The name of a protocol, a YAML file, or none."""
 
 
-def of(recipe: Recipe) -> Protocol | None:
+def protocol_of(recipe: Recipe) -> Protocol | None:
     """Returns the protocol that a recipe names; None where it names none."""
     name = recipe.evaluation.protocol
-    return read(name) if name is not None and name != NONE else None
+    return read_protocol(name) if name is not None and name != NONE else None
 
 
-def apply(recipe: Recipe) -> Recipe:
+def with_protocol(recipe: Recipe) -> Recipe:
     """Returns the recipe with what its protocol says under its own ``evaluation`` and ``prompt`` keys; itself where it
     names no protocol. To apply it again changes nothing.
 
     Raises:
         UserError: a key of the recipe does not go with the protocol's.
     """
-    protocol = of(recipe)
+    protocol = protocol_of(recipe)
     if protocol is None:
         return recipe
     values = recipe.model_dump(exclude_unset=True)
@@ -165,7 +167,7 @@ def apply(recipe: Recipe) -> Recipe:
 
 def overridden(recipe: Recipe) -> list[str]:
     """Returns a line for each setting of a recipe that is another than its protocol's."""
-    protocol = of(recipe)
+    protocol = protocol_of(recipe)
     if protocol is None:
         return []
     lines = [

@@ -60,7 +60,7 @@ class Dev:
         codes = dev.task_codes
         rows = [sorted([i for i in order if TASKS[codes[i]] == task][:A_TASK]) for task in self.tasks]
         self.all, self.examples = dev, dev.take([i for of_task in rows for i in of_task])
-        self.recipe, self.style = protocols.apply(recipe), style
+        self.recipe, self.style = protocols.with_protocol(recipe), style
         self.scorers: list[SelectedScorer] = []  # beside the usual ones
         self.decoding(None)
 

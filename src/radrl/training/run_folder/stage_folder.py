@@ -99,7 +99,7 @@ def first_difference(folder: Path, recipe: Recipe, kind: StageKind, *, hashes: l
     their order, contents are compared and not paths.
     """
     try:
-        before = _flat(in_force(recipes.read(folder / RECIPE)))
+        before = _flat(in_force(recipes.read_recipe(folder / RECIPE)))
     except UserError as error:  # of another version, or changed by hand
         return one_line(error)
     now = _flat(in_force(recipe))
@@ -130,7 +130,7 @@ def check_traces(folder: Path, recipe: Recipe) -> None:
     """
     if recipe.coldstart.teacher is None or not (folder / TRACES).is_file() or not (folder / RECIPE).is_file():
         return
-    before, now = recipes.read(folder / RECIPE).style().box_format, recipe.style().box_format
+    before, now = recipes.read_recipe(folder / RECIPE).style().box_format, recipe.style().box_format
     if before != now:
         raise UserError(
             f"{folder / TRACES}: was written for another key 'prompt.box_format', which was {before!r}, is {now!r}; "

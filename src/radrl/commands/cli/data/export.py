@@ -24,13 +24,13 @@ def export(
     """Write a manifest in another program's format."""
     from radrl.data.formats.llava_export import write_llava
     from radrl.prompt.messages import PromptStyle
-    from radrl.recipe.schema import read
+    from radrl.recipe.schema import read_recipe
     from radrl.scoring import verl
 
     if to not in ("llava", "verl") or box_format not in (None, "unit", "thousand"):
         raise UserError("--format is llava or verl, --box-format is unit or thousand")
     changes = {"box_format": box_format, "thinking": thinking}
-    style = read(recipe).style() if recipe else PromptStyle()
+    style = read_recipe(recipe).style() if recipe else PromptStyle()
     style = replace(style, **{key: value for key, value in changes.items() if value is not None})
     if to == "llava" and (style.thinking or style.system or style.box_format != "unit"):
         raise UserError(
