@@ -23,7 +23,7 @@ _ANSWER = TypeAdapter(Answer)
 
 
 @lru_cache(maxsize=64)
-def _function(name: str) -> tuple[OwnFile, Callable[[str, Example], Answer]]:
+def _function(name: str) -> tuple[OwnFile, Callable[[str, Example], object]]:
     file = own_file(name, Path, "answer format")
     if file is None:
         raise UserError(one_line(f"answer format '{name}': write plain, tags, boxed or FILE.py:NAME"))
