@@ -35,7 +35,7 @@ types: .venv
 # The API reference, from the docstrings, into build/api; tests/test_docs.py checks their references.
 docs: .venv
 	rm -rf build/api
-	HF_HUB_OFFLINE=1 $(BIN)/python -W ignore::UserWarning:pdoc.doc_types -m pdoc --docformat google --output-directory build/api radrl
+	HF_HUB_OFFLINE=1 $(BIN)/python .ci/api_reference.py build/api
 	$(BIN)/pytest tests/test_docs.py
 
 # What calls transformers, with the oldest and then the newest release that pyproject.toml allows.
