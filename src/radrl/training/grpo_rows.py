@@ -17,7 +17,7 @@ from radrl.training.callbacks.guards import loud
 
 class GRPORows:
     """Turns row numbers into TRL's rows: prompt, pictures, and for the rewards the Example and, where boxes are in
-    pixels, the size they are related to. ``images`` are the `image_resizing` of the model."""
+    pixels, the size they are related to. ``images`` are `radrl.images.sizes.image_resizing` of the model."""
 
     def __init__(
         self, examples: ExampleSet, style: PromptStyle, images: Mapping[str, Any], control: ControlTokens = FAMILIES
