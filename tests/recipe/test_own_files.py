@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from radrl.evaluation.metrics.selection import protocol_facts, protocol_notes
 
 from radrl.commands.load_recipe import load_recipe
 from radrl.evaluation.answers.model_settings import prompt_style
