@@ -42,7 +42,7 @@ from radrl.data.manifests.cleaning import _Replies
 from radrl.example import Answer, Box, Example, Turn
 from radrl.models.inputs import Row, prompt_inputs, prompt_text, sft_inputs
 from radrl.prompt import instructions
-from radrl.prompt.control_tokens import FAMILIES, of
+from radrl.prompt.control_tokens import FAMILIES, of_tokenizer
 from radrl.prompt.messages import PromptStyle, messages, target
 from radrl.recipe.endpoints import Endpoint
 from radrl.scoring.judge import _prompt
@@ -99,7 +99,8 @@ def control_ids(tokenizer: Any, all_added: bool) -> dict[int, str]:
     return {
         number: token.content
         for number, token in tokenizer.added_tokens_decoder.items()
-        if of(tokenizer).found_in(token.content) and (all_added or token.special or FAMILIES.found_in(token.content))
+        if of_tokenizer(tokenizer).found_in(token.content)
+        and (all_added or token.special or FAMILIES.found_in(token.content))
     }
 
 
@@ -139,9 +140,9 @@ class Bench:
         self.others = {name: self._other(name, family) for name, family in PUBLISHED.items()}
         self.servers = [made(family) for family in SPECIAL if family != "others"] + [self.processor.tokenizer]
         endpoint = Endpoint(url="http://localhost/v1", model="m", attempts=1)
-        self.cleaner = _Replies(folder / "replies", endpoint, instructions.read("cleaner"))
+        self.cleaner = _Replies(folder / "replies", endpoint, instructions.read_instruction("cleaner"))
         self.teacher = teacher._Job(
-            endpoint, instructions.read("teacher"), folder, None, teacher.TraceReport(),  # type: ignore[arg-type]
+            endpoint, instructions.read_instruction("teacher"), folder, None, teacher.TraceReport(),  # type: ignore[arg-type]
             lambda example: target(example, PLAIN_STYLE), lambda example: example.question, Image.open, None,
         )  # fmt: skip
 
@@ -159,7 +160,7 @@ class Bench:
             inputs = sft_inputs(self.processor, [Row(pictures, [(example, style), (example, style)])])
             yield name, marks_of(own, inputs["input_ids"][0])
             yield f"{name}, what is taught", marks_of(own, [n for n in inputs["labels"][0] if n >= 0])
-        row = messages(example, THINKING, control=of(own))
+        row = messages(example, THINKING, control=of_tokenizer(own))
         row = prepare_multimodal_messages(row, images=pictures) if pictures else row
         yield "GRPO, TRL's prompt ids", marks_of(own, self.trainer.tokenize_prompts([row])[0][0])
         for style in (PLAIN_STYLE, PromptStyle(template="{options}{question}{question}", options="lines")):

@@ -166,7 +166,7 @@ def test_a_wrong_scorer_is_named(tmp_path, names, wanted):
 def test_the_gallery_orders_and_shows(tmp_path, monkeypatch):
     some = ("finding_f1", "bleu_4", "length")
     monkeypatch.setattr(gallery, "installed", lambda: {name: registry.get(name) for name in some})
-    made = gallery.run()
+    made = gallery.score_gallery()
     assert set(made.scores) == set(some)
     assert all("reference" in case for case in made.cases.values())
     assert made.order("length").share < made.order("finding_f1").share
@@ -183,6 +183,6 @@ def test_a_gallery_is_ordered_by_hand(monkeypatch):
     case = {"id": "x", "reference": "a b c d", "exact": "a b c d", "paraphrase": "a b c d", "omission": "a b"}
     monkeypatch.setattr(yaml, "safe_load", lambda text: [case, {**case, "id": "y", "omission": "a b c d"}])
     monkeypatch.setattr(gallery, "installed", lambda: {"bleu_1": registry.get("bleu_1")})
-    made = gallery.run()
+    made = gallery.score_gallery()
     assert made.order("bleu_1", ["paraphrase"]) == gallery.Order(2, 2)  # a paraphrase may tie with the copy
     assert made.order("bleu_1", ["omission"]) == gallery.Order(2, 4)  # a mistake may not

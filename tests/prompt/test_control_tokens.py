@@ -47,10 +47,10 @@ def marks_in(tokenizer, text):
 @pytest.mark.parametrize("family", SPECIAL)
 def test_no_tokenizer_finds_a_mark(family, text):
     tokenizer = tokenizer_of(family)
-    plain = control_tokens.of(tokenizer).plain(text)
+    plain = control_tokens.of_tokenizer(tokenizer).plain(text)
     assert marks_in(tokenizer, plain) == []
     assert plain.replace(JOINER, "") == text.replace(JOINER, "")
-    assert control_tokens.of(tokenizer).plain(plain) == plain
+    assert control_tokens.of_tokenizer(tokenizer).plain(plain) == plain
     if family != "others":  # what is sent to a server, whose tokenizer nobody knows
         sent = FAMILIES.plain(text)
         assert [mark for mark in marks_in(tokenizer, sent) if mark != "<h1>"] == []
@@ -59,7 +59,7 @@ def test_no_tokenizer_finds_a_mark(family, text):
 @pytest.mark.parametrize("family", SPECIAL)
 def test_every_mark_alone_is_found_by_its_tokenizer_and_parted(family):
     tokenizer = tokenizer_of(family)
-    known = control_tokens.of(tokenizer)
+    known = control_tokens.of_tokenizer(tokenizer)
     assert known.undone == frozenset()
     for mark in (set(SPECIAL[family]) | set(PLAIN.get(family, []))) - NO_MARKS:
         assert marks_in(tokenizer, f"a {mark} b") == [mark]
@@ -83,15 +83,15 @@ def test_marks_with_odd_rules(kind, written):
     tokenizer = made("awkward", *AWKWARD.values())
     wide = mark.translate({code: code + 0xFEE0 for code in range(33, 127)}).upper()  # NFKC and lower case make it one
     for text in (written.replace("{}", mark), written.replace("{}", wide)):
-        plain = control_tokens.of(tokenizer).plain(text)
+        plain = control_tokens.of_tokenizer(tokenizer).plain(text)
         assert marks_in(tokenizer, plain) == []
-    assert control_tokens.of(tokenizer).plain("CTR ＜ 0.5, 1/2") == "CTR ＜ 0.5, 1/2"
+    assert control_tokens.of_tokenizer(tokenizer).plain("CTR ＜ 0.5, 1/2") == "CTR ＜ 0.5, 1/2"
 
 
 def test_a_tokenizer_that_drops_the_joiner_is_named(refusal):
     tokenizer = made("awkward", AWKWARD["normalized"])
     tokenizer.backend_tokenizer.normalizer = normalizers.BertNormalizer(clean_text=True)
-    known = control_tokens.of(tokenizer)
+    known = control_tokens.of_tokenizer(tokenizer)
     assert "tokenizer cannot read <loc> as text" in refusal(known.plain, "a <loc>")
     example = Example(id="e7", task="vqa_open", question="Is <loc> there?")
     assert "Example 'e7': the model's tokenizer" in refusal(known.plain_example, example)
@@ -102,7 +102,7 @@ def test_a_tokenizer_that_drops_the_joiner_is_named(refusal):
     | st.sampled_from([text for texts in own_wordings().values() for text in texts])
 )
 def test_texts_without_marks_stay_as_they_are(text):
-    for known in (FAMILIES, *(control_tokens.of(tokenizer_of(family)) for family in SPECIAL)):
+    for known in (FAMILIES, *(control_tokens.of_tokenizer(tokenizer_of(family)) for family in SPECIAL)):
         assert known.plain(text) == text
 
 
@@ -120,7 +120,7 @@ def test_no_mark_comes_of_texts_side_by_side(asked, one, two, template):
         id="e", task="vqa_open", question=asked or "?", choices=(f"{one}1", f"{two}2"), reference=f"{one}1"
     )
     for family in SPECIAL:
-        known = control_tokens.of(tokenizer_of(family))
+        known = control_tokens.of_tokenizer(tokenizer_of(family))
         (turn,) = messages(example, PromptStyle(template=template), control=known)
         assert marks_in(tokenizer_of(family), turn["content"][-1]["text"]) == []
     known = FAMILIES.plain_example(example)

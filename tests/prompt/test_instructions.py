@@ -48,7 +48,9 @@ def test_the_files_go_with_the_recipe_to_another_folder(tmp_path):
 
 def test_radrl_s_own_prompts_are_as_they_were():
     """Kept verdicts and traces are of these texts; a change of one lets every judge be paid again."""
-    digests = {k: hashlib.sha256(instructions.read(k).encode()).hexdigest()[:16] for k in instructions.NEEDED}
+    digests = {
+        k: hashlib.sha256(instructions.read_instruction(k).encode()).hexdigest()[:16] for k in instructions.NEEDED
+    }
     assert digests == {"teacher": "69c6627bf216fb3a", "judge": "e20062fcbea2b66c", "cleaner": "399ea77dcb60817d"}
     for kind, parts in instructions.NEEDED.items():
-        assert all(part in instructions.read(kind) for part in parts)
+        assert all(part in instructions.read_instruction(kind) for part in parts)

@@ -178,10 +178,14 @@ def test_doctor(root, monkeypatch, refusal):
     answer = {"version": "0.1.18", "type": "radgraph", "graphs": [*right[:-1], None], "seconds": 1.0}
     monkeypatch.setattr(doctor, "reference_graphs", lambda *_: answer)
     n = len(texts)
-    said = doctor.run(root / "radgraph", texts, "python", "cpu")
+    said = doctor.compare_with_package(root / "radgraph", texts, "python", "cpu")
     assert said == f"identical: {n} of {n} reports (radgraph on cpu, package radgraph 0.1.18); the package fails on 1"
     answer["graphs"] = [*right[:1], {**right[1], "text": "x"}, *right[2:]]
-    assert doctor.run(root / "radgraph", texts, "python", "cpu").startswith(f"different: 1 of {n} reports")
+    assert doctor.compare_with_package(root / "radgraph", texts, "python", "cpu").startswith(
+        f"different: 1 of {n} reports"
+    )
     monkeypatch.undo()
-    assert "name its python with --python" in refusal(doctor.run, root / "radgraph", ["a"], "/bin/false", "cpu")
-    assert "cannot run" in refusal(doctor.run, root / "radgraph", ["a"], "/nowhere/python", "cpu")
+    assert "name its python with --python" in refusal(
+        doctor.compare_with_package, root / "radgraph", ["a"], "/bin/false", "cpu"
+    )
+    assert "cannot run" in refusal(doctor.compare_with_package, root / "radgraph", ["a"], "/nowhere/python", "cpu")

@@ -55,7 +55,7 @@ def test_good_traces_are_written_and_read_back(films, tmp_path, monkeypatch):
     assert (report.already, report.written, report.rejected, report.given_up) == (0, 3, 0, {})
     assert seen == [(1, 3), (2, 3), (3, 3)]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
-    prompt = instructions.digest(instructions.read("teacher"))
+    prompt = instructions.digest(instructions.read_instruction("teacher"))
     assert sorted(map(json.dumps, lines)) == [
         json.dumps({"id": f"id{i}", "thinking": f"Looked at q{i}.", "model": "big", "attempts": 1, "prompt": prompt})
         for i in range(3)

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from radrl.clinical.places import Place, places
-from radrl.clinical.scope import Mention, Reader, units
+from radrl.clinical.scope import Mention, SentenceReader, units
 from radrl.clinical.sections import is_inside, lower, ranges, sentences, tokens
 from radrl.clinical.vocabulary import Certainty, Vocabulary, load_vocabulary
 from radrl.example import Change, Finding, Region, Severity, Side
@@ -182,7 +182,7 @@ def _sentence(sentence: str, vocabulary: Vocabulary) -> tuple[Statement, ...]:
     phrases = units(tokens(sentence, vocabulary), vocabulary.tree)
     if not any(unit.meaning.findings or unit.meaning.structure for unit in phrases):
         return ()
-    mentions = Reader(phrases).read()
+    mentions = SentenceReader(phrases).read_mentions()
     if not mentions:
         return ()
     limits = any(unit.meaning.limits for unit in phrases)

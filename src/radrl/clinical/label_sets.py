@@ -148,7 +148,9 @@ class _LabelReader:
         vocabulary = load_vocabulary()
         units = scope.units(sections.tokens(lowered, vocabulary), vocabulary.tree)
         found: list[tuple[int, bool]] = []
-        for mention in scope.Reader(with_labels(units, sorted(spans), bool(self.names.concepts))).read():
+        for mention in scope.SentenceReader(
+            with_labels(units, sorted(spans), bool(self.names.concepts))
+        ).read_mentions():
             prefix, _, number = mention.concept.partition("\0")
             labels = (int(number),) if number else self.names.concepts.get(prefix, ())
             if not mention.implied or implied:

@@ -70,7 +70,7 @@ def units(tokens: Sequence[Token], tree: Tree) -> list[Unit]:
     return found
 
 
-class Reader:
+class SentenceReader:
     """Reads one sentence from left to right; ``mentions`` holds what it says, in order."""
 
     def __init__(self, sentence: Sequence[Unit]) -> None:
@@ -89,7 +89,8 @@ class Reader:
         self.bound: set[int] = set()  # structures already read together with a state before them
         self.later_or, self.predicate = self._look_back()
 
-    def read(self) -> list[Mention]:
+    def read_mentions(self) -> list[Mention]:
+        """Returns what the sentence says of each concept that it speaks of, in order."""
         for k, unit in enumerate(self.units):
             meaning = unit.meaning
             if meaning.findings:

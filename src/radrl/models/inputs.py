@@ -70,7 +70,7 @@ def prompt_text(processor: ProcessorMixin, example: Example, style: PromptStyle,
         UserError: there is no chat template, it does not take the messages, leaves something out of them, or thinks
             otherwise than ``thinking`` and ``think_in_template`` say.
     """
-    turns = messages(example, style, size, control_tokens.of(processor.tokenizer))
+    turns = messages(example, style, size, control_tokens.of_tokenizer(processor.tokenizer))
     text = _rendered(processor, turns, style)
     for turn in turns:
         said = turn["content"][-1]["text"]
@@ -187,7 +187,7 @@ def _row(processor: ProcessorMixin, row: Row) -> tuple[list[int], list[int], lis
     asked = [(*one, _box_size(processor, row.pictures, one[1])) for one in row.questions]
     texts = [prompt_text(processor, *one) for one in asked]
     prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    plain = control_tokens.of(tokenizer).plain_example
+    plain = control_tokens.of_tokenizer(tokenizer).plain_example
     written = [_going_on(text, plain(e), style, size) for text, (e, style, size) in zip(texts, asked, strict=True)]
     targets = [text + tokenizer.eos_token for text in written]
     answers = tokenizer(targets, add_special_tokens=False)["input_ids"]

@@ -110,7 +110,7 @@ FAMILIES = ControlTokens()
 
 
 @lru_cache(maxsize=16)
-def of(tokenizer: Any) -> ControlTokens:
+def of_tokenizer(tokenizer: Any) -> ControlTokens:
     """Returns the marks of a tokenizer: those of the known families, its special tokens, and whatever else was added to
     its vocabulary and looks like a mark. Coordinates (``0.25``), blanks and words that were added are none."""
     added = getattr(tokenizer, "added_tokens_decoder", {})

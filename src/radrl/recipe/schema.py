@@ -219,5 +219,5 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     }
     for kind, model in helpers.items():
         if model and model.prompt:
-            instructions.read(kind, recipe.path(model.prompt))
+            instructions.read_instruction(kind, recipe.path(model.prompt))
     return recipe

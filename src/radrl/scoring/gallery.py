@@ -78,7 +78,7 @@ class Gallery:
         return sum(values) / len(values) if values else None
 
 
-def cases() -> dict[str, dict[str, str]]:
+def gallery_cases() -> dict[str, dict[str, str]]:
     """Returns the gallery's cases by id: ``reference`` and a text for each kind it has."""
     read = yaml.safe_load(files("radrl.clinical").joinpath("gallery.yaml").read_text(encoding="utf-8"))
     return {case["id"]: {key: " ".join(str(case[key]).split()) for key in case if key != "id"} for case in read}
@@ -90,9 +90,9 @@ def installed() -> dict[str, Scorer]:
     return {s.name: s for s in every if "report" in s.tasks and s.kind != "judge" and s.missing() is None}
 
 
-def run() -> Gallery:
+def score_gallery() -> Gallery:
     """Scores every pair of the gallery with every installed scorer."""
-    texts = cases()
+    texts = gallery_cases()
     examples = {name: _example(name, case["reference"]) for name, case in texts.items()}
     asked = [(name, kind) for name, case in texts.items() for kind in KINDS if kind in case]
     scores: dict[str, dict[str, dict[str, Score | None]]] = {}

@@ -61,7 +61,7 @@ def judge(examples: Sequence[Example], answers: Sequence[Answer], *, judge: Judg
             "scorer 'judge' needs an endpoint: name one in the recipe under 'judge' (url, model); radrl score takes it "
             "with --recipe"
         )
-    text = instructions.read("judge", Path(judge.prompt) if judge.prompt else None)
+    text = instructions.read_instruction("judge", Path(judge.prompt) if judge.prompt else None)
     found = _verdicts(judge, [_prompt(e, a, judge.graded, text) for e, a in zip(examples, answers, strict=True)])
     return [None if value is None else Score(value) for value in found]
 
@@ -73,7 +73,7 @@ def _prompt(example: Example, answer: Answer, graded: bool, text: str | None = N
     example = FAMILIES.plain_example(example)
     options = "".join(f"- {_shown(choice)}\n" for choice in example.choices)
     return instructions.fill(
-        text or instructions.read("judge"),
+        text or instructions.read_instruction("judge"),
         {
             "earlier": _shown(earlier(example)) + "\n" if example.history else "",
             "question": _shown(example.question),

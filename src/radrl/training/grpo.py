@@ -150,7 +150,7 @@ def grpo_trainer(
     style = recipe.style()
     functions = load_rewards(recipe, tasks)
     config = recipe.grpo_config(stage.folder, reward_weights=[function.weight for function in functions])
-    images, control = image_resizing(processor.image_processor), control_tokens.of(processor.tokenizer)
+    images, control = image_resizing(processor.image_processor), control_tokens.of_tokenizer(processor.tokenizer)
     asked = cast(dict[str, Any], config.chat_template_kwargs or {})
     config.chat_template_kwargs = {**asked, **template_kwargs(processor, style)}
     if config.use_vllm:

@@ -73,7 +73,7 @@ def write_traces(
     """
     if len({example.id for example in examples}) < len(examples):
         raise UserError(f"{out}: two Examples to write traces for share an id; give each its own")
-    report, text = TraceReport(), instructions.read("teacher", prompt)
+    report, text = TraceReport(), instructions.read_instruction("teacher", prompt)
     done = _read(out, instructions.digest(text), endpoint.model)
     todo = [example for example in examples if example.id not in done]
     report.already = len(examples) - len(todo)
@@ -107,7 +107,10 @@ def _read(path: Path, prompt: str | None = None, model: str | None = None) -> di
                 raise TypeError
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f'{path}:{number}: not a trace {{"id": …, "thinking": …}}; remove the line') from None
-        if prompt is not None and record.get("prompt", instructions.digest(instructions.read("teacher"))) != prompt:
+        if (
+            prompt is not None
+            and record.get("prompt", instructions.digest(instructions.read_instruction("teacher"))) != prompt
+        ):
             raise UserError(
                 f"{path}:{number}: was asked for with another prompt of the teacher's; move the file away to begin anew"
             )

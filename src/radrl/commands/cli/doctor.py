@@ -16,10 +16,10 @@ def radgraph(
     device: Annotated[str, typer.Option(help="where ours runs: auto, cpu, cuda:1")] = "auto",
 ) -> None:
     """Compare our RadGraph with the package radgraph on your weights: identical, or where not."""
-    from radrl.scoring.gallery import cases
-    from radrl.scoring.neural.doctor import run
+    from radrl.scoring.gallery import gallery_cases
+    from radrl.scoring.neural.doctor import compare_with_package
     from radrl.support.texts import read_texts
 
-    texts = [text for case in cases().values() for text in case.values()]
+    texts = [text for case in gallery_cases().values() for text in case.values()]
     own = [*texts, *(" ".join(texts[k : k + 5]) for k in range(len(texts)))][:200]  # longer ones too
-    print(run(weights, list(read_texts(reports).values()) if reports else own, python, device))
+    print(compare_with_package(weights, list(read_texts(reports).values()) if reports else own, python, device))

@@ -41,10 +41,10 @@ def score(
         return
     if gallery:
         from radrl.output.page.gallery import write_gallery
-        from radrl.scoring.gallery import run
+        from radrl.scoring.gallery import score_gallery
 
         page = predictions or Path("gallery.html")
-        write_gallery(page, run())
+        write_gallery(page, score_gallery())
         print(f"Page: {page}")
         return
     if predictions is None or references is None:

@@ -74,7 +74,7 @@ def clean_manifest(
     if Path(os.path.abspath(out)).parent != Path(os.path.abspath(source)).parent or out == source:
         raise UserError(f"{out}: give another file in {source.parent}, where the image paths hold")
     counts, shown = Counts(), list[Shown]()
-    text = instructions.read("cleaner", prompt)
+    text = instructions.read_instruction("cleaner", prompt)
     replies = _Replies(out.with_name(f"{out.name}.replies"), endpoint, text) if endpoint else None
     with replacing(out) as file:
         examples = stream_manifest(source, needed=False)
@@ -128,7 +128,9 @@ class _Replies:
 
     def __init__(self, file: Path, endpoint: Endpoint, prompt: str) -> None:
         self.file, self.endpoint, self.prompt = file, endpoint, prompt
-        self.digest, packaged = (instructions.digest(text) for text in (prompt, instructions.read("cleaner")))
+        self.digest, packaged = (
+            instructions.digest(text) for text in (prompt, instructions.read_instruction("cleaner"))
+        )
         self.known: dict[tuple[str, str], str] = {}
         for number, line in journal_lines(file):
             try:

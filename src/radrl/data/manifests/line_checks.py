@@ -114,7 +114,7 @@ def _line(line: ManifestLine, asked: Asked, found: CheckedPiece) -> None:
             why = f"the {name} of '{example.id}' is in {language}, not {', '.join(allowed)}"
             _say(found, "language", f"{why}; drop it or add --language {language}")
             break
-    known = control_tokens.of(_tokenizer(asked.model)) if asked.model else control_tokens.FAMILIES
+    known = control_tokens.of_tokenizer(_tokenizer(asked.model)) if asked.model else control_tokens.FAMILIES
     for name, text in control_tokens.texts_of(example):
         if marks := known.found_in(text):
             said = ", ".join(dict.fromkeys(marks))[:80]

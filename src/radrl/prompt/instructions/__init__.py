@@ -24,7 +24,7 @@ NEEDED: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-def read(kind: Kind, file: Path | None = None) -> str:
+def read_instruction(kind: Kind, file: Path | None = None) -> str:
     """Returns the text of ``file``, or else of the packaged one.
 
     Raises:

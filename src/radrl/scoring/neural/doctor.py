@@ -61,7 +61,7 @@ def compare(ours: Sequence[Graph], ties: Sequence[bool], theirs: Sequence[Graph 
     return Parity(len(ours), different, [i for i in different if ties[i]], failed)
 
 
-def run(folder: Path, texts: Sequence[str], python: str, device: str = "auto") -> str:
+def compare_with_package(folder: Path, texts: Sequence[str], python: str, device: str = "auto") -> str:
     """Returns one line: identical, or where not.
 
     Raises:
