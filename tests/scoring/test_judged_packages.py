@@ -244,7 +244,8 @@ def test_medgemma_crimson_is_asked_without_guidelines():
 def test_what_is_missing_is_one_line(name, monkeypatch):
     example = Example(id="a", task="report", question="q", reference="Mass.")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=rf"scorer '{name}' needs the package (CRIMSON|radmatch): pip install 'radrl\[{name}\]'"):
+    wanted = rf"scorer '{name}' needs the package (CRIMSON|radmatch): pip install 'radrl\[{name}\]'"
+    with pytest.raises(UserError, match=wanted):
         registry.get(name)([example], [Answer("x")])
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
     with pytest.raises(UserError, match=f"scorer '{name}' needs an endpoint: name one in the recipe under 'judge'"):

@@ -1,4 +1,4 @@
-"""The table of all scorers, made from the registry: ``radrl scorers``, and docs/scorers.md."""
+"""The table of all scorers, made from the registry: docs/scorers.md, by ``radrl scorers --markdown``."""
 
 from __future__ import annotations
 
@@ -47,17 +47,6 @@ def markdown() -> str:
             rows = [COLUMNS, ("---",) * len(COLUMNS), *map(_cells, scorers)]
             parts.append(f"## {family}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n")
     return "\n".join(parts)
-
-
-def plain_lines() -> list[str]:
-    """Returns a line for each scorer: name, tasks, range, and ``ready`` or what is missing here."""
-    lines = []
-    for name in registry.names():
-        scorer = registry.get(name)
-        lacks = "needs a judge" if scorer.kind == "judge" else scorer.missing() or "ready"
-        state = "ready" if lacks == "ready" else f"not ready: needs {scorer.needs.replace('`', '') or lacks}"
-        lines.append(f"{name:<26} {_tasks(scorer):<26} {_range(scorer):<32} {state}")
-    return lines
 
 
 def describe(scorer: Scorer) -> str:

@@ -13,7 +13,7 @@ def scorers(
     ] = False,
 ) -> None:
     """List the scorers: tasks, range, and what is missing here to run them."""
-    import radrl.scoring  # noqa: F401  registers them
+    from radrl.commands.score import scorer_lines
     from radrl.scoring import table
 
-    print(table.markdown() if markdown else "\n".join(table.plain_lines()), end="" if markdown else "\n")
+    print(table.markdown() if markdown else "\n".join(scorer_lines()), end="" if markdown else "\n")
