@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from radrl import __version__
-from radrl.commands.cli import check_run, compare, demo, doctor, evaluate, label, phantom, score, scorers, train
+from radrl.commands.cli import ask, check_run, compare, demo, doctor, evaluate, label, phantom, score, scorers, train
 from radrl.commands.cli.data import check, clean, export, prepare, show
 from radrl.commands.cli.data import list as list_data
 from radrl.errors import UserError, one_line, out_of_memory
@@ -49,6 +49,7 @@ for command in (
     check_run.check_run,
     evaluate.evaluate,
     compare.compare,
+    ask.ask,
     label.label,
     score.score,
     scorers.scorers,
@@ -94,7 +95,7 @@ def main() -> None:
         # typer turns Ctrl-C into exit code 130 and says nothing
         if isinstance(ended, SystemExit) and ended.code != 130:
             raise
-        how = "" if "evaluate" in sys.argv[1:2] else " with --resume"  # an evaluation always goes on where it was
+        how = "" if sys.argv[1:2] in (["evaluate"], ["ask"]) else " with --resume"  # these have no such option
         if processes.rank() == 0:  # Ctrl-C comes to all
             print(f"radrl: stopped; run the same command{how} to go on", file=sys.stderr)
         sys.exit(130)

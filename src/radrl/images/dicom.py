@@ -9,12 +9,12 @@ which transfer syntax is fixed in DECODERS, so that a picture does not depend on
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from radrl.errors import UserError
+from radrl.images.in_memory import File
 from radrl.images.pixels import check_size, to_8_bit
 
 if TYPE_CHECKING:  # pydicom is loaded when a DICOM file is read
@@ -44,7 +44,7 @@ DECODERS: dict[str, tuple[str, str] | None] = {
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 
 
-def read_size(file: Path) -> tuple[int, int]:
+def read_size(file: File) -> tuple[int, int]:
     """Returns width and height of a DICOM image from its header.
 
     Raises:
@@ -54,7 +54,7 @@ def read_size(file: Path) -> tuple[int, int]:
     return _check(file, _parse(file, pixels=False))
 
 
-def read_pixels(file: Path, notes: list[str] | None = None) -> np.ndarray:
+def read_pixels(file: File, notes: list[str] | None = None) -> np.ndarray:
     """Returns the pixels of a DICOM image, uint8 of shape (H, W), or (H, W, 3) in colour; air is dark. What contradicts
     itself in the file and can be read all the same is added to ``notes``.
 
@@ -73,24 +73,39 @@ def read_pixels(file: Path, notes: list[str] | None = None) -> np.ndarray:
     return 255 - shown if kind == "MONOCHROME1" or inverse else shown
 
 
-def _parse(file: Path, pixels: bool) -> FileDataset:
+def _parse(file: File, pixels: bool) -> FileDataset:
     try:
         import pydicom
-        from pydicom.filereader import read_file_meta_info
     except ImportError:
         raise UserError(f"{file}: to read DICOM: pip install 'radrl[dicom]'") from None
-    if file.stat().st_size > MAX_BYTES:
-        raise UserError(f"{file}: more than {MAX_BYTES} bytes; no radiograph has as many, give one image a file")
     with file.open("rb") as opened:
-        if opened.read(132)[128:] == b"DICM":
-            meta = read_file_meta_info(file)
-            if str(meta.get("TransferSyntaxUID", "")) == _DEFLATED:  # it may unpack to any size
-                raise UserError(f"{file}: a deflated DICOM file is not read; unpack it with dcmconv or gdcmconv")
-    # a file without preamble needs force
-    return pydicom.dcmread(file, force=True, stop_before_pixels=not pixels)
+        if opened.seek(0, 2) > MAX_BYTES:
+            raise UserError(f"{file}: more than {MAX_BYTES} bytes; no radiograph has as many, give one image a file")
+        opened.seek(0)
+        if opened.read(132)[128:] == b"DICM" and _transfer_syntax(opened) == _DEFLATED:  # it may unpack to any size
+            raise UserError(f"{file}: a deflated DICOM file is not read; unpack it with dcmconv or gdcmconv")
+        opened.seek(0)
+        # a file without preamble needs force
+        return pydicom.dcmread(opened, force=True, stop_before_pixels=not pixels)
 
 
-def _check(file: Path, data: FileDataset) -> tuple[int, int]:
+def _transfer_syntax(opened: BinaryIO) -> str:
+    """Returns what the file meta elements behind the preamble say; empty where they say nothing. They are written with
+    explicit VR, by some devices without (pydicom's ``read_file_meta_info`` does the same, of files with a path)."""
+    from pydicom.filereader import read_dataset
+
+    for implicit in (False, True):
+        opened.seek(132)
+        meta = read_dataset(opened, implicit, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+        try:
+            next(iter(meta), None)
+        except NotImplementedError:
+            continue
+        return str(meta.get("TransferSyntaxUID", ""))
+    return ""
+
+
+def _check(file: File, data: FileDataset) -> tuple[int, int]:
     """Returns width and height, if the tags are those of one radiograph."""
     for key in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation"):
         if data.get(key) in (None, ""):
@@ -111,7 +126,7 @@ def _check(file: Path, data: FileDataset) -> tuple[int, int]:
     return width, height
 
 
-def _decode(file: Path, data: FileDataset, notes: list[str]) -> np.ndarray:
+def _decode(file: File, data: FileDataset, notes: list[str]) -> np.ndarray:
     syntax = str(data.file_meta.get("TransferSyntaxUID", "")) if hasattr(data, "file_meta") else ""
     if not syntax:  # no meta header: by the way it was parsed
         syntax = "1.2.840.10008.1.2" if data.original_encoding[0] else "1.2.840.10008.1.2.1"
@@ -190,7 +205,7 @@ def _rescaled(data: FileDataset, pixels: np.ndarray) -> np.ndarray:
     return values if slope is None or intercept is None else values * np.float32(slope) + np.float32(intercept)
 
 
-def _windowed(file: Path, data: FileDataset, values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def _windowed(file: File, data: FileDataset, values: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Returns the values through VOI LUT or window, uint8."""
     tables = data.get("VOILUTSequence")
     if tables and tables[0].get("LUTDescriptor") is not None:
@@ -229,7 +244,7 @@ def _looked_up(values: np.ndarray, table: Dataset, data: FileDataset) -> tuple[n
     return lut[np.clip(values.astype(np.int32) - first, 0, entries - 1)], top
 
 
-def window(file: Path, values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray:
+def window(file: File, values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray:
     """Returns values through a window, uint8 (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3).
 
     Raises:
@@ -265,7 +280,7 @@ def _first(value: Any) -> float | None:
     return float(value[0]) if len(value) else None
 
 
-def _colour(file: Path, data: FileDataset, pixels: np.ndarray, kind: str) -> np.ndarray:
+def _colour(file: File, data: FileDataset, pixels: np.ndarray, kind: str) -> np.ndarray:
     """Returns colour pixels as RGB; pydicom has turned YBR into RGB already."""
     if kind == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut

@@ -18,6 +18,7 @@ from PIL import Image, ImageFile
 
 from radrl.errors import UserError, in_words
 from radrl.images import dicom
+from radrl.images.in_memory import File, InMemory
 from radrl.images.pixels import check_size, flat_note, to_8_bit
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # the other readers are many, and EPS runs a program
@@ -61,15 +62,29 @@ def read_image(root: str | Path, path: str, notes: list[str] | None = None) -> I
 def read_grey_or_rgb(root: str | Path, path: str, notes: list[str] | None = None) -> Image.Image:
     """Returns what `read_image` does, but of mode L where the file is grey; ``notes`` and errors as there."""
     file = _inside(root, path)
-    seen: list[str] = []
-    with _reading(file):
-        picture = Image.fromarray(dicom.read_pixels(file, seen)) if _is_dicom(file) else _read_file(file)
-    seen += flat_note(picture)
+    picture, seen = _read_noting(file)
     if notes is not None:
         notes += seen
     else:
         log_notes(str(file), seen)
     return picture
+
+
+def read_uploaded(file: InMemory) -> tuple[Image.Image, list[str]]:
+    """Returns what `read_image` does of a file that is in memory only, and what looks wrong with it; nothing is logged.
+
+    Raises:
+        UserError: not an image, or broken data.
+    """
+    picture, notes = _read_noting(file)
+    return picture.convert("RGB"), notes
+
+
+def _read_noting(file: File) -> tuple[Image.Image, list[str]]:
+    notes: list[str] = []
+    with _reading(file):
+        picture = Image.fromarray(dicom.read_pixels(file, notes)) if _is_dicom(file) else _read_file(file)
+    return picture, notes + flat_note(picture)
 
 
 def image_size(root: str | Path, path: str) -> tuple[int, int]:
@@ -112,7 +127,7 @@ def _inside(root: str | Path, path: str) -> Path:
     return file
 
 
-def _is_dicom(file: Path) -> bool:
+def _is_dicom(file: File) -> bool:
     with file.open("rb") as opened:
         head = opened.read(132)
     if head[128:] == b"DICM":
@@ -128,7 +143,7 @@ def log_notes(name: str, notes: Sequence[str]) -> None:
         _log.warning("%s: %s", name, "; ".join(notes))
 
 
-def _read_file(file: Path) -> Image.Image:
+def _read_file(file: File) -> Image.Image:
     with _open_image(file) as image:
         deep = _deep_colour(file, image)  # before getexif, which loads the pixels
         turn = _turn(image)
@@ -153,7 +168,7 @@ def _turn(image: ImageFile.ImageFile) -> Image.Transpose | None:
     return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
 
 
-def _deep_colour(file: Path, image: ImageFile.ImageFile) -> np.ndarray | None:
+def _deep_colour(file: File, image: ImageFile.ImageFile) -> np.ndarray | None:
     """Returns the values of a PNG of several channels of 16 bits, float32 of shape (H, W) or (H, W, 3) without alpha;
     None where it is none. Pillow keeps the upper 8 bits of such, so that a film of 12 bits would be all but black.
 
@@ -173,7 +188,7 @@ def _deep_colour(file: Path, image: ImageFile.ImageFile) -> np.ndarray | None:
         pixels = np.asarray(image).astype(np.float32)
         return pixels[..., 0] * 256 + pixels[..., 1]
     mode = tile.args.partition(";")[0]
-    with Image.open(file, formats=("PNG",)) as again:  # a picture is unpacked once
+    with file.open("rb") as opened, Image.open(opened, formats=("PNG",)) as again:  # a picture is unpacked once
         again._mode, again.tile = mode, [again.tile[0]._replace(args=f"{mode};16L")]
         again.load()
         low = np.asarray(again)[..., :3].astype(np.float32)
@@ -192,7 +207,7 @@ def _tiff_tag(image: Image.Image, tag: int, otherwise: Any) -> Any:
 
 
 @contextmanager
-def _open_image(file: Path) -> Iterator[ImageFile.ImageFile]:
+def _open_image(file: File) -> Iterator[ImageFile.ImageFile]:
     # not by its name: Pillow maps a bare TIFF that says so into memory with width and height exchanged
     with file.open("rb") as opened, Image.open(opened, formats=FORMATS) as image:
         check_size(file, image.width, image.height)
@@ -202,7 +217,7 @@ def _open_image(file: Path) -> Iterator[ImageFile.ImageFile]:
 
 
 @contextmanager
-def _reading(file: Path) -> Iterator[None]:
+def _reading(file: File) -> Iterator[None]:
     """Turns whatever reading a file raises into one line that names it, and keeps quiet about what can be read."""
     try:
         with warnings.catch_warnings():  # of large pictures, and of tags that a device wrote against the standard
@@ -217,15 +232,16 @@ def _reading(file: Path) -> Iterator[None]:
     ) as error:  # on broken data decoders raise what they like: OSError, SyntaxError, AssertionError, ...
         why = in_words(error)[:200]
         why = "".join(c for c in why if c.isprintable())
+        drop = "" if isinstance(file, InMemory) else " or drop its line"  # of a manifest
         if other := _other_format(file):
             others = "DICOM, PNG, JPEG, WebP, TIFF and BMP are"
-            raise UserError(f"{file}: {other} is not read ({others}); convert it to PNG or drop its line") from None
+            raise UserError(f"{file}: {other} is not read ({others}); convert it to PNG{drop}") from None
         raise UserError(
-            f"{file}: not a readable DICOM, PNG, JPEG, WebP, TIFF or BMP ({why}); replace the file or drop its line"
+            f"{file}: not a readable DICOM, PNG, JPEG, WebP, TIFF or BMP ({why}); replace the file{drop}"
         ) from None
 
 
-def _other_format(file: Path) -> str | None:
+def _other_format(file: File) -> str | None:
     try:
         with file.open("rb") as opened:
             head = opened.read(16)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from radrl.errors import UserError
+from radrl.images.in_memory import File
 
 # A radiograph is at most about 60 megapixels; what claims more is broken or hostile.
 MAX_PIXELS = 100_000_000
@@ -18,7 +18,7 @@ FLAT = 0.98  # share of pixels at one end of the range from which a picture can 
 PNG_PIXELS = 1_000_000  # larger images travel as JPEG: a film as PNG is several megabytes
 
 
-def check_size(file: Path, width: int, height: int) -> None:
+def check_size(file: File, width: int, height: int) -> None:
     """Refuses a picture of more than MAX_PIXELS, before it is decoded."""
     if width * height > MAX_PIXELS:
         raise UserError(f"{file}: {width} x {height} pixels is more than {MAX_PIXELS}; resize it")

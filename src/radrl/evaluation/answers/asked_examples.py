@@ -37,4 +37,30 @@ class ChangedExamples(Sequence[Example]):
         return self.source.sizes(self.pictures_of[index])
 
 
-AskedExamples = ExampleSet | ChangedExamples
+class OneQuestion(Sequence[Example]):
+    """The one Example that is asked now, with pictures in memory; another may take its place. Empty at first."""
+
+    def __init__(self) -> None:
+        self.now: tuple[Example, list[Image.Image]] | None = None
+
+    def __len__(self) -> int:
+        return int(self.now is not None)
+
+    def __getitem__(self, index: int) -> Example:  # type: ignore[override]  # no slices
+        return self._held(index)[0]
+
+    def pictures(self, index: int) -> list[Image.Image]:
+        """Returns its pictures."""
+        return self._held(index)[1]
+
+    def sizes(self, index: int) -> list[Size]:
+        """Returns width and height of its pictures."""
+        return [picture.size for picture in self.pictures(index)]
+
+    def _held(self, index: int) -> tuple[Example, list[Image.Image]]:
+        if index != 0 or self.now is None:
+            raise IndexError(index)
+        return self.now
+
+
+AskedExamples = ExampleSet | ChangedExamples | OneQuestion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -48,10 +49,15 @@ class TransformersBackend:
     def answer(self, asks: Sequence[Ask], done: Done) -> None:
         folder = self.folder
         folder.check_template(self.examples, asks[0][0])
-        model, _ = load(self.start, dtype=self.dtype, **folder.bounds)
+        generate(self.model, folder.processor, self.examples, folder.style, folder.decoding, asks, done)
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model with its weights, loaded when first asked for and kept as long as the backend. Raises UserError."""
+        model, _ = load(self.start, dtype=self.dtype, **self.folder.bounds)
         if torch.cuda.is_available():
             model.to("cuda")  # pyright: ignore[reportArgumentType]  # transformers wraps torch's method
-        generate(model, folder.processor, self.examples, folder.style, folder.decoding, asks, done)
+        return model
 
 
 @torch.no_grad()  # not inference_mode: what a model in training keeps of it (FSDP's weights) goes into its gradients
