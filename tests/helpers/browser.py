@@ -62,9 +62,9 @@ class Browser:
         message, _, self._left = self._left.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path) -> None:
-        """Loads a page and waits until its script has run."""
-        self.ask("Page.navigate", url=path.as_uri())
+    def open(self, page: Path | str) -> None:
+        """Loads a page, a file or an address, and waits until its script has run."""
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         self.wait("document.readyState === 'complete' && document.documentElement.dataset.ready === 'yes'")
 
     def wait(self, condition: str, seconds: float = 30) -> None:
@@ -84,7 +84,7 @@ class Browser:
         """Presses keys one after the other."""
         for key in keys:
             code = KEYS.get(key, ord(key.upper()[0]))
-            text = key if len(key) == 1 else None
+            text = "\r" if key == "Enter" else key if len(key) == 1 else None
             more = {"text": text} if text else {}
             self.ask("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **more)
             self.ask("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)

@@ -15,6 +15,7 @@ class State:
 
     def __init__(self, answer):
         self.answer = answer
+        self.models = ["m"]  # that it says it serves
         self.asked = []  # questions in order
         self.bodies = []
         self.headers = []
@@ -32,6 +33,13 @@ def serve(answer, whole=False):
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *args):
             pass
+
+        def do_GET(self):
+            data = json.dumps({"data": [{"id": name} for name in state.models]}).encode()
+            self.send_response(200 if self.path == "/v1/models" else 404)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
