@@ -40,9 +40,7 @@ def read_out(answer: Answer, example: Example, size: Size | None, longest: int) 
     if answer.tokens is not None and answer.tokens >= longest:
         notes.append(f"cut at {longest} tokens; --set evaluation.max_new_tokens allows more")
     if answer.wrong:
-        notes.append(
-            f"{_count(len(answer.wrong), 'box')} of it lies outside the film, has no area or is not four numbers"
-        )
+        notes.append(f"{_count(len(answer.wrong), 'box')} outside the film, without area or not of four numbers")
     if answer.clamped:
         notes.append(f"{_count(answer.clamped, 'box')} cut at the film's edge")
     boxes = tuple(_box(box, size) for box in answer.boxes) if size else ()
