@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from openai_server import serve
 from PIL import Image
 
 from radrl.answers.parsing import parse
-from radrl.commands import main
 from radrl.data.phantom.language import phrases
 from radrl.evaluation.answers.ask_model import ask_model
 from radrl.evaluation.answers.one_question import question_example
@@ -35,20 +33,6 @@ def folder(tmp_path, phantom_set, tiny_folder, monkeypatch):
     Image.fromarray(np.full((100, 200), 90, np.uint8)).save(tmp_path / "film.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def radrl(monkeypatch, capfd):
-    """``radrl("ask", ...)`` runs the command; returns exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["radrl", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        return ended.value.code or 0, *capfd.readouterr()
-
-    return run
 
 
 def facts(out: str) -> dict[str, str]:

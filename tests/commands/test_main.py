@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from radrl import __version__
-from radrl.commands import main, train
+from radrl.commands import train
 
 SFT = "sft: {max_steps: 2, per_device_train_batch_size: 4}\n"
 
@@ -28,20 +28,6 @@ def folder(tmp_path, phantom_set, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def radrl(monkeypatch, capfd):
-    """``radrl("sft", "r.yaml")`` runs the command; returns exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["radrl", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        return ended.value.code or 0, *capfd.readouterr()
-
-    return run
 
 
 @pytest.fixture
