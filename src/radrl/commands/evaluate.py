@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from radrl.boxes.misfit import misfit
+from radrl.commands import trained_models
 from radrl.errors import UserError, nearest
 from radrl.evaluation.answers import model_settings
 from radrl.evaluation.answers.ask_model import ask_model
@@ -25,6 +26,7 @@ from radrl.images.sizes import seen_size
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.from_recipe import load_examples
 from radrl.output.bias_tables import write_bias_tables
+from radrl.output.page.first_look import Training
 from radrl.output.protocol_notes import protocol_facts, protocol_notes
 from radrl.output.run_facts import decoding_differs, run_facts
 from radrl.output.write_evaluation import write_evaluation
@@ -83,7 +85,9 @@ def run_evaluation(
         first_runs = {name: model.runs[0] for name, model in answered.items()}
         write_bias_tables(out, bias_tables(test, first_runs, controls, recipe.seed))
     facts = {"title": title, **_facts(recipe, test, answered), **(extra_facts or {})}
-    return _finish(recipe, test, answered, trivial, selection, out, facts, second_base, _logs(models))
+    headers = {name: model.header for name, model in answered.items()}
+    training = trained_models.of_stages({name: start for name, (start, _) in models.items()}, headers)
+    return _finish(recipe, test, answered, trivial, selection, out, facts, second_base, _logs(models), training)
 
 
 def run_comparison(
@@ -115,7 +119,10 @@ def run_comparison(
     _keep_recipe(recipe, out / "predictions")
     facts = {"title": title, **_facts(recipe, test, answered)}
     trivial = from_training.baselines_and_leaks(recipe, test)
-    return _finish(recipe, test, answered, trivial, _select_scorers(recipe, test), out, facts, second_base, {})
+    headers = {name: model.header for name, model in answered.items()}
+    training = trained_models.kept({name: of_seeds[0][0] for name, of_seeds in models.items()}, headers)
+    selection = _select_scorers(recipe, test)
+    return _finish(recipe, test, answered, trivial, selection, out, facts, second_base, {}, training)
 
 
 def _finished_model(
@@ -144,6 +151,7 @@ def _finish(
     facts: Mapping[str, Any],
     second_base: str | None,
     logs: Mapping[str, list[dict[str, Any]]],
+    training: Mapping[str, Training],
 ) -> Path:
     """Judges what was answered, and writes all that comes of it; returns the page."""
     headers = {name: model.header for name, model in models.items()}
@@ -153,7 +161,7 @@ def _finish(
     notes = protocol_notes(recipe, selection.left_out, headers)
     notes += [*selection.unused, *facts.get("Warnings", {}).values()]
     judgement = judge(recipe, test, models, trivial, selection.scorers, second_base=second_base, notes=notes)
-    return write_evaluation(out, judgement, test, headers, facts, logs)
+    return write_evaluation(out, judgement, test, headers, facts, logs, training)
 
 
 def _select_scorers(recipe: Recipe, test: ExampleSet) -> Selection:

@@ -127,7 +127,7 @@ def _run(
     with stage_folder.alone(stage.folder):
         checkpoint = stage.begin(recipe, kind, resume=resume, restart=restart)
         if restart or not stage.done():  # of several processes the first may not have removed yet what it restarts
-            with recorded(stage.folder, recipe, checkpoint) as record, loggers.kept_in(stage.folder):
+            with recorded(stage.folder, recipe, kind, checkpoint) as record, loggers.kept_in(stage.folder):
                 stage.callbacks.append(record)
                 train(stage, checkpoint, record)
     return stage

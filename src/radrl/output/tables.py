@@ -20,22 +20,14 @@ _CSV = (
 
 
 def markdown(comparison: Comparison) -> str:
-    """Returns the tables: the main metrics, differences, what is below a baseline, then all metrics and counts."""
+    """Returns the tables: the main metrics (a dagger where a baseline is not reached), differences, then all metrics
+    and counts."""
     lines = [line for note in comparison.notes for line in (f"Note: {_plain(note)}", "")]
     lines += _table(comparison, comparison.headline)
+    if below := below_baselines(comparison):
+        lines += ["", below]
     for base in filter(None, (comparison.base, comparison.others_base)) if comparison.models[1:] else ():
         lines += ["", f"Difference to {_plain(base)}:", "", *_differences(comparison, base)]
-    below = [
-        f"- {_plain(model)} is below {_plain(d.to)} on {metric.title} "
-        f"({signed(d.mean, metric)}, p = {d.p:.2g}, corrected {d.p_holm:.2g})"
-        for model in comparison.models
-        if model not in comparison.baselines
-        for metric in comparison.metrics
-        if (cell := comparison.cells[model][metric.name])
-        for d in cell.below
-    ]
-    if below:
-        lines += ["", "Below a trivial baseline:", "", *below]
     lines += ["", *_notes(comparison), "", "All metrics:", "", *_table(comparison, comparison.metrics)]
     if any(comparison.labels.values()):
         lines += ["", "F1 of CheXpert labels (precision, recall; reports that have it):", ""]
@@ -133,9 +125,42 @@ def _table(comparison: Comparison, metrics: Sequence[Metric]) -> list[str]:
     lines.append(_row(["---"] + ["---:"] * len(comparison.models)))
     for metric in metrics:
         arrow = {"higher": "", "lower": " (lower is better)", "neither": " (neither way is better)"}[metric.better]
-        cells = (value_and_interval(comparison.cells[model][metric.name], metric) for model in comparison.models)
-        lines.append(_row([metric.title + arrow, *cells]))
+        cells = [value_and_interval(comparison.cells[model][metric.name], metric) for model in comparison.models]
+        marks = ["†" if is_below(comparison, model, metric) else "" for model in comparison.models]
+        lines.append(_row([metric.title + arrow, *map("".join, zip(cells, marks, strict=True))]))
     return lines
+
+
+def is_below(comparison: Comparison, model: str, metric: Metric) -> bool:
+    """Returns whether a model that is no baseline does not reach one of them."""
+    cell = comparison.cells[model][metric.name]
+    return bool(cell and cell.below) and model not in comparison.baselines
+
+
+def count_below(comparison: Comparison, metrics: Sequence[Metric]) -> tuple[int, int]:
+    """Returns how many values of models do not reach a baseline, and of how many: those of metrics that have a good
+    direction and a baseline's value."""
+    compared = [
+        (model, metric)
+        for metric in metrics
+        if metric.better != "neither" and not metric.trivial
+        if any(comparison.cells[name][metric.name] for name in comparison.baselines)
+        for model in comparison.models
+        if model not in comparison.baselines and comparison.cells[model][metric.name]
+    ]
+    return sum(is_below(comparison, *one) for one in compared), len(compared)
+
+
+def below_baselines(comparison: Comparison) -> str:
+    """Returns a sentence on how many values do not reach a baseline; empty where none does not."""
+    first, of_first = count_below(comparison, comparison.headline)
+    every, of_all = count_below(comparison, comparison.metrics)
+    if not every:
+        return ""
+    return (
+        f"† does not reach one of the baselines, which are not trained: {first} of {of_first} values of this table, "
+        f"{every} of {of_all} of all metrics (table.csv says which, comparison.json by how much)."
+    )
 
 
 def _differences(comparison: Comparison, base: str) -> list[str]:

@@ -59,16 +59,16 @@ def test_a_run_that_ends_early_says_why_and_tells_nothing_of_the_data(make_recip
 
 def test_a_killed_start_has_no_end_and_stays_in_the_record_of_a_resumed_run(make_recipe, tmp_path, monkeypatch):
     recipe, checkpoint = make_recipe(), tmp_path / "checkpoint-3"
-    Record(tmp_path, recipe, None)
-    Record(tmp_path, recipe, checkpoint).finish("finished")
+    Record(tmp_path, recipe, "grpo", None)
+    Record(tmp_path, recipe, "grpo", checkpoint).finish("finished")
     assert [(start["exit"], start["resumed_from"]) for start in starts(tmp_path)] == [
         (None, None),
         ("finished", "checkpoint-3"),
     ]
     monkeypatch.setenv("RANK", "1")
-    Record(tmp_path, recipe, checkpoint)  # of several processes the first one writes
+    Record(tmp_path, recipe, "grpo", checkpoint)  # of several processes the first one writes
     assert len(starts(tmp_path)) == 2
     monkeypatch.delenv("RANK")
     (tmp_path / FILE).write_text("changed by hand")
-    Record(tmp_path, recipe, checkpoint)
+    Record(tmp_path, recipe, "grpo", checkpoint)
     assert len(starts(tmp_path)) == 1

@@ -99,7 +99,7 @@ def test_a_manifest_may_move_but_not_change(stage, make_recipe, phantom_set, tmp
 
     recipe = make_recipe()
     made = begun(stage, recipe)
-    Record(stage.folder, recipe, None).note_data(load_examples(recipe))
+    Record(stage.folder, recipe, "grpo", None).note_data(load_examples(recipe))
     moved = tmp_path / "moved.jsonl"
     moved.write_bytes((phantom_set / "train.jsonl").read_bytes())
     elsewhere = make_recipe(f"data.train=[{{manifest: {moved}, images: {phantom_set}}}]")

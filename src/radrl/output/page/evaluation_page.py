@@ -14,6 +14,7 @@ from radrl.evaluation.statistics.result import Comparison
 from radrl.example import Answer, Example
 from radrl.output.page import cases, charts, pictures
 from radrl.output.page.findings import Row, findings_table
+from radrl.output.page.first_look import Training, first_look
 from radrl.output.page.rendering import csp_hash, page_environment
 from radrl.support.files import write_text
 
@@ -27,14 +28,16 @@ def write_page(
     logs_by_stage: Mapping[str, Sequence[Mapping[str, Any]]],
     image_roots: Sequence[str | os.PathLike[str]],
     facts: Mapping[str, Any],
+    training: Mapping[str, Training] | None = None,
 ) -> None:
     """Writes the page of a comparison: one HTML file, with its pictures in it or, where they are many, beside it.
 
     Answers and scores are of one training run, the answers of its first sample. ``logs_by_stage`` holds
     ``trainer_state.log_history`` of each stage; ``image_roots`` the folder each Example's image paths start from.
     ``facts`` are what a reader must know of the run: under ``title`` the heading, and groups of facts (``{"Versions":
-    {"torch": "2.11"}, "Seconds": {...}}``); a fact that stands alone goes under "Run". Model output, names and facts
-    are untrusted: everything is escaped, and signs that cannot be shown are replaced.
+    {"torch": "2.11"}, "Seconds": {...}}``); a fact that stands alone goes under "Run". ``training`` says how models
+    were trained, where that is known. Model output, names and facts are untrusted: everything is escaped, and signs
+    that cannot be shown are replaced.
 
     Raises:
         ValueError: the models of the comparison, answers and scores differ, or an answer is lacking.
@@ -59,6 +62,7 @@ def write_page(
         title=facts.get("title", "Comparison of models"),
         facts=_grouped(facts),
         comparison=comparison,
+        look=first_look(comparison, examples, answers_by_model, scores_by_model, shown, training or {}),
         values=charts.forest(comparison, None),
         forests=_forests(comparison),
         stages=charts.curves(logs_by_stage),

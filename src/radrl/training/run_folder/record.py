@@ -25,7 +25,7 @@ import radrl
 from radrl.errors import UserError, one_line
 from radrl.example import TASKS
 from radrl.manifest.example_set import ExampleSet
-from radrl.recipe.schema import Recipe
+from radrl.recipe.schema import Recipe, StageKind
 from radrl.scoring import own
 from radrl.support import processes
 from radrl.support.files import write_json
@@ -41,11 +41,12 @@ PACKAGES = (
 class Record(TrainerCallback):
     """One start of a run in ``folder``, from ``checkpoint`` on where one is given."""
 
-    def __init__(self, folder: Path, recipe: Recipe, checkpoint: Path | None) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, kind: StageKind, checkpoint: Path | None) -> None:
         self.file, self.recipe = folder / FILE, recipe
         self.first = processes.rank() == 0  # of several processes the first one writes
         before = _starts(self.file) if checkpoint else []
         self.start: dict[str, Any] = {
+            "kind": kind,
             "start": _now(),
             "end": None,
             "exit": None,
@@ -57,6 +58,7 @@ class Record(TrainerCallback):
             "device": None,
             "data": [],
             "examples": {},
+            "films": None,
             "recipe": in_force(recipe),
             "config": None,
         }
@@ -68,7 +70,8 @@ class Record(TrainerCallback):
             write_json(self.file, {"starts": self.starts})
 
     def note_data(self, examples: ExampleSet) -> None:
-        """Notes what is trained on: the manifests' hashes, and the number of Examples of each task."""
+        """Notes what is trained on: the manifests' hashes, the number of Examples of each task, and of
+        different images (or sets of images that one Example shows)."""
         if not self.first:
             return
         self.start["data"] = [
@@ -79,6 +82,8 @@ class Record(TrainerCallback):
         ]
         counts = np.bincount(examples.task_codes, minlength=len(TASKS)).tolist()
         self.start["examples"] = {task: count for task, count in zip(TASKS, counts, strict=True) if count}
+        of_images = np.unique(examples.image_hashes)  # an Example without an image has a hash too
+        self.start["films"] = int(np.isin(of_images, examples.manifest_index.file_of).sum())
         self._write()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -102,10 +107,10 @@ class Record(TrainerCallback):
 
 
 @contextmanager
-def recorded(folder: Path, recipe: Recipe, checkpoint: Path | None) -> Iterator[Record]:
+def recorded(folder: Path, recipe: Recipe, kind: StageKind, checkpoint: Path | None) -> Iterator[Record]:
     """Records what runs in the block. ``exit`` is then ``finished``, ``interrupted``, ``stopped: `` with the line that
     the user was shown, or ``failed: `` with the name of an exception (its text may be of the data)."""
-    record = Record(folder, recipe, checkpoint)
+    record = Record(folder, recipe, kind, checkpoint)
     try:
         yield record
     except BaseException as error:
