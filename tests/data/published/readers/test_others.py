@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -111,6 +112,21 @@ def test_what_a_reader_does_wrong_is_one_line_without_its_data(tmp_path, prepare
     said = refusal(prepared, f"{tmp_path}/own.py:own", tmp_path, tmp_path / "out", ("report",), images=False)
     assert wanted in said
     assert "PRIVATE" not in said
+
+
+def test_the_readers_name_and_the_patient_draw_the_split(tmp_path, prepared):
+    (tmp_path / "own.py").write_text(
+        f"{HEAD}def read(root, options):\n"
+        '    yield from (Record(f"{k}", (f"{k}.png",), f"p{k}", report={"findings": "x"}) for k in range(40))\n'
+        "ONE, TWO = (Reader(name, '', ('report',), '', '', read) for name in ('one', 'two'))\n"
+    )
+    tests = {}
+    for name in ("one", "two"):
+        prepared(f"{tmp_path}/own.py:{name}", tmp_path, tmp_path / name, ("report",), images=False)
+        tests[name] = {json.loads(line)["patient"] for line in (tmp_path / name / "test.jsonl").open()}
+        places = {f"p{k}": hashlib.blake2b(f"{name}/p{k}".encode(), digest_size=8).hexdigest() for k in range(40)}
+        assert tests[name] == {patient for patient, place in places.items() if int(place, 16) / 2**64 >= 0.9}
+    assert tests["one"] != tests["two"]
 
 
 def test_a_file_may_not_take_the_name_of_a_reader_of_radrl(tmp_path, refusal):
