@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from radrl import __version__
-from radrl.commands.cli import ask, check_run, compare, demo, doctor, evaluate, label, phantom, score, scorers, train
+from radrl.commands.cli import (
+    ask,
+    check_run,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    label,
+    phantom,
+    score,
+    scorers,
+    train,
+    watch,
+)
 from radrl.commands.cli.data import check, clean, export, prepare, show
 from radrl.commands.cli.data import list as list_data
 from radrl.errors import UserError, one_line, out_of_memory
@@ -46,6 +59,7 @@ for command in (
     train.sft,
     train.coldstart,
     train.grpo,
+    watch.watch,
     check_run.check_run,
     evaluate.evaluate,
     compare.compare,

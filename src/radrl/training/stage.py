@@ -20,6 +20,7 @@ from radrl.support import processes
 from radrl.support.files import write_json, write_text
 from radrl.support.progress import progress_bar
 from radrl.training.run_folder import stage_folder
+from radrl.training.run_folder.live_log import FILE as LIVE_LOG
 from radrl.training.run_folder.record import FILE as RECORD
 from radrl.training.run_folder.resuming import batch_of, check_batch
 from radrl.training.run_folder.stage_folder import RECIPE
@@ -76,9 +77,10 @@ class Stage:
         return checkpoint
 
     def end(self, log: list[dict[str, Any]], **notes: Any) -> None:
-        """Notes that the stage has ended, and removes its checkpoints."""
+        """Notes that the stage has ended, and removes its checkpoints and what it logged meanwhile."""
         write_json(self.folder / "log.json", log)
         write_json(self.folder / DONE, notes)
+        (self.folder / LIVE_LOG).unlink(missing_ok=True)
         for checkpoint in self.folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint, ignore_errors=True)
 

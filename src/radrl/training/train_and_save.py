@@ -13,6 +13,7 @@ from radrl.models import loading
 from radrl.support.files import no_space
 from radrl.training import sharding
 from radrl.training.held_out.best_model import best_step_notes
+from radrl.training.run_folder.live_log import LiveLog
 from radrl.training.stage import Clock, Progress, Stage
 
 
@@ -27,6 +28,8 @@ def train_and_save(
     sharding.prepare(trainer)
     for callback in stage.callbacks:
         trainer.add_callback(callback)
+    (place,) = (callback.place for callback in trainer.callback_handler.callbacks if isinstance(callback, Progress))
+    trainer.add_callback(LiveLog(stage.folder, place, lambda: clock.seconds, checkpoint))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (OSError, SafetensorError, RuntimeError) as error:  # of a checkpoint; each library raises its own

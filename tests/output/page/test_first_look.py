@@ -34,8 +34,8 @@ def made(tmp_path_factory) -> dict:
 def look(made: dict, tmp_path: Path, training=TRAINING, **changed):
     made = {**made, **changed}
     pictures = make_pictures(tmp_path / "p.html", made["examples"], made["image_roots"])
-    parts = (made[key] for key in ("comparison", "examples", "answers_by_model", "scores_by_model"))
-    return first_look(*parts, pictures, training)
+    answers, scores = made["answers_by_model"], made["scores_by_model"]
+    return first_look(made["comparison"], made["examples"], answers, scores, pictures, training)
 
 
 def only(made: dict, *names: str, base: str) -> dict:
@@ -123,7 +123,7 @@ def test_without_rl_or_a_second_model(made, tmp_path, names, base, asked):
 
 def test_hundreds_of_models(made, tmp_path):
     names = [f"model {k}" for k in range(200)]
-    scores = dict.fromkeys(names, made["scores_by_model"]["GRPO"])
+    scores = {name: made["scores_by_model"]["GRPO"] for name in names}
     comparison = compare(made["examples"], scores, names[0], baselines=(), samples=20)
     answers = dict.fromkeys(names, made["answers_by_model"]["GRPO"])
     found = look(made, tmp_path, {}, comparison=comparison, scores_by_model=scores, answers_by_model=answers)

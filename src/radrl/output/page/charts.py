@@ -66,6 +66,37 @@ def curves(logs_by_stage: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Sta
     return stages
 
 
+def live_charts(logs: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Returns the charts of a run while it trains: loss, rewards by part, clinical metrics of the audit, lengths."""
+    series = _series(logs)
+
+    def lines(start: str, end: str = "") -> dict[str, list[tuple[float, float]]]:
+        keys = [key for key in sorted(series) if key.startswith(start) and key.endswith(end)]
+        return {key.removeprefix(start).removesuffix(end).strip("/"): series[key] for key in keys}
+
+    def one(key: str) -> dict[str, list[tuple[float, float]]]:
+        return {key: series[key]} if key in series else {}
+
+    chosen = {
+        "Loss": one("loss"),
+        "Mean reward, by part": {
+            **({"total": series["reward"]} if "reward" in series else {}),
+            **lines("rewards/", "/mean"),
+        },
+        "Clinical metric of the rollouts, by task": lines("audit/", "/clinical_metric"),
+        "Held-out clinical metric, by task": lines("audit/dev/"),
+        "Held-out figures": lines("eval_"),
+        "Words of the answers, by task": lines("audit/", "/words"),
+        "Completion length (tokens)": one("completions/mean_length"),
+        "Groups without reward spread (share)": one("frac_reward_zero_std"),
+        "Token accuracy": one("mean_token_accuracy"),
+        "Gradient norm": one("grad_norm"),
+        "KL to the start": one("kl"),
+    }
+    window = max(1, max((len(points) for points in series.values()), default=0) // 15)
+    return [_chart(title, found, window) for title, found in chosen.items() if found]
+
+
 def _is_reward(key: str) -> bool:
     return key.startswith("rewards/") and key.endswith("/mean")
 

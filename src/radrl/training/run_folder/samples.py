@@ -2,7 +2,8 @@
 groups, in ``samples.jsonl`` of the stage's folder, with small copies of their pictures in ``samples/``.
 
 One group a line: step, Example, prompt, reference, image paths (relative to the manifest's image folder), and of each
-completion its text, its score by each scorer (None where the scorer had none), and its advantage. These are texts and
+completion its text, its score by each scorer (None where the scorer had none), its advantage, and the boxes that were
+read of it; boxes are [x1, y1, x2, y2, label] in 0-1 of the picture. These are texts and
 pictures of the data; they are written only where the recipe asks for them.
 """
 
@@ -19,7 +20,9 @@ from typing import Any, cast
 
 from PIL import Image
 
-from radrl.example import Example
+from radrl.answers.parsing import parse
+from radrl.boxes.notation import Size
+from radrl.example import Box, Example
 from radrl.models.library_internals import GRPOSteps
 from radrl.prompt.messages import ANSWER_FORMATS, PromptStyle, target
 from radrl.scoring.completions import completion_text
@@ -36,6 +39,7 @@ class Samples:
 
     def __init__(self, folder: Path, style: PromptStyle, every: int, checkpoint: Path | None) -> None:
         self.folder, self.every = folder, every
+        self.asked = style
         self.style = replace(style, thinking=False)
         if style.answer_format not in ANSWER_FORMATS:  # a function of the user's writes no answers
             self.style = replace(self.style, answer_format="plain")
@@ -73,11 +77,13 @@ class Samples:
                 "reference": target(example, self.style),
                 "images": list(example.images),
                 "pictures": [self._copy(picture) for picture in pictures],
+                "boxes": _boxes(example.boxes),
                 "completions": [
                     {
                         "text": completion_text(completions[k]),
                         "scores": {name: _number(values[k]) for name, values in scores.items()},
                         "advantage": _number(advantages[k]),
+                        "boxes": self._read_boxes(example, completion_text(completions[k]), rows[first].get("size")),
                     }
                     for k in range(first, first + size)
                 ],
@@ -85,6 +91,9 @@ class Samples:
             lines.append(json.dumps(group, ensure_ascii=False))
         with Journal(self.folder / FILE) as journal:
             journal.append(*lines)
+
+    def _read_boxes(self, example: Example, text: str, size: Size | None) -> list[list[Any]]:
+        return _boxes(parse(text, example, self.asked, size=size).boxes) if example.task == "grounding" else []
 
     def _copy(self, picture: Image.Image) -> str:
         """Writes a small copy of a picture, once, and returns its path relative to the stage's folder."""
@@ -114,6 +123,10 @@ def texts_only(logs: dict[str, Any]) -> None:
     """Turns the messages in a trainer's logs into texts: W&B's tables refuse messages (``log_completions``)."""
     for what, said in (("prompt", as_text), ("completion", completion_text)):
         logs[what] = deque(map(said, logs[what]), maxlen=logs[what].maxlen)
+
+
+def _boxes(boxes: Sequence[Box]) -> list[list[Any]]:
+    return [[*(round(x, 4) for x in box.xyxy), box.label] for box in boxes]
 
 
 def _step(line: bytes) -> int:

@@ -30,7 +30,7 @@ RECIPE = "recipe.yaml"
 TRACES = "traces.jsonl"  # a teacher's, who was paid for them
 # What a stage and its libraries leave in the folder. The traces are not among them.
 OURS = re.compile(
-    r"recipe\.yaml|run\.json|(log|done|audit)\.json|samples(\.jsonl)?|given_up_traces\.jsonl|checkpoint-\d+|model"
+    r"recipe\.yaml|run\.json|(log|done|audit)\.json|log\.jsonl|watch\.html|samples(\.jsonl)?|given_up_traces\.jsonl|checkpoint-\d+|model"
     r"|completions|runs|wandb|README\.md"
 )
 # Keys that change nothing of what is trained. In TRL's sections: what is logged, saved and reported, how often.
