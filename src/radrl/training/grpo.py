@@ -37,6 +37,7 @@ from radrl.training.checks.library_errors import one_line_refusals
 from radrl.training.grpo_rows import EpochSampler, GRPORows
 from radrl.training.held_out.evaluating import HeldOut, HeldOutEvaluation
 from radrl.training.lora import lora_config
+from radrl.training.run_folder.logged_films import log_films
 from radrl.training.run_folder.resuming import EndsWhereItEnded
 from radrl.training.run_folder.samples import Samples, texts_only
 from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
@@ -95,6 +96,8 @@ class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefi
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         texts_only(self.texts_to_log)
         super().log(logs, start_time)
+        if self.log_completions and "reward" in logs:  # which has no part in the last log of a run
+            log_films(self)
 
     def compute_rewards(self, rows: Any, prompts: Any, completions: Any, completion_ids: Any) -> torch.Tensor:
         rewards = super().compute_rewards(rows, prompts, completions, completion_ids)

@@ -123,7 +123,7 @@ def test_without_rl_or_a_second_model(made, tmp_path, names, base, asked):
 
 def test_hundreds_of_models(made, tmp_path):
     names = [f"model {k}" for k in range(200)]
-    scores = {name: made["scores_by_model"]["GRPO"] for name in names}
+    scores = dict(zip(names, [made["scores_by_model"]["GRPO"]] * 200, strict=True))
     comparison = compare(made["examples"], scores, names[0], baselines=(), samples=20)
     answers = dict.fromkeys(names, made["answers_by_model"]["GRPO"])
     found = look(made, tmp_path, {}, comparison=comparison, scores_by_model=scores, answers_by_model=answers)

@@ -14,6 +14,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pandas
 import pytest
 from small_grpo import RUN
 
@@ -115,6 +116,33 @@ def test_completions_are_in_the_tables_of_wandb(run):
     rows = [row for table in tables for row in table["data"]]
     assert {row[step] for row in rows} == {1, 2}
     assert all(row[prompt].startswith("user: [image]") and isinstance(row[completion], str) for row in rows)
+
+
+def test_completions_and_their_films_are_in_tensorboard(run):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (file,) = run.glob("grpo/runs/*/events*")
+    events = EventAccumulator(str(file), size_guidance={"images": 0, "tensors": 0})
+    events.Reload()
+    films = {tag: events.Images(tag) for tag in events.Tags()["images"]}
+    assert {tag: [(one.step, one.width, one.height) for one in of_tag] for tag, of_tag in films.items()} == {
+        f"films/{k}": [(1, 64, 64), (2, 64, 64)] for k in (1, 2)
+    }
+    texts = events.Tensors("completions/1/text_summary")
+    tables = [one.tensor_proto.string_val[0].decode() for one in texts]
+    logged = [pandas.read_parquet(run / "grpo" / "completions" / f"completions_{step:05}.parquet") for step in (1, 2)]
+    for table, frame in zip(tables, logged, strict=True):
+        assert table.startswith("user: [image]")
+        assert all(f"| {advantage:.3g} |" in table for advantage in frame["advantage"][:2])
+
+
+def test_films_go_along_to_wandb_and_trackio(run):
+    if importlib.util.find_spec("wandb"):
+        films = list(run.glob("grpo/wandb/offline-run-*/files/media/images/films_*.png"))
+        assert len(films) == 2  # one a step: all groups are of one film, which is kept once
+    if importlib.util.find_spec("trackio"):
+        assert list(run.glob("trackio/media/**/*.png"))  # by TRL itself
 
 
 @pytest.mark.parametrize(
