@@ -113,6 +113,23 @@ def test_it_ends_with_the_run_and_the_log_is_whole(stopped):
     assert not (stage / PAGE).exists()
 
 
+def test_hostile_texts_and_lines_changed_by_hand(stopped, tmp_path):
+    _, stage = stopped
+    bad = '"><script>alert(1)</script>\x1b\u202e'
+    good = {"step": 3, "id": bad, "task": bad, "prompt": bad, "reference": bad, "boxes": [[0, 0, 1, 1, bad]]}
+    good |= {"pictures": ["samples/../../x.jpg", "samples/a.jpg"]}
+    good |= {"completions": [{"text": bad, "scores": {bad: 1.0, "none": None}, "advantage": None}]}
+    lines = [good, {"step": "x"}, [], {**good, "boxes": [["a"]]}, {**good, "completions": 3}]
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "{torn")
+    (tmp_path / "run.json").write_bytes((stage / "run.json").read_bytes())
+    (tmp_path / "audit.json").write_text(json.dumps({"warnings": [{"text": bad}, 7]}))
+    text = watch(tmp_path, 1, once=True).read_text()
+    assert text.count('class="group"') == 1
+    assert "<script>alert" not in text
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert 'src="samples/a.jpg"' in text
+
+
 def test_where_there_is_no_run(tmp_path):
     with pytest.raises(UserError, match="no run"):
         find_stage(tmp_path)

@@ -88,7 +88,7 @@ def read_run(stage: Path) -> LiveRun:
         seconds=float(seconds) if seconds is not None else None,
         left=_left(logs),
         logs=logs,
-        warnings=[str(one.get("text", one)) for one in _read(stage / "audit.json").get("warnings", [])],
+        warnings=_warnings(_read(stage / "audit.json")),
         samples=_samples(stage / "samples.jsonl"),
         silent=_silent(stage, logs),
         facts=_facts(start),
@@ -128,6 +128,11 @@ def _silent(stage: Path, logs: Sequence[Mapping[str, Any]]) -> float | None:
     usual = statistics.median(b - a for a, b in pairwise(times)) if len(times) > 1 else QUIET
     silent = time.time() - max(written, default=time.time())
     return silent if silent > max(QUIET, LONG * usual) else None
+
+
+def _warnings(audit: Mapping[str, Any]) -> list[str]:
+    warnings = audit.get("warnings")
+    return [str(one.get("text", "")) for one in warnings or [] if isinstance(one, dict)]
 
 
 def _samples(file: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -34,20 +34,24 @@ def log_films(trainer: GRPOSteps) -> None:
     """Writes the first groups of the last rollout: to TensorBoard ``completions/K`` and ``films/K``, to W&B the
     pictures with prompt and best completion, ``films``. Nothing where the run has neither."""
     boards = [one for one in trainer.callback_handler.callbacks if isinstance(one, TensorBoardCallback)]
-    board = cast(Any, boards[0].tb_writer) if boards else None
-    wandb = cast(Any, sys.modules.get("wandb")) if "wandb" in (trainer.args.report_to or ()) else None
-    to_wandb = wandb is not None and wandb.run is not None
-    if not trainer.is_world_process_zero() or not (board or to_wandb):
+    board: Any = boards[0].tb_writer if boards else None
+    wandb: Any = sys.modules.get("wandb") if "wandb" in (trainer.args.report_to or ()) else None
+    if not trainer.is_world_process_zero():
         return
-    step, groups = trainer.state.global_step, list(_groups(trainer))
-    for number, group in enumerate(groups, 1) if board else ():
-        board.add_text(f"completions/{number}", f"{group.prompt}\n\n{group.table}", step)
-        if group.film is not None:
-            board.add_image(f"films/{number}", np.asarray(group.film.convert("RGB")), step, dataformats="HWC")
-    films = [(group.film, f"{group.prompt} | {group.best}") for group in groups if group.film is not None]
-    if to_wandb and films:
-        shown = [wandb.Image(film, caption=caption) for film, caption in films]
-        wandb.log({"films": shown, "train/global_step": step})
+    step = trainer.state.global_step
+    if board is not None:
+        for number, group in enumerate(_groups(trainer), 1):
+            board.add_text(f"completions/{number}", f"{group.prompt}\n\n{group.table}", step)
+            if group.film is not None:
+                board.add_image(f"films/{number}", np.asarray(group.film.convert("RGB")), step, dataformats="HWC")
+    if wandb is not None and wandb.run is not None:
+        films = [
+            wandb.Image(group.film, caption=f"{group.prompt} | {group.best}")
+            for group in _groups(trainer)
+            if group.film is not None
+        ]
+        if films:
+            wandb.log({"films": films, "train/global_step": step})
 
 
 def _groups(trainer: GRPOSteps) -> Iterator[Group]:
