@@ -17,6 +17,7 @@ from radrl.commands.main import app
 from radrl.commands.watch import PAGE, find_stage, read_run, watch
 from radrl.errors import UserError
 from radrl.output.page.watch_page import write_watch_page
+from radrl.training.run_folder import stage_folder
 from radrl.training.run_folder.live_log import FILE
 from radrl.training.stage import Progress
 
@@ -109,7 +110,7 @@ def test_it_ends_with_the_run_and_the_log_is_whole(stopped):
     assert (run.exit, run.done) == ("finished", 6)
     assert run.logs == log
     assert watch(stage, 1).read_text().count("Ended: finished") == 1  # it does not wait
-    train.run_grpo(recipe, restart=True)
+    stage_folder.clear(stage)  # as --restart does
     assert not (stage / PAGE).exists()
 
 
