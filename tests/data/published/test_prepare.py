@@ -138,6 +138,17 @@ def test_bad_records_stop_or_are_listed(made_up, refusal):
     assert [one["id"] for one in listed] == ["x", "far", "out", "abs"]
 
 
+def test_a_stop_at_a_broken_record_among_the_first_is_gone_on_from(made_up, refusal, tmp_path):
+    sets.picture(tmp_path / "0.png")
+    items = [*records(1), Skipped("x", "not readable", bad=True)]
+    refusal(made_up, items, images=True)
+    assert (tmp_path / "out/images/0.png").is_file()  # the copy that is kept
+    other = refusal(prepare, "made_up", tmp_path / "out", tmp_path / "out", Settings(Asking(("report",))))
+    assert "made with another root" in other  # whose copies these are not
+    summary, _ = made_up(items, images=True, skip_bad=True)
+    assert (summary.records, summary.bad) == (2, {"not readable": 1})
+
+
 def test_a_box_a_little_over_the_edge_is_cut(made_up):
     regions = (Region("mass", (-1, 10, 101, 50)),)
     _, out = made_up([Record("a", ("a.png",), split="test", frame=(100.0, 200.0), regions=regions)], kinds=("detect",))

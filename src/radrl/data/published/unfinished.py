@@ -68,7 +68,7 @@ def state_of(out: Path, made_of: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"{file}: not readable; give an empty or new folder") from None
     if old == made_of:
         return state
-    if done or old.get("name") != made_of["name"]:
+    if done or any(old.get(key) != made_of[key] for key in ("name", "root")):  # copies of images are kept
         differing = next((key for key in made_of if old.get(key) != made_of[key]), "name")
         raise UserError(
             one_line(f"{out}: made with another {differing} ({old.get(differing)}); give a new folder, or remove it")
@@ -102,11 +102,10 @@ class Manifests:
             self._save()
         for file in self.files.values():
             file.close()
-        if raised[0] and not self.summary.records:  # nothing was read: leave nothing behind
+        if raised[0] and not self.summary.records:  # leave nothing behind, or copies of images and whose they are
             shutil.rmtree(self.parts, ignore_errors=True)
-            (self.out / STATE).unlink(missing_ok=True)
-            if not any(self.out.iterdir()):
-                self.out.rmdir()
+            if [file.name for file in self.out.iterdir()] == [STATE]:
+                shutil.rmtree(self.out)
 
     def _append(self, name: str, content: bytes) -> None:
         if name not in self.files:
