@@ -114,15 +114,14 @@ def test_it_ends_with_the_run_and_the_log_is_whole(stopped):
     assert not (stage / PAGE).exists()
 
 
-def test_hostile_texts_and_lines_changed_by_hand(stopped, tmp_path):
-    _, stage = stopped
+def test_hostile_texts_and_lines_changed_by_hand(tmp_path):
     bad = '"><script>alert(1)</script>\x1b\u202e'
     good = {"step": 3, "id": bad, "task": bad, "prompt": bad, "reference": bad, "boxes": [[0, 0, 1, 1, bad]]}
     good |= {"pictures": ["samples/../../x.jpg", "samples/a.jpg"]}
     good |= {"completions": [{"text": bad, "scores": {bad: 1.0, "none": None}, "advantage": None}]}
     lines = [good, {"step": "x"}, [], {**good, "boxes": [["a"]]}, {**good, "completions": 3}]
     (tmp_path / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "{torn")
-    (tmp_path / "run.json").write_bytes((stage / "run.json").read_bytes())
+    (tmp_path / "run.json").write_text(json.dumps({"starts": [{"start": bad, "kind": bad, "examples": {bad: 1}}]}))
     (tmp_path / "audit.json").write_text(json.dumps({"warnings": [{"text": bad}, 7]}))
     text = watch(tmp_path, 1, once=True).read_text()
     assert text.count('class="group"') == 1

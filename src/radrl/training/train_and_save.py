@@ -28,8 +28,8 @@ def train_and_save(
     sharding.prepare(trainer)
     for callback in stage.callbacks:
         trainer.add_callback(callback)
-    (place,) = (callback.place for callback in trainer.callback_handler.callbacks if isinstance(callback, Progress))
-    trainer.add_callback(LiveLog(stage.folder, place, lambda: clock.seconds, checkpoint))
+    for bar in [one for one in trainer.callback_handler.callbacks if isinstance(one, Progress)]:
+        trainer.add_callback(LiveLog(stage.folder, bar.place, clock.before, checkpoint))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (OSError, SafetensorError, RuntimeError) as error:  # of a checkpoint; each library raises its own

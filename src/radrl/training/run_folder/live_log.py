@@ -4,6 +4,7 @@ done of what and the seconds so far. ``radrl watch`` reads it; when the stage en
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,17 @@ FILE = "log.jsonl"
 
 class LiveLog(TrainerCallback):
     """Appends a line whenever figures are logged. ``place`` tells how much is done and how much there is to do (steps,
-    or seconds where training ends by the clock), ``seconds`` how long it has trained. Lines that an earlier start wrote
-    after its last ``checkpoint`` are removed: those steps are made again."""
+    or seconds where training ends by the clock); ``before`` are the seconds of earlier starts. Lines that an earlier
+    start wrote after its last ``checkpoint`` are removed: those steps are made again."""
 
     def __init__(
         self,
         folder: Path,
         place: Callable[[TrainerState], tuple[int, int]],
-        seconds: Callable[[], float],
+        before: float,
         checkpoint: Path | None,
     ) -> None:
-        self.file, self.place, self.seconds = folder / FILE, place, seconds
+        self.file, self.place, self.begun = folder / FILE, place, time.monotonic() - before
         if processes.rank() > 0:  # of several processes the first one writes
             return
         done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
@@ -41,7 +42,13 @@ class LiveLog(TrainerCallback):
             return
         done, total = self.place(state)
         unit = "steps" if total == state.max_steps else "seconds"
-        row = {"done": done, "total": total, "unit": unit, "seconds": round(self.seconds(), 1), **state.log_history[-1]}
+        row = {
+            "done": done,
+            "total": total,
+            "unit": unit,
+            "seconds": round(time.monotonic() - self.begun, 1),
+            **state.log_history[-1],
+        }
         with write_errors(self.file), self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from radrl.models.library_internals import GRPOSteps
 
