@@ -38,6 +38,7 @@ def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, m
             train.run_grpo(broken)
     assert steps_an_epoch < int(last_checkpoint(broken.path("broken") / "grpo").name.split("-")[1]) < last
     resumed = train.run_grpo(broken, resume=True)
+    assert not (resumed.folder / "README.md").exists()  # TRL's model card
     one, other = weights(unbroken), weights(resumed)
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)

@@ -74,6 +74,7 @@ def test_a_run_resumed_in_its_second_epoch_equals_an_unbroken_one(make_recipe, m
     assert equal(weights(resumed), weights(unbroken))
     assert [row for row in resumed.log() if "loss" in row] == [row for row in unbroken.log() if "loss" in row]
     assert not list(folder.glob("checkpoint-*"))
+    assert not (folder / "README.md").exists()  # TRL's model card
     assert resumed.done()["steps"] == 7
     modified = (resumed.model / "model.safetensors").stat().st_mtime_ns
     train.run_coldstart(broken, resume=True)  # a stage that has ended is not done again

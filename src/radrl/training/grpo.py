@@ -38,6 +38,7 @@ from radrl.training.grpo_rows import EpochSampler, GRPORows
 from radrl.training.held_out.evaluating import HeldOut, HeldOutEvaluation
 from radrl.training.lora import lora_config
 from radrl.training.run_folder.logged_films import log_films
+from radrl.training.run_folder.no_model_card import NoModelCard
 from radrl.training.run_folder.resuming import EndsWhereItEnded
 from radrl.training.run_folder.samples import Samples, texts_only
 from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
@@ -55,7 +56,7 @@ def _without_texts(record: logging.LogRecord) -> bool:
 logging.getLogger("trl.trainer.grpo_trainer").addFilter(_without_texts)
 
 
-class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SharedPrefixGRPOTrainer):
+class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, NoModelCard, SharedPrefixGRPOTrainer):
     """TRL's GRPOTrainer that computes image and prompt once a group, with the sampler above and an audit."""
 
     audit: Audit | None = None

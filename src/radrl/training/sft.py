@@ -30,6 +30,7 @@ from radrl.training.callbacks.watch import Watch
 from radrl.training.checks.library_errors import one_line_refusals
 from radrl.training.held_out.evaluating import HeldOut, HeldOutEvaluation
 from radrl.training.lora import lora_config
+from radrl.training.run_folder.no_model_card import NoModelCard
 from radrl.training.run_folder.resuming import EndsWhereItEnded
 from radrl.training.sft_rows import Collator, SFTRows, TellEpoch
 from radrl.training.soft_labels import SoftCoordinates
@@ -37,7 +38,7 @@ from radrl.training.stage import Clock, Progress, Stage
 from radrl.training.train_and_save import train_and_save
 
 
-class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, SFTTrainer):
+class RadrlSFTTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, NoModelCard, SFTTrainer):
     """TRL's SFTTrainer with rows of several questions, and soft labels on coordinate tokens.
 
     With ``coordinate_sigma`` above 0 coordinate tokens have soft labels (soft_labels.py). With a ``deadline`` training
