@@ -30,9 +30,10 @@ def clinic(tmp_path):
     file.write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1), encoding="utf-8")
     root = tmp_path / "films"
     sets.csv(
-        root / "films.csv", "file,patient,report,effusion", "a.png,p1,Clear lungs.,0", "b.png,p1,,1", "c.png,p2,x,1"
-    )
-    for name in "ac":
+        root / "films.csv", "file,patient,report,effusion", "a.png,p1,Clear lungs.,0", "b.png,p1,,1", "c.png,p2,x,1",
+        "d.png,p3,y,"
+    )  # fmt: skip
+    for name in "acd":
         sets.picture(root / f"films/{name}.png")
     return file, root
 
@@ -64,12 +65,13 @@ def test_the_reader_of_the_docs_makes_a_set_with_every_number_of_workers(clinic,
         for k in (1, 2)
     ]
     assert made[0] == made[1]
-    assert sum(made[0].examples.values()) == 4
+    assert sum(made[0].examples.values()) == 5
     assert made[0].skipped == {"no report": 1}
     lines = [line for split in made[0].examples for line in (tmp_path / f"out1/{split}.jsonl").open()]
     assert {(e["id"], e["reference"]) for e in map(json.loads, lines)} == {
         ("clinic/a.png/report", "Clear lungs."), ("clinic/a.png/yesno/pleural effusion", "no"),
         ("clinic/c.png/report", "x"), ("clinic/c.png/yesno/pleural effusion", "yes"),
+        ("clinic/d.png/report", "y"),  # a blank label is not asked about
     }  # fmt: skip
     file.write_text(file.read_text() + "\n# changed\n")
     again = refusal(prepare, f"{file}:clinic", root, tmp_path / "out1", Settings(Asking(("report", "yesno"))))
@@ -112,6 +114,28 @@ def test_what_a_reader_does_wrong_is_one_line_without_its_data(tmp_path, prepare
     said = refusal(prepared, f"{tmp_path}/own.py:own", tmp_path, tmp_path / "out", ("report",), images=False)
     assert wanted in said
     assert "PRIVATE" not in said
+
+
+def test_a_wrong_label_in_the_reader_of_the_docs_is_a_broken_record(clinic, tmp_path, prepared, refusal):
+    file, root = clinic
+    with (root / "films.csv").open("a") as table:
+        table.write("e.png,p4,z,2\n")
+    name, out = f"{file}:clinic", tmp_path / "out"
+    assert "films.csv:6: not readable (no key '2'); fix it" in refusal(prepared, name, root, out, ("report",))
+    summary = prepared(name, root, out, ("report",), skip_bad=True)
+    assert summary.bad == {"not readable": 1}
+    ids = {json.loads(line)["id"] for split in summary.examples for line in (out / f"{split}.jsonl").open()}
+    assert ids == {f"clinic/{film}.png/report" for film in "acd"}  # with one kind asked as with two
+
+
+@pytest.mark.parametrize(("kind", "ids"), [("report", {"own/a.png"}), ("yesno", {"own/a.png/mass", "own/a.png/edema"})])
+def test_ids_of_a_reader_of_one_kind_do_not_name_it(tmp_path, prepared, kind, ids):
+    record = 'Record("a.png", ("a.png",), report={"findings": "x"}, labels={"mass": "present", "edema": "absent"})'
+    made = f"R = Reader('own', '', ('{kind}',), '', '', read)"
+    (tmp_path / "own.py").write_text(f"{HEAD}def read(root, options): yield {record}\n{made}\n")
+    summary = prepared(f"{tmp_path}/own.py:own", tmp_path, tmp_path / "out", (kind,), images=False)
+    (split,) = summary.examples
+    assert {json.loads(line)["id"] for line in (tmp_path / f"out/{split}.jsonl").open()} == ids
 
 
 def test_the_readers_name_and_the_patient_draw_the_split(tmp_path, prepared):
