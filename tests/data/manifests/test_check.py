@@ -78,6 +78,13 @@ def test_nothing_is_wrong_with_what_is_right(folder):
     assert sum(report.examples.values()) == 3
 
 
+def test_the_list_of_what_prepare_left_out_is_no_manifest(folder, refusal):
+    paths = folder(train=[line(0)], skipped=[json.dumps({"id": "b", "why": "no report"})])
+    assert check(paths, ENGLISH).counts == {"not an Example": 1}  # of a user's own it may be the name
+    (folder.root / "prepare.json").write_text("{}")
+    assert "skipped.jsonl: lists the records that 'radrl data prepare' left out" in refusal(check, paths, ENGLISH)
+
+
 BROKEN = {
     "not an Example": (line(0, boxes=[{"xyxy": [0.5, 0.1, 0.4, 0.9]}]), ":2"),
     "id twice": (line(1, id="e0", patient="p0"), ":2"),

@@ -20,6 +20,7 @@ from radrl.data.manifests.all_lines import find_repeated_ids, find_shared_units,
 from radrl.data.manifests.check_report import Report
 from radrl.data.manifests.image_checks import Map, check_images
 from radrl.data.manifests.line_checks import Asked, check_model, check_piece, pieces
+from radrl.data.published.unfinished import SKIPPED, STATE
 from radrl.errors import UserError
 
 
@@ -38,9 +39,12 @@ def check(
     ``burned_in_text`` images that hold words are named, never the words.
 
     Raises:
-        UserError: a manifest is missing, empty or cannot be read, the model has no tokenizer, or what reads text in
-            images is not installed.
+        UserError: a manifest is missing, empty or cannot be read, or is the list of records that ``radrl data
+            prepare`` left out; the model has no tokenizer, or what reads text in images is not installed.
     """
+    for path in paths:
+        if path.name == SKIPPED and (path.parent / STATE).is_file():
+            raise UserError(f"{path}: lists the records that 'radrl data prepare' left out; name the splits beside it")
     if burned_in_text and not images:
         raise UserError("--burned-in-text looks at every image; leave --no-images out")
     if burned_in_text and (problem := burned_in.missing()):
