@@ -65,7 +65,9 @@ def test_the_documented_example_is_a_reward_and_a_metric(make):
     lines, source = documented()
     recipe = load_recipe(make(source, lines))
     said = ["A nodule, a nodule.", "Two masses."]
-    assert rewards(recipe, said)["report/my_rewards.py:lesion_count"] == [0.5, 1 / 2]
+    name = "report/my_rewards.py:lesion_count"
+    assert rewards(recipe, said)[name] == [0.5, 1 / 2]
+    assert f"rewards/{name}/mean" in DOCS.read_text()  # TRL's key in log.json
     given = [parse(text, e, PromptStyle()) for text, e in zip(said, EXAMPLES, strict=True)]
     columns = score_cases(EXAMPLES, [given], select_scorers(recipe, {"report": 2}).scorers).columns
     metric = columns["my_rewards.py:lesion_count"]
