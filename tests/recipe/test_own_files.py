@@ -11,7 +11,7 @@ from radrl.commands.load_recipe import load_recipe
 from radrl.evaluation.answers.model_settings import prompt_style
 from radrl.evaluation.metrics.select_scorers import select_scorers
 from radrl.output.protocol_notes import protocol_facts, protocol_notes
-from radrl.recipe import protocols
+from radrl.recipe.apply_protocol import overridden, with_protocol
 from radrl.recipe.schema import read_recipe
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,7 +56,7 @@ def test_the_documented_protocol_says_columns_prompt_and_decoding(make, tmp_path
     recipe = load_recipe(
         make("evaluation: {protocol: my_protocol.yaml, top_p: 0.5}", my_protocol=text, my_preset=PRESET)
     )
-    applied = protocols.with_protocol(recipe)
+    applied = with_protocol(recipe)
     assert applied.style().system == "Be brief."
     assert (applied.evaluation.max_new_tokens, applied.evaluation.top_p) == (512, 0.5)
     asking = select_scorers(applied, {"report": 2})
@@ -68,7 +68,7 @@ def test_the_documented_protocol_says_columns_prompt_and_decoding(make, tmp_path
     assert note.startswith("protocol my_protocol.yaml (sha256 ")
     facts = protocol_facts(applied, {})
     assert str(tmp_path) not in f"{note} {facts}"  # tables name no folder of the user's
-    assert protocols.overridden(applied) == []
+    assert overridden(applied) == []
 
 
 def test_both_are_pinned_in_the_recipe_that_a_run_keeps(make, tmp_path, refusal):

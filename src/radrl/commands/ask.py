@@ -23,7 +23,8 @@ from radrl.images.files import read_image
 from radrl.models import adapters
 from radrl.output.page.text import clean
 from radrl.output.read_out import ReadOut, draw_boxes, read_out
-from radrl.recipe import own_files, protocols
+from radrl.recipe import own_files
+from radrl.recipe.apply_protocol import with_protocol
 from radrl.recipe.explain import first_mistake
 from radrl.recipe.schema import Recipe, read_recipe
 from radrl.recipe.yaml_file import apply_overrides
@@ -96,7 +97,7 @@ def find_model(
             raise UserError(f"{said}: {model} is asked as it was trained, by {own}; leave it out, or use --set")
         found, prompt_from = read_recipe(own, changes), f"{own}, by which it was trained"
     elif recipe is not None:
-        found, prompt_from = protocols.with_protocol(read_recipe(recipe, changes)), str(recipe)
+        found, prompt_from = with_protocol(read_recipe(recipe, changes)), str(recipe)
     else:
         found = _plain_recipe(preset, changes)
         prompt_from = f"preset {preset}" if preset else "radrl's plain form (none is named: --preset, --recipe)"

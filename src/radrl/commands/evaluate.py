@@ -30,7 +30,7 @@ from radrl.output.page.first_look import Training
 from radrl.output.protocol_notes import protocol_facts, protocol_notes
 from radrl.output.run_facts import decoding_differs, run_facts
 from radrl.output.write_evaluation import write_evaluation
-from radrl.recipe import protocols
+from radrl.recipe.apply_protocol import with_protocol
 from radrl.recipe.schema import Recipe
 from radrl.recipe.sections import ColdStart
 from radrl.support.files import write_text
@@ -66,7 +66,7 @@ def run_evaluation(
     Raises:
         UserError: names collide, predictions lack cases or were made otherwise, a backend fails for good.
     """
-    recipe = protocols.with_protocol(recipe)
+    recipe = with_protocol(recipe)
     test, folder = load_examples(recipe, "test"), out / "predictions"
     selection = _select_scorers(recipe, test)  # what is missing is said before anything is generated
     sources = [Source(name, start, thinking) for name, (start, thinking) in models.items()]
@@ -112,7 +112,7 @@ def run_comparison(
     Raises:
         UserError: as in `run_evaluation`, or the seeds of a model were decoded differently.
     """
-    recipe = protocols.with_protocol(recipe)
+    recipe = with_protocol(recipe)
     test = load_examples(recipe, "test")
     _check_names(list(models), second_base)
     answered = {name: _finished_model(recipe, name, files, test, out) for name, files in models.items()}

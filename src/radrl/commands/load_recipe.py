@@ -7,7 +7,8 @@ from pathlib import Path
 
 from radrl.errors import UserError, one_line
 from radrl.prompt.messages import ANSWER_FORMATS
-from radrl.recipe import libraries, own_files, protocols
+from radrl.recipe import checks, protocols
+from radrl.recipe.apply_protocol import protocol_of, with_protocol
 from radrl.recipe.schema import Recipe, read_recipe
 
 
@@ -28,14 +29,14 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         UserError: a setting is unknown or wrong, or a file fails.
     """
-    libraries.check_sections(recipe)
+    checks.check_sections(recipe)
     _check_answer_formats(recipe)
     if recipe.rewards or recipe.evaluation.metrics:
         from radrl.scoring.reward_terms import read_columns, read_reward_terms  # late: it imports every scorer
 
         read_reward_terms(recipe)
         read_columns(recipe, recipe.evaluation.metrics, "evaluation.metrics")
-        own_files.check_names(recipe)
+        checks.check_scorer_files(recipe)
     _check_own_protocol(recipe)
 
 
@@ -54,11 +55,11 @@ def _check_own_protocol(recipe: Recipe) -> None:
     """Raises UserError where a protocol of the user's own does not go with the recipe, or names a scorer wrongly: of
     radrl's own protocols a column that cannot be computed here is left out."""
     name = recipe.evaluation.protocol or protocols.NONE
-    if (protocol := protocols.protocol_of(recipe)) is None or name in protocols.protocol_names():
+    if (protocol := protocol_of(recipe)) is None or name in protocols.protocol_names():
         return
     from radrl.scoring.own import find
 
-    protocols.with_protocol(recipe)
+    with_protocol(recipe)
     for index, column in enumerate(protocol.columns):
         at = f"{name.partition('#')[0]}: key 'columns.{index}"
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from radrl.evaluation.answers.header import Header
-from radrl.recipe import protocols
+from radrl.recipe.apply_protocol import overridden, protocol_of
 from radrl.recipe.own_files import shown
 from radrl.recipe.protocols import Protocol
 from radrl.recipe.schema import Recipe
@@ -13,7 +13,7 @@ from radrl.recipe.schema import Recipe
 
 def protocol_facts(recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, str]:
     """Returns what a reader must know of the protocol, for the page; empty where the recipe names none."""
-    protocol = protocols.protocol_of(recipe)
+    protocol = protocol_of(recipe)
     if protocol is None:
         return {}
     facts = {
@@ -21,7 +21,7 @@ def protocol_facts(recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, str
         "columns": ", ".join(dict.fromkeys(column.title or column.scorer for column in protocol.columns)),
         "prompts": f"preset {shown(protocol.prompt)}" if protocol.prompt else "none is prescribed",
         "decoding": ", ".join(f"{k} {v}" for k, v in protocol.evaluation.items()) or "none is prescribed",
-        "set otherwise by the recipe": "; ".join(protocols.overridden(recipe)) or "nothing",
+        "set otherwise by the recipe": "; ".join(overridden(recipe)) or "nothing",
     }
     facts |= {f"left out: {title}": problem for title, problem in left_out.items()}
     return facts | {f"not as published, {k}": line for k, line in enumerate(protocol.differs, 1)}
@@ -30,13 +30,13 @@ def protocol_facts(recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, str
 def protocol_notes(recipe: Recipe, left_out: Mapping[str, str], headers: Mapping[str, Header]) -> list[str]:
     """Returns the lines that stand above the tables: which protocol, what is left out of it, what the recipe sets
     otherwise, and which models were decoded otherwise."""
-    protocol = protocols.protocol_of(recipe)
+    protocol = protocol_of(recipe)
     if protocol is None:
         return []
     lines = [f"protocol {shown(recipe.evaluation.protocol or '')}: {protocol.about}; its columns stand first"]
     if left_out:
         lines.append(f"columns of the protocol left out (why: see the page): {', '.join(left_out)}")
-    if changed := protocols.overridden(recipe):
+    if changed := overridden(recipe):
         lines.append(f"set otherwise by the recipe than by the protocol: {'; '.join(changed)}")
     return lines + [line for name, header in headers.items() if (line := _otherwise(recipe, protocol, name, header))]
 

@@ -13,15 +13,12 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from radrl.errors import UserError, nearest, one_line
 from radrl.recipe import unused
 from radrl.recipe.ranges import out_of_range
 from radrl.recipe.yaml_file import as_number
-
-if TYPE_CHECKING:
-    from radrl.recipe.schema import Recipe
 
 Kind = Literal["trl.SFTConfig", "trl.GRPOConfig", "peft.LoraConfig"]
 
@@ -134,23 +131,6 @@ def typed_settings(kind: Kind, section: Mapping[str, Any], name: str, file: Path
             raise UserError(one_line(f"{at} cannot be {values[key]:g}; it must be {wanted}"))
     unused.check_applied(kind, config, values, name, file)
     return values
-
-
-def check_sections(recipe: Recipe) -> None:
-    """Checks every section that TRL or PEFT reads.
-
-    Raises:
-        UserError: a key is unknown, without effect, or its value wrong.
-    """
-    sections: tuple[tuple[Kind, Mapping[str, Any], str], ...] = (
-        ("peft.LoraConfig", recipe.model.lora or {}, "model.lora"),
-        ("trl.SFTConfig", recipe.sft, "sft"),
-        ("trl.SFTConfig", recipe.coldstart.sft, "coldstart.sft"),
-        ("trl.GRPOConfig", recipe.grpo, "grpo"),
-    )
-    for kind, section, name in sections:
-        typed_settings(kind, section, name, recipe.file)
-    unused.check_losses(recipe)
 
 
 def evaluation_defaults(section: Mapping[str, Any], name: str, dev: bool) -> dict[str, Any]:

@@ -12,14 +12,11 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationInfo
 
 from radrl.errors import UserError, one_line
-
-if TYPE_CHECKING:
-    from radrl.recipe.schema import Recipe
 
 _PYTHON = re.compile(r"(?P<file>.+\.py):(?P<name>[^:#]*)(?:#(?P<digest>.*))?", re.DOTALL)
 _YAML = re.compile(r"(?P<file>.+\.ya?ml)(?:#(?P<digest>.*))?", re.DOTALL)
@@ -101,19 +98,3 @@ def pinned(values: dict[str, Any], path: Callable[[str], Path]) -> None:
         for key in {"scorer", "gate"} & {k for k, value in place.items() if value}:
             if (file := own_file(place[key], path)) is not None:
                 place[key] = file.pinned
-
-
-def scorer_files(recipe: Recipe) -> list[OwnFile]:
-    """Returns the files of scorers that a recipe names, one for each place where it names one. Raises UserError."""
-    named = [name for rewards in recipe.rewards.values() for one in rewards for name in (one.scorer, one.gate) if name]
-    named += [column.scorer for column in recipe.evaluation.metrics]
-    return [file for name in named if (file := own_file(name, recipe.path)) is not None]
-
-
-def check_names(recipe: Recipe) -> None:
-    """Raises UserError where two files of scorers have one name: their scores would share a column."""
-    seen: dict[str, Path] = {}
-    for file in scorer_files(recipe):
-        if seen.setdefault(file.path.name, file.path) != file.path:
-            other = seen[file.path.name]
-            raise UserError(one_line(f"{recipe.file}: {file.path} has the name of {other}; rename one of the files"))

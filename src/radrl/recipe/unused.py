@@ -10,12 +10,9 @@ import dataclasses
 import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from radrl.errors import UserError, nearest, one_line
-
-if TYPE_CHECKING:
-    from radrl.recipe.schema import Recipe
 
 _TRANSFORMERS = "held-out Examples are answered as 'evaluation' says, not by transformers' own evaluation"
 _HUB = "the run folder, with texts of the data in it, would be uploaded; upload out/NAME/model yourself"
@@ -170,19 +167,3 @@ def check_applied(kind: str, config: type, values: Mapping[str, Any], name: str,
                 continue
             if not fits(values.get(other, default(other))):
                 raise UserError(one_line(f"{at} would not be applied: it needs '{other}' to be {words}"))
-
-
-def check_losses(recipe: Recipe) -> None:
-    """Raises UserError where soft labels on coordinates would displace another change of the loss, or find none."""
-    if not recipe.losses.coordinate_sigma:
-        return
-    if (written := recipe.style().box_format) != "unit":  # what they are laid over is written nowhere
-        raise UserError(
-            f"{recipe.file}: key 'losses.coordinate_sigma' is for boxes of 'prompt.box_format: unit', not '{written}'; "
-            "leave one out"
-        )
-    for section, name in ((recipe.sft, "sft"), (recipe.coldstart.sft, "coldstart.sft")):
-        for key, plain in (("loss_type", ("nll", "chunked_nll")), ("label_smoothing_factor", (0,))):
-            if section.get(key, plain[0]) not in plain:
-                at = f"{recipe.file}: key '{name}.{key}'"
-                raise UserError(one_line(f"{at} cannot go with 'losses.coordinate_sigma'; leave one out"))

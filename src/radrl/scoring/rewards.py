@@ -27,7 +27,7 @@ from radrl.errors import UserError
 from radrl.example import Example, Task
 from radrl.manifest.from_recipe import load_examples
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe import libraries
+from radrl.recipe.checks import check_sections
 from radrl.recipe.schema import Recipe, read_recipe
 from radrl.scoring.completions import Completion, Values, as_example, completion_text, scorer_values
 from radrl.scoring.registry import Scorer
@@ -187,7 +187,7 @@ def load_rewards(recipe: Recipe | str | Path, tasks: Iterable[Task] | None = Non
     """
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(recipe)
-        libraries.check_sections(recipe)
+        check_sections(recipe)
     wanted = set(recipe.rewards if tasks is None else tasks)
     terms = [term for term in read_reward_terms(recipe) if term.task in wanted]
     for scorer in _scorers_of(terms):

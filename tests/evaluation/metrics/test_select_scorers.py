@@ -13,6 +13,7 @@ from radrl.manifest.jsonl import read_manifest
 from radrl.output.protocol_notes import protocol_notes
 from radrl.prompt.messages import PromptStyle, target
 from radrl.recipe import protocols
+from radrl.recipe.apply_protocol import overridden, with_protocol
 from radrl.scoring.reward_terms import read_columns
 
 CASES = {"report": 4, "grounding": 8, "vqa_closed": 8, "vqa_open": 4}
@@ -91,18 +92,18 @@ def test_a_protocol_names_scorers_and_keys_that_exist(make_recipe, name):
     read_columns(recipe, protocol.columns, "protocol")
     assert protocol.evaluation.keys() <= type(recipe.evaluation).model_fields.keys()
     assert any(column.headline for column in protocol.columns)
-    applied = protocols.with_protocol(recipe)
+    applied = with_protocol(recipe)
     assert {key: getattr(applied.evaluation, key) for key in protocol.evaluation} == protocol.evaluation
     assert applied.prompt.preset == protocol.prompt
-    assert protocols.with_protocol(applied) == applied
-    assert protocols.overridden(applied) == []
+    assert with_protocol(applied) == applied
+    assert overridden(applied) == []
 
 
 def test_what_the_recipe_sets_wins_and_is_said(make_recipe):
-    recipe = protocols.with_protocol(make_recipe("evaluation.protocol=radvlm_grpo", "evaluation.temperature=0.5"))
+    recipe = with_protocol(make_recipe("evaluation.protocol=radvlm_grpo", "evaluation.temperature=0.5"))
     assert recipe.evaluation.temperature == 0.5
     assert recipe.evaluation.max_new_tokens == 1024
-    assert protocols.overridden(recipe) == ["evaluation.temperature is 0.5, not 0.0"]
+    assert overridden(recipe) == ["evaluation.temperature is 0.5, not 0.0"]
     header = Header("m", "m", "transformers", {"thinking": True}, {"temperature": 0.5, "max_new_tokens": 1024})
     lines = protocol_notes(recipe, {"GREEN": "not there"}, {"m": header})
     assert lines[0].startswith("protocol radvlm_grpo: RadVLM-GRPO (arXiv 2512.10691)")
@@ -116,7 +117,7 @@ def test_what_the_recipe_sets_wins_and_is_said(make_recipe):
 def test_no_protocol_changes_nothing(make_recipe):
     for name in ("none", "null"):
         recipe = make_recipe(f"evaluation.protocol={name}")
-        assert protocols.with_protocol(recipe) is recipe
+        assert with_protocol(recipe) is recipe
         assert protocol_notes(recipe, {}, {}) == []
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from radrl.errors import UserError, one_line
 from radrl.example import Task
-from radrl.recipe import protocols
+from radrl.recipe.apply_protocol import protocol_of
 from radrl.recipe.schema import Recipe
 from radrl.scoring.registry import Scorer
 from radrl.scoring.reward_terms import read_columns, read_reward_terms
@@ -16,7 +16,7 @@ from radrl.scoring.reward_terms import read_columns, read_reward_terms
 
 class SelectedScorer(NamedTuple):
     """A scorer to report as a metric of a task. ``place`` is the place among the columns of the protocol, None of other
-    scorers; ``title`` and ``headline`` as in `protocols.Column`."""
+    scorers; ``title`` and ``headline`` as in `radrl.recipe.protocols.Column`."""
 
     task: Task
     scorer: Scorer
@@ -61,7 +61,7 @@ def select_scorers(recipe: Recipe, cases: Mapping[Task, int]) -> Selection:
 
 
 def _of_protocol(recipe: Recipe, cases: Mapping[Task, int]) -> tuple[list[SelectedScorer], dict[str, str]]:
-    protocol = protocols.protocol_of(recipe)
+    protocol = protocol_of(recipe)
     selected: list[SelectedScorer] = []
     left_out: dict[str, str] = {}
     for place, column in enumerate(protocol.columns if protocol else ()):

@@ -32,7 +32,7 @@ from radrl.manifest import leaks
 from radrl.manifest.example_set import ExampleSet
 from radrl.manifest.independence import unit_of
 from radrl.prompt.messages import PromptStyle
-from radrl.recipe import protocols
+from radrl.recipe.apply_protocol import with_protocol
 from radrl.recipe.schema import Recipe
 from radrl.training.audit.figures import clinical_metric
 
@@ -60,7 +60,7 @@ class Dev:
         codes = dev.task_codes
         rows = [sorted([i for i in order if TASKS[codes[i]] == task][:A_TASK]) for task in self.tasks]
         self.all, self.examples = dev, dev.take([i for of_task in rows for i in of_task])
-        self.recipe, self.style = protocols.with_protocol(recipe), style
+        self.recipe, self.style = with_protocol(recipe), style
         self.scorers: list[SelectedScorer] = []  # beside the usual ones
         self.decoding(None)
 
