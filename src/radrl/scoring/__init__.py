@@ -6,7 +6,7 @@ For a script: `load_rewards` gives a recipe's rewards as TRL's functions, `score
 
 from typing import TYPE_CHECKING
 
-from radrl.scoring import classification, form, grounding, judge, judged_packages, neural, report, vqa  # noqa: F401
+from radrl.scoring import classification, form, grounding, judge, judged_packages, neural, own, report, vqa  # noqa: F401
 from radrl.scoring.registry import Scorer, scorer
 from radrl.scoring.words import bleu_cider, rouge  # noqa: F401  registered by being imported
 from radrl.support.lazy import lazy_names
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scorer", "find_scorer", "load_rewards", "score", "scorer"]
 
-# late: they import the recipe, whose check of scorers imports this package
+# late: they import the whole recipe
 __getattr__ = lazy_names(
     __name__,
     {

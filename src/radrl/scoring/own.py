@@ -11,6 +11,7 @@ function below ``@scorer``. It is imported when a recipe or a command names it, 
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import inspect
 import math
@@ -20,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import radrl.scoring  # noqa: F401  before a file is run: else its import of radrl would register the built-ins as its own
 from radrl.errors import UserError, nearest, one_line
 from radrl.example import TASKS, Answer, Example, Score
 from radrl.recipe.own_files import OwnFile, own_file
@@ -43,6 +43,17 @@ def find(name: str, path: Callable[[str], Path]) -> Scorer:
     if file is not None:
         return of_file(file)
     return of_package(name) if name in in_packages() else registry.get(name, in_packages())
+
+
+def _by_name(scorer: Scorer) -> tuple[Any, ...]:
+    return _again, (scorer.name, dict(scorer.options), scorer.own)
+
+
+def _again(name: str, options: dict[str, Any], file: OwnFile | None) -> Scorer:
+    return (find(name, Path) if file is None else of_file(file)).with_options(options)
+
+
+copyreg.pickle(Scorer, _by_name)  # a worker process finds it anew: functions made in a loop cannot be pickled
 
 
 @functools.cache

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -51,6 +50,8 @@ class Scorer:
     For docs/scorers.md (`radrl.scoring.table`): ``source`` is the paper, ``needs`` what has to be installed or named,
     ``cheated`` how a policy can earn it without a better answer. What it gives is the first sentence of the function's
     docstring.
+
+    To other processes a Scorer is sent by its name (own.py).
     """
 
     name: str
@@ -156,9 +157,6 @@ class Scorer:
     def fitted(self, examples: Sequence[Example]) -> Scorer:
         """Returns this scorer made ready with a corpus of references; itself where it needs none."""
         return self if self.fit is None else self.with_options(self.fit(examples, **self.options))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.name, dict(self.options), self.own)  # by name: functions made in a loop cannot be pickled
 
     def _parameters(self) -> dict[str, inspect.Parameter]:
         every = inspect.signature(self.function, eval_str=True).parameters
@@ -283,12 +281,6 @@ def get(name: str, others: Iterable[str] = ()) -> Scorer:
         known = sorted({*_SCORERS, *others})
         raise UserError(f"unknown scorer '{name}'{nearest(name, known)}; known: {', '.join(known)}")
     return _SCORERS[name]
-
-
-def _again(name: str, options: dict[str, Any], file: OwnFile | None) -> Scorer:
-    from radrl.scoring import own  # a worker process begins with an empty registry
-
-    return (own.find(name, Path) if file is None else own.of_file(file)).with_options(options)
 
 
 @contextmanager
