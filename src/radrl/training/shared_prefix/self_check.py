@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from radrl.errors import UserError
 from radrl.models.library_internals import GRPOSteps
 from radrl.training.shared_prefix.rollout_batch import Rollout
-
-if TYPE_CHECKING:
-    from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +22,9 @@ ALLOWED_IN_HALF = (0.05, 2.0)
 
 
 @torch.no_grad()
-def check_against_trl(trainer: SharedPrefixGRPOTrainer, batch: dict[str, Any], made: Rollout) -> None:
-    """Compares the two paths on (at most four rows of) the first group of a generation batch.
+def check_against_trl(trainer: GRPOSteps, core: PreTrainedModel, batch: dict[str, Any], made: Rollout) -> None:
+    """Compares the two paths on (at most four rows of) the first group of a generation batch. ``core`` is the model of
+    transformers within the trainer's.
 
     Raises:
         UserError: the log-probabilities differ by more than rounding.
@@ -41,7 +40,7 @@ def check_against_trl(trainer: SharedPrefixGRPOTrainer, batch: dict[str, Any], m
         fields["pixel_values"] = torch.cat([picture.pixels for picture in flat])
         fields["image_grid_thw"] = torch.tensor([picture.grid for picture in flat], device=ids.device)
         fields["num_images"] = [len(row) for row in pictures]
-        of_image = ids == trainer.core(trainer.model).config.image_token_id
+        of_image = ids == core.config.image_token_id
         fields["mm_token_type_ids"] = of_image.int() * mask.int()
     model, was_training = cast(nn.Module, trainer.model_wrapped), trainer.model.training
     trainer.model.eval()  # a dropped adapter weight would differ between the two

@@ -122,7 +122,7 @@ class SharedPrefixGRPOTrainer(GRPOSteps, GRPOTrainer):
             self.texts_to_log["images"].extend(gather_object(made.images))
         batch["pixel_values"] = made.pictures
         if not self.checked:
-            check_against_trl(self, batch, made)
+            check_against_trl(self, self.core(self.model), batch, made)
             self.checked = True
         made.features = None
         return batch
