@@ -34,7 +34,7 @@ from radrl.training.audit.callback import Audit
 from radrl.training.callbacks.guards import Guarded
 from radrl.training.callbacks.watch import Watch
 from radrl.training.checks.library_errors import one_line_refusals
-from radrl.training.grpo_rows import EpochSampler, GRPORows
+from radrl.training.grpo_rows import EpochSampler, GRPORows, steps_of_rollout
 from radrl.training.held_out.evaluating import HeldOut, HeldOutEvaluation
 from radrl.training.lora import lora_config
 from radrl.training.run_folder.logged_films import log_films
@@ -66,11 +66,6 @@ class RadrlGRPOTrainer(Guarded, HeldOutEvaluation, EndsWhereItEnded, NoModelCard
         super().__init__(*args, **kwargs)
         if self.ref_model is not None:
             suit_to_cpu(cast(nn.Module, self.ref_model))
-
-    @property
-    def steps_of_rollout(self) -> int:
-        """After so many steps a rollout and the updates from it end together."""
-        return steps_of_rollout(self.args)
 
     def held_out_figures(self, answers: Sequence[Answer]) -> dict[str, float]:
         """Returns what the audit says of them."""
@@ -203,14 +198,6 @@ def check_reference(recipe: Recipe, config: GRPOConfig, model: PreTrainedModel) 
 
 def _dataset(rows: GRPORows) -> Dataset:
     return Dataset.from_dict({"index": range(len(rows.examples))}).with_transform(rows)
-
-
-def steps_of_rollout(config: GRPOConfig) -> int:
-    """Returns after how many steps a rollout and an optimiser step end together; in between, no checkpoint resumes
-    exactly."""
-    accumulated = config.gradient_accumulation_steps
-    a_rollout = config.num_iterations * cast(int, config.steps_per_generation)
-    return math.lcm(a_rollout, accumulated) // accumulated
 
 
 def no_pictures(model: PreTrainedModel, own: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
+from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.utils import RepeatSampler
 
 from radrl.images.sizes import box_size
@@ -46,3 +48,11 @@ class EpochSampler(RepeatSampler):
     def set_epoch(self, epoch: int) -> None:
         if self.shuffle:
             cast(torch.Generator, self.generator).manual_seed(cast(int, self.seed) + 1_000_003 * epoch)
+
+
+def steps_of_rollout(config: GRPOConfig) -> int:
+    """Returns after how many steps a rollout and an optimiser step end together; in between, no checkpoint resumes
+    exactly."""
+    accumulated = config.gradient_accumulation_steps
+    a_rollout = config.num_iterations * cast(int, config.steps_per_generation)
+    return math.lcm(a_rollout, accumulated) // accumulated

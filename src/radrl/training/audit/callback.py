@@ -28,23 +28,22 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from radrl.example import TASKS, Answer, Task
+from radrl.models.library_internals import GRPOSteps
 from radrl.prompt.messages import PromptStyle
 from radrl.scoring.completions import completion_text
 from radrl.support.files import write_json
 from radrl.training.audit import figures
 from radrl.training.audit.judging import Change, Warned, Witness, change_between, warnings_of
+from radrl.training.grpo_rows import steps_of_rollout
 from radrl.training.held_out.dev import Dev, task_means
 from radrl.training.stage import checkpoint_at
-
-if TYPE_CHECKING:
-    from radrl.training.grpo import RadrlGRPOTrainer
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class Audit(TrainerCallback):
     run says what an unbroken one does. All processes hold the same state.
     """
 
-    trainer: RadrlGRPOTrainer
+    trainer: GRPOSteps
 
     def __init__(
         self, folder: Path, style: PromptStyle, rewards: Sequence[str], dev: Dev | None, checkpoint: Path | None
@@ -156,7 +155,7 @@ class Audit(TrainerCallback):
         changes = {task: self._change(task) for task in self.state["full"] if self._held_out(task)}
         odd = {task for task, change in changes.items() if change.odd}
         new = sorted(odd - set(self.state["asked"]))
-        if new and state.global_step % self.trainer.steps_of_rollout == 0:  # the best checkpoint may come of it
+        if new and state.global_step % steps_of_rollout(self.trainer.args) == 0:  # the best checkpoint may come of it
             self.state["asked"] += new
             control.should_evaluate = True  # what is seen first does not wait for the next round
 
