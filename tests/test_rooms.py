@@ -84,25 +84,50 @@ def test_the_page_names_every_room():
     assert there - DOOR - {"recipes"} == set(ROOMS)
 
 
-def test_no_circle_of_modules():
-    """Within a room, too, no module imports itself by way of others (imports at the top of a file)."""
-    edges: dict[str, set[str]] = {}
-    files = [file.relative_to(SOURCE).with_suffix("") for file in SOURCE.rglob("*.py")]
-    names = {".".join(("radrl", *file.parts)): SOURCE / f"{file}.py" for file in files}
-    names = {name.removesuffix(".__init__"): file for name, file in names.items()}
-    for name, file in names.items():
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("radrl"):
+def circles(source: Path) -> list[str]:
+    """Returns the circles in which a module imports itself by way of others, as text. Every import of ours in a file
+    counts, also within a function or under TYPE_CHECKING; not those of the package's own door, which leads to all."""
+    files = {file.relative_to(source.parent).with_suffix(""): file for file in sorted(source.rglob("*.py"))}
+    modules = {".".join(name.parts).removesuffix(".__init__"): file for name, file in files.items()}
+    door = {source.name, *(f"{source.name}.{name}" for name in DOOR)}
+    edges: dict[str, set[str]] = {name: set() for name in modules.keys() - door}
+    for name in edges:
+        for node in ast.walk(ast.parse(modules[name].read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
                 found = {f"{node.module}.{one.name}" for one in node.names}
-                edges.setdefault(name, set()).update((found & set(names)) or {node.module})
+                edges[name] |= {one if one in modules else node.module for one in found}
+            elif isinstance(node, ast.Import):
+                edges[name] |= {one.name for one in node.names}
+        edges[name] &= edges.keys()
+    seen: list[str] = []
     done: set[str] = set()
 
     def walk(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, " -> ".join((*path[path.index(name) :], name))
-        if name not in done:
-            for other in sorted(edges.get(name, ())):
+        if name in path:
+            seen.append(" -> ".join((*path[path.index(name) :], name)))
+        elif name not in done:
+            for other in sorted(edges[name]):
                 walk(other, (*path, name))
             done.add(name)
 
-    for name in sorted(names):
+    for name in sorted(edges):
         walk(name, ())
+    return seen
+
+
+def test_no_circle_of_modules():
+    assert circles(SOURCE) == []
+
+
+def test_a_planted_circle_is_found(tmp_path):
+    room = tmp_path / "radrl/scoring"
+    room.mkdir(parents=True)
+    (room / "a.py").write_text("from radrl.scoring import b, c\nimport radrl.scoring.d\n")
+    (room / "b.py").write_text("def f():\n    from radrl.scoring.a import g\n")
+    (room / "c.py").write_text("if TYPE_CHECKING:\n    from radrl.scoring.a import G\n")
+    (room / "d.py").write_text("from radrl.errors import UserError\n")
+    (tmp_path / "radrl/__init__.py").write_text("from radrl.scoring import d\n")
+    assert circles(tmp_path / "radrl") == [
+        "radrl.scoring.a -> radrl.scoring.b -> radrl.scoring.a",
+        "radrl.scoring.a -> radrl.scoring.c -> radrl.scoring.a",
+    ]
