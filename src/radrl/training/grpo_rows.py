@@ -1,4 +1,5 @@
-"""The rows that GRPO trains on, and their order: a prompt with its pictures, as often as it has completions."""
+"""The rows that GRPO trains on, their order (a prompt with its pictures, as often as it has completions), and when a
+rollout ends."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def sft_trainer(
     dev, seconds, config = options.get("dev"), options.get("seconds"), options.get("config")
     section, _ = recipe.trl_section("coldstart" if config else "sft")
     config = config or recipe.sft_config(stage.folder)
-    config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe_unused.py)
+    config.disable_tqdm, config.max_length = True, None  # no other value is taken (recipe/unused.py)
     rows = SFTRows(
         examples,
         recipe.style(thinking=False),
