@@ -78,7 +78,7 @@ def test_what_two_processes_save_answers_as_what_one_trains(
         [*launch, fsdp_on_cpu.__file__, *commands[:-1]],
         env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as two:  # fmt: skip
-        monkeypatch.setattr(RadrlGRPOTrainer, "_generate_single_turn", RadrlGRPOTrainer._generate_single_turn)
+        monkeypatch.setattr(RadrlGRPOTrainer, "complete_prompts", RadrlGRPOTrainer.complete_prompts)
         fsdp_on_cpu.fix_completions()
         ones = {"sft": train.run_sft(make_recipe(*mine["sft"], "out=one"))}
         ones["grpo"] = train.run_grpo(make_recipe(*mine["grpo"], "out=one"))
