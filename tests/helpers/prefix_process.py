@@ -19,6 +19,7 @@ from accelerate.utils import DistributedType
 from prefix_models import in_float64, make_model, make_rows, make_trainer
 from torch.distributed.tensor import DTensor
 
+from radrl.support.processes import end_together
 from radrl.training.shared_prefix.trainer import SharedPrefixGRPOTrainer
 
 STEPS = 4
@@ -80,3 +81,4 @@ if __name__ == "__main__":
             Path(sys.argv[1], f"{how}.json").write_text(json.dumps(made))
         AcceleratorState._reset_state(reset_partial_state=False)
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_CPU
+    end_together()  # one that ends first may abort the other on its way out
