@@ -225,3 +225,11 @@ def _flipped(whole: bytes, bits, mended: bool) -> bytes:
         data[place % len(data)] ^= 1 << bit
     # with its checksums right, broken data gets further
     return _chunks(bytes(data), lambda name, body: body) if mended and data[:4] == b"\x89PNG" else bytes(data)
+
+
+def test_a_file_that_is_no_picture_is_refused_by_its_name_alone(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"not a picture")
+    with pytest.raises(UserError) as refused:
+        read_image(tmp_path, "a.png")
+    assert "its format is not known" in str(refused.value)
+    assert "BufferedReader" not in str(refused.value)

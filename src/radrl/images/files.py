@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from radrl.errors import UserError, in_words
 from radrl.images import dicom
@@ -230,7 +230,8 @@ def _reading(file: File) -> Iterator[None]:
     except (
         Exception
     ) as error:  # on broken data decoders raise what they like: OSError, SyntaxError, AssertionError, ...
-        why = in_words(error)[:200]
+        # Pillow names the object it was given, which is no name of a file
+        why = "its format is not known" if isinstance(error, UnidentifiedImageError) else in_words(error)[:200]
         why = "".join(c for c in why if c.isprintable())
         drop = "" if isinstance(file, InMemory) else " or drop its line"  # of a manifest
         if other := _other_format(file):
